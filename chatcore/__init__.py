@@ -1,0 +1,3 @@
+"""chatcore: distributed real-time servers on Twisted that speak Pomelo's client protocol."""
+
+__version__ = "0.1.0"

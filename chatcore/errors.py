@@ -1,0 +1,144 @@
+"""Everything chatcore raises on purpose.
+
+::
+
+    ChatcoreError
+    ├── ConfigError             a mistake in a file, an option or a component; exit code 2
+    ├── ClientError             an application's own answer to a client
+    ├── WireError               bytes that break a protocol; closes exactly one connection
+    │   ├── PackageError
+    │   ├── MessageError
+    │   ├── BodyError
+    │   ├── HandshakeError
+    │   └── BoxError
+    ├── SessionError            a session that can't do what was asked of it
+    └── RpcError                a call to another node that did not give a result
+        ├── NoSuchServer        the view knows no such server, or none of that type
+        ├── NotConnected        there is no link to it now; nothing was sent
+        ├── LinkLost            the link ended while the call was under way
+        ├── CallTimedOut        no answer within the deadline
+        ├── RemoteRaised        the remote raised; carries the id under which it logged why
+        └── RemoteRefused       no such method there, wrong arguments, or it changed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+class ChatcoreError(Exception):
+    """The root of all errors that chatcore raises on purpose."""
+
+
+class ConfigError(ChatcoreError):
+    """A mistake that a person made in a file, an option or a component.
+
+    Args:
+        problem: what was wrong, without a full stop.
+        file: the file it stands in.
+        line: its line, counted from 1.
+        column: its column, counted from 1.
+        advice: what to do next, without a full stop.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        file: str | Path | None = None,
+        line: int | None = None,
+        column: int | None = None,
+        advice: str | None = None,
+    ) -> None:
+        self.problem, self.file, self.line, self.column = problem, file, line, column
+        self.advice = advice
+        where = ":".join(str(part) for part in (file, line, column) if part is not None)
+        text = f"{where}: {problem}" if where else problem
+        super().__init__(f"{text}. {advice}" if advice else text)
+
+
+class ClientError(ChatcoreError):
+    """Raised by a handler to answer its client with a code of the application's own.
+
+    Args:
+        code: the ``code`` of the reply.
+        reply: further keys of the reply.
+    """
+
+    def __init__(self, code: int, **reply: Any) -> None:
+        self.reply: Mapping[str, Any] = {"code": code, **reply}
+        super().__init__(str(self.reply))
+
+
+class WireError(ChatcoreError):
+    """Bytes from a peer that break the protocol spoken on that connection."""
+
+
+class PackageError(WireError):
+    """A Pomelo package that is malformed or larger than allowed."""
+
+
+class MessageError(WireError):
+    """A Pomelo message that is malformed."""
+
+
+class BodyError(WireError):
+    """A message body that can't be decoded, or a value that can't be encoded as one."""
+
+
+class HandshakeError(WireError):
+    """A handshake that is malformed or proves the wrong thing."""
+
+
+class BoxError(WireError):
+    """An AMP box that is malformed or larger than allowed."""
+
+
+class SessionError(ChatcoreError):
+    """A session that is closed, or can't do what was asked of it in its state."""
+
+
+class RpcError(ChatcoreError):
+    """A call to another node that gave no result.
+
+    Args:
+        server: the id of the server called, or its type where none was chosen yet.
+        call: what was called, as in ``chatRemote.add``.
+        why: what happened.
+    """
+
+    why = "failed"
+
+    def __init__(self, server: str, call: str, why: str | None = None) -> None:
+        self.server, self.call = server, call
+        super().__init__(f"{call} on {server}: {why or self.why}")
+
+
+class NoSuchServer(RpcError):
+    why = "no such server in the view"
+
+
+class NotConnected(RpcError):
+    why = "not connected; nothing was sent"
+
+
+class LinkLost(RpcError):
+    why = "the link was lost before an answer came"
+
+
+class CallTimedOut(RpcError):
+    why = "no answer within the deadline"
+
+
+class RemoteRaised(RpcError):
+    """The remote raised; ``error_id`` is what its log shows beside the traceback."""
+
+    def __init__(self, server: str, call: str, why: str, error_id: str = "") -> None:
+        self.error_id = error_id
+        super().__init__(server, call, why)
+
+
+class RemoteRefused(RpcError):
+    why = "refused"

@@ -1,0 +1,46 @@
+"""What a node counts. All names stand here; the parts add to them, whoever wants them reads them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+
+@dataclass(slots=True)
+class Counters:
+    """The counters of one node. They only grow, apart from those that say "now"."""
+
+    clients_now: int = 0
+    """Connections of clients, shaken hands or not."""
+    sessions_now: int = 0
+    """Clients that have shaken hands."""
+    clients_accepted: int = 0
+    clients_refused: int = 0
+    """Connections refused because there were too many."""
+    clients_broken: int = 0
+    """Connections closed because of bytes that break the protocol."""
+    clients_silent: int = 0
+    """Connections closed because no handshake or no heartbeat came in time."""
+    clients_slow: int = 0
+    """Connections closed because they did not read what was sent to them."""
+    clients_kicked: int = 0
+    requests: int = 0
+    notifies: int = 0
+    requests_refused: int = 0
+    """Requests and notifies refused by a limit, for their route or for their body."""
+    requests_failed: int = 0
+    """Requests answered 500 because of an exception, a deadline or a lost server."""
+    pushes: int = 0
+    """Messages put into clients' outboxes without having been asked for."""
+    links_up: int = 0
+    """How often a link to another node came up."""
+    links_lost: int = 0
+    links_rejected: int = 0
+    """Connections to the link port that did not prove themselves."""
+    link_pushes_shed: int = 0
+    """Pushes given up because a link was blocked."""
+    calls_failed: int = 0
+    """Calls to other nodes that ended without an answer of theirs."""
+
+    def as_dict(self) -> dict[str, int]:
+        """All counters by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}

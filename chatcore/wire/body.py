@@ -1,0 +1,57 @@
+"""Message bodies: JSON as Pomelo's clients write and read it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from chatcore.errors import BodyError
+
+_ASTRAL = re.compile("[\U00010000-\U0010ffff]")
+_to_json = msgspec.json.Encoder().encode
+_from_json = msgspec.json.Decoder().decode
+
+EMPTY = b"{}"
+
+
+def encode(value: Any) -> bytes:
+    """A value as compact JSON in UTF-8.
+
+    Characters beyond U+FFFF are written as escaped surrogate pairs: Pomelo's JavaScript clients
+    can't read their four bytes, and every client reads the escape.
+
+    Raises:
+        BodyError: the value, or something in it, has no form in JSON.
+    """
+    try:
+        data = _to_json(value)
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as problem:
+        raise BodyError(f"can't be sent as JSON: {problem}") from None
+    if data.isascii():
+        return data
+    return _ASTRAL.sub(_escape, data.decode()).encode()
+
+
+def _escape(match: re.Match[str]) -> str:
+    point = ord(match.group()) - 0x10000
+    return f"\\u{0xD800 | point >> 10:04x}\\u{0xDC00 | point & 0x3FF:04x}"
+
+
+def decode(data: bytes) -> Any:
+    """The value of a body. Nothing at all, and ``null``, are an empty object, as in Pomelo.
+
+    Raises:
+        BodyError: it isn't JSON, or it is an array: Pomelo spreads those over a handler's
+            arguments, so that a client could forge its session.
+    """
+    if not data:
+        return {}
+    try:
+        value = _from_json(data)
+    except (ValueError, RecursionError, msgspec.MsgspecError) as problem:
+        raise BodyError(f"a body that is not JSON: {problem}") from None
+    if isinstance(value, list):
+        raise BodyError("a body that is an array")
+    return {} if value is None else value
