@@ -1,0 +1,1 @@
+"""Channels on a backend, and their groups on the frontends."""

@@ -1,0 +1,72 @@
+"""A channel on the backend that owns it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from chatcore.interfaces import IChannel
+
+if TYPE_CHECKING:
+    from chatcore.channels.service import ChannelService
+
+
+@implementer(IChannel)
+class Channel:
+    """A named set of members; made by `ChannelService.get`."""
+
+    __slots__ = ("__weakref__", "_members", "_service", "by_frontend", "name")
+
+    def __init__(self, name: str, service: ChannelService) -> None:
+        self.name = name
+        self._service = service
+        self._members: dict[tuple[str, str], None] = {}
+        self.by_frontend: dict[str, dict[str, None]] = {}
+
+    def __repr__(self) -> str:
+        return f"<channel {self.name!r}, {len(self._members)} members>"
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __contains__(self, uid: object) -> bool:
+        return any(uid in uids for uids in self.by_frontend.values())
+
+    def uids(self) -> list[str]:
+        return list(dict.fromkeys(uid for uid, _ in self._members))
+
+    def sids(self, uid: str) -> list[str]:
+        return [sid for sid, uids in self.by_frontend.items() if uid in uids]
+
+    def add(self, uid: str, sid: str) -> bool:
+        return self._service.add(self, uid, sid)
+
+    def leave(self, uid: str, sid: str) -> bool:
+        return self._service.leave(self, uid, sid)
+
+    def push(self, route: str, msg: Any) -> Deferred[list[str]]:
+        return self._service.push(self, route, msg)
+
+    def destroy(self) -> None:
+        self._service.destroy(self)
+
+    def put(self, uid: str, sid: str) -> bool:
+        """Note a member; False if it is noted already. The frontend is not told."""
+        if (uid, sid) in self._members:
+            return False
+        self._members[uid, sid] = None
+        self.by_frontend.setdefault(sid, {})[uid] = None
+        return True
+
+    def take(self, uid: str, sid: str) -> bool:
+        """Strike a member off; False if it was none. The frontend is not told."""
+        if (uid, sid) not in self._members:
+            return False
+        del self._members[uid, sid]
+        uids = self.by_frontend[sid]
+        del uids[uid]
+        if not uids:
+            del self.by_frontend[sid]
+        return True

@@ -1,0 +1,141 @@
+"""A frontend's half of the channels: who of their members is connected here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from chatcore.sessions.service import SessionService
+from chatcore.telemetry import Counters
+
+
+class Group:
+    """The members of one channel that are connected to this frontend."""
+
+    __slots__ = ("targets", "uids")
+
+    def __init__(self) -> None:
+        self.uids: dict[str, None] = {}
+        # Outboxes by encoding, flat, so that a push is one loop; None when it has to be made anew.
+        self.targets: dict[Any, list[Any]] | None = None
+
+
+class GroupTable:
+    """The groups of all channels, by the backend that owns the channel.
+
+    Args:
+        sessions: who is connected here.
+        gone: told ``(backend, channel, uid)`` when a member's last session here has ended.
+        counters: where pushes are counted.
+    """
+
+    def __init__(
+        self,
+        *,
+        sessions: SessionService,
+        gone: Callable[[str, str, str], None],
+        counters: Counters,
+    ) -> None:
+        self._sessions = sessions
+        self._gone = gone
+        self._counters = counters
+        self._backends: dict[str, dict[str, Group]] = {}
+        self._of_uid: dict[str, set[tuple[str, str]]] = {}
+        sessions.on_uid_changed(self._uid_changed)
+
+    def join(self, backend: str, channel: str, uids: Iterable[str]) -> None:
+        """These uids are members now; who isn't here any more is reported as gone."""
+        groups = self._backends.setdefault(backend, {})
+        for uid in uids:
+            if not self._sessions.by_uid(uid):
+                self._gone(backend, channel, uid)
+                continue
+            group = groups.get(channel)
+            if group is None:
+                group = groups[channel] = Group()
+            group.uids[uid] = None
+            group.targets = None
+            self._of_uid.setdefault(uid, set()).add((backend, channel))
+
+    def leave(self, backend: str, channel: str, uids: Iterable[str]) -> None:
+        """These uids are members no more."""
+        for uid in uids:
+            self._remove(backend, channel, uid)
+
+    def drop(self, backend: str) -> None:
+        """Forget all groups of a backend."""
+        for channel, group in list(self._backends.get(backend, {}).items()):
+            self.leave(backend, channel, list(group.uids))
+
+    def held(self, backend: str) -> dict[str, list[str]]:
+        """The members here of each channel of a backend."""
+        groups = self._backends.get(backend, {})
+        return {channel: list(group.uids) for channel, group in groups.items()}
+
+    def push(self, backend: str, channel: str, encode: Callable[[Any], bytes]) -> None:
+        """Send to all members of a channel that are here.
+
+        Args:
+            encode: makes the bytes for one encoding; called once for each that is in use.
+        """
+        group = self._backends.get(backend, {}).get(channel)
+        if group is None:
+            return
+        targets = group.targets
+        if targets is None:
+            targets = group.targets = self._targets(group.uids)
+        self._send(targets, encode)
+
+    def push_to_uids(self, uids: Iterable[str], encode: Callable[[Any], bytes]) -> None:
+        """Send to all sessions of these uids; who isn't here is passed over."""
+        self._send(self._targets(dict.fromkeys(uids)), encode)
+
+    def broadcast(self, encode: Callable[[Any], bytes]) -> None:
+        """Send to every session of this frontend."""
+        targets: dict[Any, list[Any]] = {}
+        for session in self._sessions:
+            targets.setdefault(session.connection.encoding, []).append(session.connection.outbox)
+        self._send(targets, encode)
+
+    def _targets(self, uids: Iterable[str]) -> dict[Any, list[Any]]:
+        targets: dict[Any, list[Any]] = {}
+        for uid in uids:
+            for session in self._sessions.by_uid(uid):
+                connection = session.connection
+                targets.setdefault(connection.encoding, []).append(connection.outbox)
+        return targets
+
+    def _send(self, targets: dict[Any, list[Any]], encode: Callable[[Any], bytes]) -> None:
+        for encoding, outboxes in targets.items():
+            data = encode(encoding)
+            self._counters.pushes += len(outboxes)
+            for outbox in outboxes:
+                outbox.send(data)
+
+    def _uid_changed(self, uid: str) -> None:
+        places = self._of_uid.get(uid)
+        if places is None:
+            return
+        if self._sessions.by_uid(uid):
+            for backend, channel in places:
+                self._backends[backend][channel].targets = None
+            return
+        for backend, channel in list(places):
+            self._remove(backend, channel, uid)
+            self._gone(backend, channel, uid)
+
+    def _remove(self, backend: str, channel: str, uid: str) -> None:
+        groups = self._backends.get(backend, {})
+        group = groups.get(channel)
+        if group is None or uid not in group.uids:
+            return
+        del group.uids[uid]
+        group.targets = None
+        if not group.uids:
+            del groups[channel]
+            if not groups:
+                del self._backends[backend]
+        places = self._of_uid[uid]
+        places.discard((backend, channel))
+        if not places:
+            del self._of_uid[uid]

@@ -1,0 +1,235 @@
+"""All channels of a backend, and what it tells the frontends of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
+from weakref import WeakValueDictionary
+
+import msgspec
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.python.failure import Failure
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from chatcore.channels.channel import Channel
+from chatcore.deadlines import Deadlines, IClock
+from chatcore.errors import BodyError, NoSuchServer
+from chatcore.interfaces import IChannel, IChannels
+
+_pack = msgspec.msgpack.Encoder().encode
+
+LONGEST_ROUTE = 255
+
+LeftHook = Callable[[IChannel, str, str, str], Any]
+
+
+class IFrontends(Protocol):
+    """The frontends, as channels need them. What can't be sent now is answered False."""
+
+    def exists(self, frontend: str) -> bool:
+        """Whether the view has such a frontend."""
+
+    def of_type(self, server_type: str) -> Sequence[str]:
+        """The ids of all frontends of a type."""
+
+    def join(self, frontend: str, channel: str, uids: Sequence[str]) -> bool: ...
+
+    def leave(self, frontend: str, channel: str, uids: Sequence[str]) -> bool: ...
+
+    def renew(self, frontend: str) -> bool:
+        """Forget all my groups; they come anew."""
+
+    def forget(self, frontend: str, uids: Sequence[str]) -> bool:
+        """These were given up while the link was down; they have to come in again."""
+
+    def push(self, frontends: Iterable[str], channel: str, route: str, body: bytes) -> list[str]:
+        """Push to a channel's groups; the frontends that could not be reached come back."""
+
+    def push_to_uids(
+        self, frontend: str, uids: Sequence[str], route: str, body: bytes
+    ) -> bool: ...
+
+    def broadcast(self, frontend: str, route: str, body: bytes) -> bool: ...
+
+
+@implementer(IChannels)
+class ChannelService:
+    """Makes, finds and removes channels, and keeps their groups on the frontends right.
+
+    Args:
+        frontends: how to reach them.
+        clock: for the time a lost frontend has to come back.
+        patience: that time, in seconds.
+    """
+
+    log = Logger()
+
+    def __init__(self, *, frontends: IFrontends, clock: IClock, patience: float = 10) -> None:
+        self._frontends = frontends
+        self._channels: dict[str, Channel] = {}
+        # Channels without members live as long as somebody holds them: they need no removal, and
+        # a name never has two channels.
+        self._empty: WeakValueDictionary[str, Channel] = WeakValueDictionary()
+        self._hooks: list[LeftHook] = []
+        self._lost = Deadlines(patience, clock, self._give_up)
+        self._incarnations: dict[str, str] = {}
+        self._adopting: set[str] = set()
+        self._forgotten: dict[str, dict[str, None]] = {}
+
+    def get(self, name: str, create: bool = False) -> Channel | None:
+        channel = self._channels.get(name)
+        if channel is None and create:
+            channel = self._empty.get(name)
+            if channel is None:
+                channel = self._empty[name] = Channel(name, self)
+        return channel
+
+    def names(self) -> list[str]:
+        return list(self._channels)
+
+    def on_left(self, hook: LeftHook) -> None:
+        self._hooks.append(hook)
+
+    def push_to_uids(
+        self, route: str, msg: Any, members: Iterable[tuple[str, str]]
+    ) -> Deferred[list[str]]:
+        body = _encode(route, msg)
+        by_frontend: dict[str, list[str]] = {}
+        for uid, sid in members:
+            by_frontend.setdefault(sid, []).append(uid)
+        missed: list[str] = []
+        for sid, uids in by_frontend.items():
+            if not self._frontends.push_to_uids(sid, uids, route, body):
+                missed.extend(uids)
+        return succeed(missed)
+
+    def broadcast(self, server_type: str, route: str, msg: Any) -> Deferred[list[str]]:
+        body = _encode(route, msg)
+        return succeed(
+            [
+                frontend
+                for frontend in self._frontends.of_type(server_type)
+                if not self._frontends.broadcast(frontend, route, body)
+            ]
+        )
+
+    # What channels ask for.
+
+    def add(self, channel: Channel, uid: str, sid: str) -> bool:
+        """Make somebody a member, and tell the frontend."""
+        if not self._frontends.exists(sid):
+            raise NoSuchServer(sid, f"add to channel {channel.name!r}")
+        if not channel.put(uid, sid):
+            return False
+        self._channels[channel.name] = channel
+        self._frontends.join(sid, channel.name, [uid])
+        return True
+
+    def leave(self, channel: Channel, uid: str, sid: str) -> bool:
+        """Make somebody a member no more, and tell the frontend."""
+        if not channel.take(uid, sid):
+            return False
+        self._frontends.leave(sid, channel.name, [uid])
+        self._drop_if_empty(channel)
+        return True
+
+    def push(self, channel: Channel, route: str, msg: Any) -> Deferred[list[str]]:
+        """Send to all members of a channel: one box for each frontend that has any."""
+        missed = self._frontends.push(channel.by_frontend, channel.name, route, _encode(route, msg))
+        return succeed([uid for sid in missed for uid in channel.by_frontend[sid]])
+
+    def destroy(self, channel: Channel) -> None:
+        """Remove a channel and all of its members."""
+        for sid, uids in list(channel.by_frontend.items()):
+            self._frontends.leave(sid, channel.name, list(uids))
+            for uid in list(uids):
+                channel.take(uid, sid)
+        self._drop_if_empty(channel)
+
+    # What frontends say.
+
+    def gone(self, frontend: str, name: str, uid: str, reason: str = "closed") -> None:
+        """A member's last session on its frontend has ended."""
+        channel = self._channels.get(name)
+        if channel is None or not channel.take(uid, frontend):
+            return
+        for hook in self._hooks:
+            maybeDeferred(hook, channel, uid, frontend, reason).addErrback(self._hook_failed, name)
+        self._drop_if_empty(channel)
+
+    def _hook_failed(self, failure: Failure, name: str) -> None:
+        self.log.failure("An on_left hook of channel {channel} raised", failure, channel=name)
+
+    def frontend_up(self, frontend: str, incarnation: str) -> None:
+        """The link to a frontend is there, for the first time or again."""
+        self._lost.stop(frontend)
+        known = self._incarnations.get(frontend)
+        self._incarnations[frontend] = incarnation
+        if known == incarnation:
+            self._renew(frontend)
+            return
+        # One of us started anew. What it holds, it holds from before my own start: adopt it.
+        self._adopting.add(frontend)
+        self._forgotten.pop(frontend, None)
+        if known is not None:
+            self._strike(frontend, "frontend restarted")
+
+    def offered(self, frontend: str, name: str, uids: Sequence[str]) -> None:
+        """Who a frontend holds as members of a channel of mine."""
+        if frontend not in self._adopting:
+            return  # my own list is the newer one, and on its way
+        channel = self.get(name, create=True)
+        assert channel is not None
+        for uid in uids:
+            channel.put(uid, frontend)
+            self._channels[name] = channel
+
+    def offers_done(self, frontend: str) -> None:
+        """A frontend has offered all that it holds."""
+        self._adopting.discard(frontend)
+
+    def frontend_down(self, frontend: str) -> None:
+        """The link to a frontend is lost; its members stay for a while."""
+        self._adopting.discard(frontend)
+        self._lost.start(frontend)
+
+    def stop(self) -> None:
+        """Forget the timers."""
+        self._lost.clear()
+
+    def _renew(self, frontend: str) -> None:
+        self._frontends.renew(frontend)
+        for channel in self._channels.values():
+            uids = channel.by_frontend.get(frontend)
+            if uids:
+                self._frontends.join(frontend, channel.name, list(uids))
+        forgotten = self._forgotten.pop(frontend, None)
+        if forgotten:
+            self._frontends.forget(frontend, list(forgotten))
+
+    def _give_up(self, frontend: str) -> None:
+        self._forgotten.setdefault(frontend, {}).update(
+            dict.fromkeys(
+                uid for c in self._channels.values() for uid in c.by_frontend.get(frontend, ())
+            )
+        )
+        self._strike(frontend, "frontend lost")
+
+    def _strike(self, frontend: str, reason: str) -> None:
+        for channel in list(self._channels.values()):
+            for uid in list(channel.by_frontend.get(frontend, ())):
+                self.gone(frontend, channel.name, uid, reason)
+
+    def _drop_if_empty(self, channel: Channel) -> None:
+        if not len(channel) and self._channels.get(channel.name) is channel:
+            self._empty[channel.name] = self._channels.pop(channel.name)
+
+
+def _encode(route: str, msg: Any) -> bytes:
+    if len(route.encode()) > LONGEST_ROUTE:
+        raise BodyError(f"the route {route[:20]!r}… has more than {LONGEST_ROUTE} bytes")
+    try:
+        return _pack(msg)
+    except (TypeError, ValueError, OverflowError, RecursionError) as problem:
+        raise BodyError(f"this can't be pushed: {problem}") from None

@@ -1,0 +1,21 @@
+"""Which server owns a key: rendezvous hashing, the same on every node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import blake2b
+
+
+def weight(server_id: str, key: str) -> int:
+    """How strongly a key is drawn to a server."""
+    said = f"{server_id}\0{key}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(blake2b(said, digest_size=8).digest(), "big")
+
+
+def ranking(server_ids: Iterable[str], key: str) -> list[str]:
+    """The servers in the order in which they own a key.
+
+    When a server goes, only its own keys move, each to the next in its ranking; when one comes, it
+    takes from all alike (Thaler and Ravishankar, "A Name-Based Mapping Scheme for Rendezvous").
+    """
+    return sorted(server_ids, key=lambda server_id: weight(server_id, key), reverse=True)

@@ -1,0 +1,66 @@
+"""The view: which servers there are, and who owns what among them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+
+from zope.interface import implementer
+
+from chatcore.cluster.placement import ranking
+from chatcore.config.servers import Server
+from chatcore.errors import NoSuchServer
+from chatcore.interfaces import IServer, IServers
+
+
+@implementer(IServers)
+class View:
+    """A numbered list of servers.
+
+    Args:
+        servers: all there are.
+        epoch: its number. The view that servers.json gives is the only one, number 0.
+        connected: whether this node is connected to a server now; only `pick` asks.
+    """
+
+    def __init__(
+        self,
+        servers: Iterable[Server],
+        *,
+        epoch: int = 0,
+        connected: Callable[[str], bool] = lambda server_id: True,
+    ) -> None:
+        self.epoch = epoch
+        self._connected = connected
+        self._by_id = {server.id: server for server in sorted(servers, key=lambda s: s.id)}
+        self._by_type: dict[str, list[Server]] = {}
+        for server in self._by_id.values():
+            self._by_type.setdefault(server.type, []).append(server)
+        # Rooms are asked for again and again; a bounded memory of the last ones saves hashing.
+        self._ranking = lru_cache(maxsize=8192)(self._rank)
+
+    def __iter__(self) -> Iterable[Server]:
+        return iter(self._by_id.values())
+
+    def types(self) -> list[str]:
+        """The server types there are."""
+        return list(self._by_type)
+
+    def of_type(self, server_type: str) -> Sequence[IServer]:
+        return self._by_type.get(server_type, [])
+
+    def get(self, server_id: str) -> IServer | None:
+        return self._by_id.get(server_id)
+
+    def owner(self, server_type: str, key: str) -> IServer:
+        return self._ranking(server_type, key)[0]
+
+    def pick(self, server_type: str, key: str) -> IServer:
+        ranked = self._ranking(server_type, key)
+        return next((server for server in ranked if self._connected(server.id)), ranked[0])
+
+    def _rank(self, server_type: str, key: str) -> list[Server]:
+        servers = self._by_type.get(server_type)
+        if not servers:
+            raise NoSuchServer(server_type, f"owner of {key!r}")
+        return [self._by_id[server_id] for server_id in ranking((s.id for s in servers), key)]

@@ -1,0 +1,339 @@
+"""One client, from its handshake to the end: Pomelo's conversation, whatever carries it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from chatcore.connectors.encoding import Encoding
+from chatcore.connectors.outbox import Outbox
+from chatcore.connectors.settings import HeartbeatSettings, Limits, OutboxSettings
+from chatcore.deadlines import Deadlines, IClock
+from chatcore.errors import HandshakeError, WireError
+from chatcore.sessions.service import SessionService
+from chatcore.sessions.session import Session
+from chatcore.telemetry import Counters
+from chatcore.turn import Turn
+from chatcore.wire import body, handshake, message, package
+from chatcore.wire.message import Message
+from chatcore.wire.package import Package
+
+CLOSING_SECONDS = 2.0
+"""How long a client may take to answer a close before it is cut off."""
+
+NORMAL, GOING_AWAY, PROTOCOL_ERROR, POLICY = 1000, 1001, 1002, 1008
+"""Close codes (RFC 6455, section 7.4.1)."""
+
+REFUSED = body.encode({"code": 500})
+
+Reply = Callable[[bytes], None]
+Serve = Callable[[Session, Message, Reply | None], None]
+"""Acts on a request, and replies with a body; on a notify there is nobody to reply to."""
+
+
+class State(Enum):
+    """Where the conversation stands."""
+
+    WAITING_FOR_HANDSHAKE = 0
+    WAITING_FOR_ACK = 1
+    WORKING = 2
+    CLOSED = 3
+
+
+class ICarrier(Protocol):
+    """What carries the packages: a WebSocket, or another transport."""
+
+    def end(self, code: int, reason: str) -> None:
+        """Close in the transport's own way."""
+
+    def abort(self) -> None:
+        """Cut it off."""
+
+
+class ConnectorParts:
+    """What all client connections of a frontend share.
+
+    Args:
+        serve: acts on requests and notifies.
+        sessions: where sessions are opened and closed.
+    """
+
+    def __init__(
+        self,
+        *,
+        turn: Turn,
+        clock: IClock,
+        limits: Limits,
+        heartbeat: HeartbeatSettings,
+        outbox: OutboxSettings,
+        counters: Counters,
+        sessions: SessionService,
+        serve: Serve,
+    ) -> None:
+        self.turn, self.clock = turn, clock
+        self.limits, self.heartbeat, self.outbox = limits, heartbeat, outbox
+        self.counters, self.sessions, self.serve = counters, sessions, serve
+        silence = heartbeat.timeout or 2 * heartbeat.interval if heartbeat.interval else 0
+        self.handshakes = Deadlines(limits.handshake_seconds, clock, Connection.no_handshake)
+        self.silences = Deadlines(silence, clock, Connection.silent)
+        self.closings = Deadlines(CLOSING_SECONDS, clock, Connection.cut_off)
+        self.stuck = Deadlines(outbox.seconds, clock, Outbox.expired)
+
+        self.connections: set[Connection] = set()
+        self._emptied: Deferred[None] | None = None
+
+    def close_all(self, reason: str, code: int) -> Deferred[None]:
+        """Close every connection; fires when the last is gone."""
+        emptied = self._emptied = Deferred()
+        for connection in list(self.connections):
+            connection.close(reason, code)
+        self._note_if_empty()
+        return emptied
+
+    def gone(self, connection: Connection) -> None:
+        """A connection is gone."""
+        self.connections.discard(connection)
+        self.counters.clients_now -= 1
+        self.closings.stop(connection)
+        self._note_if_empty()
+
+    def _note_if_empty(self) -> None:
+        if self._emptied is not None and not self.connections:
+            emptied, self._emptied = self._emptied, None
+            emptied.callback(None)
+
+    def stop(self) -> None:
+        """Forget the timers."""
+        for deadlines in (self.handshakes, self.silences, self.closings, self.stuck):
+            deadlines.clear()
+
+
+@dataclass(slots=True)
+class Allowance:
+    """How many messages a client may still send: a token bucket.
+
+    Args:
+        rate: messages a second; 0 for any number.
+        burst: how many may come at once.
+        now: the time, in seconds.
+    """
+
+    rate: float
+    burst: float
+    now: float
+    left: float = 0
+
+    def __post_init__(self) -> None:
+        self.left = self.burst
+
+    def take(self, now: float) -> bool:
+        """Whether one more may come."""
+        self.left = min(self.burst, self.left + (now - self.now) * self.rate)
+        self.now = now
+        if self.left < 1:
+            return False
+        self.left -= 1
+        return True
+
+
+class Connection:
+    """A client's conversation.
+
+    Args:
+        parts: what it shares with the others.
+        carrier: closes what carries it.
+        encoding: how packages are written for it.
+        address: where the client is, for the log.
+    """
+
+    log = Logger()
+
+    __slots__ = (
+        "_address",
+        "_allowance",
+        "_carrier",
+        "_parts",
+        "_session",
+        "_state",
+        "_under_way",
+        "encoding",
+        "outbox",
+    )
+
+    def __init__(
+        self, *, parts: ConnectorParts, carrier: ICarrier, encoding: Encoding, address: str
+    ) -> None:
+        self.encoding = encoding
+        self._parts = parts
+        self._carrier = carrier
+        self._address = address
+        self._state = State.WAITING_FOR_HANDSHAKE
+        self._session: Session | None = None
+        self._under_way = 0
+        self.outbox = Outbox(
+            turn=parts.turn, settings=parts.outbox, stuck=parts.stuck, full=self._slow
+        )
+        limits = parts.limits
+        self._allowance = (
+            Allowance(
+                limits.messages_per_second,
+                max(limits.message_burst, 1),
+                parts.clock.seconds(),
+            )
+            if limits.messages_per_second
+            else None
+        )
+        parts.counters.clients_accepted += 1
+        parts.counters.clients_now += 1
+        parts.connections.add(self)
+        parts.handshakes.start(self)
+
+    # What the carrier says.
+
+    def received(self, frame: bytes) -> None:
+        """Take a frame, which holds whole packages."""
+        try:
+            for each in package.decode_frame(frame, self._parts.limits.package_bytes):
+                self._package(each)
+        except WireError as problem:
+            self._parts.counters.clients_broken += 1
+            self.log.info("{address} broke the protocol: {p}", address=self._address, p=problem)
+            self.close(str(problem), PROTOCOL_ERROR)
+
+    def lost(self, reason: str) -> None:
+        """The carrier is gone."""
+        self._end(reason)
+        self._parts.gone(self)
+
+    # What others do with it.
+
+    def kick(self, reason: str) -> None:
+        """Tell the client why, and close."""
+        if self._state is State.WORKING:
+            self._parts.counters.clients_kicked += 1
+            self._send(package.KICK, handshake.encode_kick(reason))
+        self.close(reason)
+
+    def close(self, reason: str, code: int = NORMAL) -> None:
+        """Write what waits, and close."""
+        if self._state is not State.CLOSED:
+            self._end(reason)
+            self._parts.closings.start(self)
+            self._carrier.end(code, reason)
+
+    def no_handshake(self) -> None:
+        """The handshake took too long."""
+        self._parts.counters.clients_silent += 1
+        self.close("no handshake in time", POLICY)
+
+    def silent(self) -> None:
+        """No sign of life came for too long."""
+        self._parts.counters.clients_silent += 1
+        self.close("heartbeat timeout", POLICY)
+
+    def cut_off(self) -> None:
+        """It did not answer the close."""
+        self._carrier.abort()
+
+    def _slow(self, why: str) -> None:
+        self._parts.counters.clients_slow += 1
+        self.log.info("{address} does not read: {why}", address=self._address, why=why)
+        if self._state is not State.CLOSED:
+            self._end("slow client")
+            self._carrier.abort()
+
+    def _end(self, reason: str) -> None:
+        """Stop listening and sending; the session ends here, not when the socket is gone."""
+        if self._state is State.CLOSED:
+            return
+        self._state = State.CLOSED
+        parts = self._parts
+        parts.handshakes.stop(self)
+        parts.silences.stop(self)
+        self.outbox.close()
+        if self._session is not None:
+            parts.sessions.close(self._session, reason)
+
+    # The conversation: Pomelo's states, and what each of them listens to.
+
+    def _package(self, each: Package) -> None:
+        kind, data = each
+        state = self._state
+        if state is State.WORKING:
+            if kind == package.DATA:
+                self._parts.silences.start(self)
+                self._message(message.decode(data))
+            elif kind == package.HEARTBEAT:
+                if self._parts.heartbeat.interval:
+                    self._parts.silences.start(self)
+                    self._send(package.HEARTBEAT)
+            elif kind == package.KICK:
+                raise HandshakeError("only a server kicks")
+        elif state is State.CLOSED:
+            pass
+        elif state is State.WAITING_FOR_HANDSHAKE and kind == package.HANDSHAKE:
+            self._shake_hands(data)
+        elif state is State.WAITING_FOR_ACK and kind == package.ACK:
+            self._work()
+        elif kind == package.KICK:
+            raise HandshakeError("only a server kicks")
+
+    def _shake_hands(self, data: bytes) -> None:
+        try:
+            handshake.decode_request(data)
+        except HandshakeError as problem:
+            self._parts.counters.clients_broken += 1
+            self._send(package.HANDSHAKE, handshake.encode_refusal())
+            self.close(str(problem))
+            return
+        reply = handshake.encode_reply(heartbeat=self._parts.heartbeat.interval)
+        self._send(package.HANDSHAKE, reply)
+        self._state = State.WAITING_FOR_ACK
+
+    def _work(self) -> None:
+        self._state = State.WORKING
+        self._parts.handshakes.stop(self)
+        self._session = self._parts.sessions.open(self)
+        if self._parts.heartbeat.interval:
+            self._send(package.HEARTBEAT)
+            self._parts.silences.start(self)
+
+    def _message(self, each: Message) -> None:
+        session, parts = self._session, self._parts
+        assert session is not None
+        if each.kind == message.REQUEST and each.id:
+            parts.counters.requests += 1
+            limits = parts.limits
+            if not self._allowed() or (
+                limits.requests_under_way and self._under_way >= limits.requests_under_way
+            ):
+                parts.counters.requests_refused += 1
+                self.outbox.send(self.encoding.response(each.id, REFUSED))
+                return
+            self._under_way += 1
+            parts.serve(session, each, partial(self._respond, each.id))
+        elif each.kind != message.RESPONSE:
+            # A request with the id 0, and a push from a client, are notifies to Pomelo.
+            parts.counters.notifies += 1
+            if self._allowed():
+                parts.serve(session, each, None)
+            else:
+                parts.counters.requests_refused += 1
+
+    def _allowed(self) -> bool:
+        allowance = self._allowance
+        return allowance is None or allowance.take(self._parts.clock.seconds())
+
+    def _respond(self, number: int, data: bytes) -> None:
+        self._under_way -= 1
+        if self._state is State.WORKING:
+            self.outbox.send(self.encoding.response(number, data))
+
+    def _send(self, kind: int, data: bytes = b"") -> None:
+        self.outbox.send(self.encoding.package(kind, data))

@@ -1,0 +1,47 @@
+"""What can be set about clients' connections."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from msgspec import Meta
+
+from chatcore.config.settings import setting
+
+Seconds = Annotated[float, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=0)]
+Size = Annotated[int, Meta(ge=64, le=0xFFFFFF)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What clients may use up. 0 turns a limit off."""
+
+    package_bytes: Size = setting(65536, "bytes that a package's body may have")
+    handshake_seconds: Seconds = setting(10.0, "seconds from connecting to the handshake's ack")
+    connections: Count = setting(20000, "connections that a frontend accepts")
+    messages_per_second: Seconds = setting(200.0, "messages a second from one client")
+    message_burst: Count = setting(400, "messages that one client may send at once")
+    requests_under_way: Count = setting(64, "requests of one client that wait for their answer")
+    handler_seconds: Seconds = setting(10.0, "seconds that a handler or remote may take")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeartbeatSettings:
+    """Heartbeats between clients and frontends."""
+
+    interval: Seconds = setting(30.0, "seconds between heartbeats; 0 for none")
+    timeout: Seconds = setting(
+        0.0, "seconds without a sign of life after which a client is gone; 0: twice the interval"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxSettings:
+    """What may wait for a client that does not read."""
+
+    bytes: Annotated[int, Meta(ge=65536)] = setting(
+        1024 * 1024, "bytes that may wait before the client is disconnected"
+    )
+    seconds: Seconds = setting(30.0, "seconds that anything may wait before it is disconnected")

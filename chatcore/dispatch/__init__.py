@@ -1,0 +1,1 @@
+"""From a route to a method, and back to a reply."""

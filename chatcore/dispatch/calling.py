@@ -1,0 +1,111 @@
+"""Calling a method of the application, and being told how it ended."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from chatcore.deadlines import Deadlines, IClock
+
+Ended = Callable[[Any, BaseException | None], None]
+"""Told the result of a call, or what it raised."""
+
+
+class DeadlinePassed(Exception):
+    """A method did not return within its time. It was cancelled."""
+
+
+class Caller:
+    """Calls methods that may return at once, or a coroutine, or a Deferred.
+
+    What returns at once costs no Deferred and no timer.
+
+    Args:
+        seconds: how long a method may take.
+        clock: the reactor, or a test's clock.
+    """
+
+    def __init__(self, *, seconds: float, clock: IClock) -> None:
+        self._deadlines = Deadlines(seconds, clock, self._expired)
+
+    def call(self, ended: Ended, method: Callable[..., Any], *args: Any) -> None:
+        """Call ``method``; ``ended`` is told exactly once, before or after this returns."""
+        try:
+            result = method(*args)
+            if isinstance(result, types.CoroutineType):
+                result = _run(result)
+        except (Exception, SystemExit) as problem:  # no handler ends the node
+            ended(None, problem)
+            return
+        if not isinstance(result, Deferred):
+            ended(result, None)
+            return
+        _Waiting(result, ended, self._deadlines)
+
+    def stop(self) -> None:
+        """Forget the timers."""
+        self._deadlines.clear()
+
+    def _expired(self, waiting: _Waiting) -> None:
+        waiting.expire(DeadlinePassed(f"no result within {self._deadlines.seconds:g} s"))
+
+
+class _Waiting:
+    """A call that did not end at once."""
+
+    __slots__ = ("_deadlines", "_deferred", "_ended")
+
+    def __init__(self, deferred: Deferred[Any], ended: Ended, deadlines: Deadlines) -> None:
+        self._deferred = deferred
+        self._ended: Ended | None = ended
+        self._deadlines = deadlines
+        deadlines.start(self)
+        deferred.addCallbacks(self._returned, self._raised)
+
+    def expire(self, problem: Exception) -> None:
+        self._finish(None, problem)
+        self._deferred.cancel()
+
+    def _returned(self, result: Any) -> None:
+        self._deadlines.stop(self)
+        self._finish(result, None)
+
+    def _raised(self, failure: Failure) -> None:
+        self._deadlines.stop(self)
+        self._finish(None, failure.value)
+
+    def _finish(self, result: Any, problem: BaseException | None) -> None:
+        ended, self._ended = self._ended, None
+        if ended is not None:
+            ended(result, problem)
+
+
+def _run(coroutine: Coroutine[Deferred[Any], Any, Any]) -> Any:
+    """Run a coroutine to its first wait: its result, or a Deferred of it if it does wait."""
+    try:
+        waited_for = coroutine.send(None)
+    except StopIteration as stop:
+        return stop.value
+    return Deferred.fromCoroutine(_rest(coroutine, waited_for))
+
+
+@types.coroutine
+def _rest(
+    coroutine: Coroutine[Deferred[Any], Any, Any], waited_for: Deferred[Any]
+) -> Generator[Deferred[Any], Any, Any]:
+    """The part of a coroutine from its first wait on."""
+    while True:
+        try:
+            value = yield waited_for
+        except BaseException as problem:
+            resume, what = coroutine.throw, problem
+        else:
+            resume, what = coroutine.send, value
+        try:
+            waited_for = resume(what)
+        except StopIteration as stop:
+            return stop.value

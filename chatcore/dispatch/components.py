@@ -1,0 +1,94 @@
+"""What an application consists of: its components and their methods."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chatcore.errors import ConfigError
+from chatcore.interfaces import IHandler, IRemote
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """A method that an interface declares.
+
+    Attributes:
+        name: as it goes over the wire.
+        signature: as declared, without ``self``.
+        interface: the name of the interface that declares it.
+    """
+
+    name: str
+    signature: inspect.Signature
+    interface: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when its declaration does."""
+        said = f"{self.name}{self.signature}".encode()
+        return hashlib.sha256(said).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Component:
+    """A handler or remote that was found.
+
+    Attributes:
+        base: `IHandler` or `IRemote`.
+        interfaces: those it implements that derive from it.
+        methods: what may be called, by name.
+    """
+
+    base: Any
+    server_type: str
+    service: str
+    cls: type
+    interfaces: tuple[Any, ...]
+    methods: Mapping[str, Method]
+    file: str | None
+    line: int | None
+
+
+@dataclass(slots=True)
+class Catalogue:
+    """All components of an application, of every server type."""
+
+    folder: Path
+    configure: Callable[[Any], None] | None = None
+    server_types: list[str] = field(default_factory=list)
+    _components: dict[tuple[Any, str, str], Component] = field(default_factory=dict)
+
+    def add(self, component: Component) -> None:
+        """Note a component.
+
+        Raises:
+            ConfigError: another one of that server type has the same service name.
+        """
+        key = (component.base, component.server_type, component.service)
+        other = self._components.setdefault(key, component)
+        if other is not component:
+            raise ConfigError(
+                f"{component.server_type}.{component.service} is"
+                f" {other.cls.__name__} in {other.file}:{other.line} already",
+                file=component.file,
+                line=component.line,
+                advice="Give one of the classes another name",
+            )
+
+    def handlers(self, server_type: str | None = None) -> Iterator[Component]:
+        """The handlers of one server type, or of all."""
+        return self._of(IHandler, server_type)
+
+    def remotes(self, server_type: str | None = None) -> Iterator[Component]:
+        """The remotes of one server type, or of all."""
+        return self._of(IRemote, server_type)
+
+    def _of(self, base: Any, server_type: str | None) -> Iterator[Component]:
+        for component in self._components.values():
+            if component.base is base and server_type in (None, component.server_type):
+                yield component

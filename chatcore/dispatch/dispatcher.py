@@ -1,0 +1,122 @@
+"""From a route to a method, and from its outcome to a reply."""
+
+from __future__ import annotations
+
+import inspect
+import secrets
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.logger import Logger
+
+from chatcore.dispatch.calling import Caller
+from chatcore.errors import ClientError
+from chatcore.interfaces import ISession
+from chatcore.telemetry import Counters
+
+FAILED: dict[str, int] = {"code": 500}
+"""The answer to a request that the framework refuses or fails at."""
+
+
+class Unknown(Exception):
+    """There is no such method, or the arguments do not fit it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A method of a component that was made."""
+
+    method: Callable[..., Any]
+    signature: inspect.Signature
+
+
+class Dispatcher:
+    """Calls the handlers and remotes of this node.
+
+    Args:
+        caller: calls them, with a deadline.
+        counters: where failures are counted.
+    """
+
+    log = Logger()
+
+    def __init__(self, *, caller: Caller, counters: Counters) -> None:
+        self._caller = caller
+        self._counters = counters
+        self._handlers: dict[str, Callable[..., Any]] = {}
+        self._remotes: dict[tuple[str, str], Bound] = {}
+
+    def add_handler(self, route: str, method: Callable[..., Any]) -> None:
+        """Have requests to a route answered by a method."""
+        self._handlers[route] = method
+
+    def add_remote(
+        self, service: str, name: str, method: Callable[..., Any], signature: inspect.Signature
+    ) -> None:
+        """Have calls to ``service.name`` answered by a method."""
+        self._remotes[service, name] = Bound(method, signature)
+
+    def add_own(self, service: str, method: Callable[..., Any]) -> None:
+        """Have calls to ``service`` under a method's own name answered by it."""
+        self.add_remote(service, method.__name__, method, inspect.signature(method))
+
+    def handle(
+        self, route: str, msg: Any, session: ISession, reply: Callable[[Any], None]
+    ) -> None:
+        """Call the handler of a route; ``reply`` is told what to answer, exactly once."""
+        method = self._handlers.get(route)
+        if method is None:
+            self._counters.requests_refused += 1
+            reply(FAILED)
+            return
+
+        def ended(result: Any, problem: BaseException | None) -> None:
+            if problem is None:
+                reply({} if result is None else result)
+            elif isinstance(problem, ClientError):
+                reply(problem.reply)
+            else:
+                self._counters.requests_failed += 1
+                self.report(f"{route} for {session!r}", problem)
+                reply(FAILED)
+
+        self._caller.call(ended, method, msg, session)
+
+    def call(
+        self,
+        service: str,
+        name: str,
+        args: Sequence[Any],
+        ended: Callable[[Any, BaseException | None], None],
+    ) -> None:
+        """Call a remote; ``ended`` is told its result or what it raised, exactly once.
+
+        Raises:
+            Unknown: no such method, or the arguments do not fit.
+        """
+        bound = self._remotes.get((service, name))
+        if bound is None:
+            raise Unknown(f"there is no {service}.{name}")
+        try:
+            bound.signature.bind(*args)
+        except TypeError as problem:
+            raise Unknown(f"{service}.{name}{bound.signature}: {problem}") from None
+        self._caller.call(ended, bound.method, *args)
+
+    def report(self, what: str, problem: BaseException) -> str:
+        """Log what went wrong; the id under which it stands in the log comes back."""
+        error_id = secrets.token_hex(4)
+        self.log.error(
+            "Error {error_id} in {what}: {problem!r}\n{trace}",
+            error_id=error_id,
+            what=what,
+            problem=problem,
+            trace=_trace(problem),
+        )
+        return error_id
+
+
+def _trace(problem: BaseException) -> str:
+    return "".join(traceback.format_exception(problem)).rstrip()

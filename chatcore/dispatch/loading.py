@@ -1,0 +1,163 @@
+"""Importing an application and finding its components.
+
+The folder becomes a package of its own, under a name that nothing else has: nothing is put on
+``sys.path``, and several applications live in one process without noticing each other.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import itertools
+import re
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NoReturn
+
+from zope.interface import implementedBy
+
+from chatcore.dispatch.components import Catalogue, Component
+from chatcore.dispatch.verify import component_of
+from chatcore.errors import ConfigError
+from chatcore.interfaces import IHandler, IRemote
+
+_numbers = itertools.count(1)
+
+KINDS: dict[str, Any] = {"handlers": IHandler, "remotes": IRemote}
+
+
+def load_application(folder: Path) -> Catalogue:
+    """Import an application and verify all of its components, of every server type.
+
+    Raises:
+        ConfigError: something in it can't be imported, or does not do what it declares.
+    """
+    package = _package(folder)
+    catalogue = Catalogue(folder)
+    if (folder / "app.py").is_file():
+        app = _import(f"{package}.app", folder)
+        configure = getattr(app, "configure", None)
+        if configure is not None and not callable(configure):
+            raise ConfigError("configure is not a function", file=folder / "app.py")
+        catalogue.configure = configure
+    servers = folder / "servers"
+    if not servers.is_dir():
+        return catalogue
+    for place in sorted(servers.iterdir()):
+        if not place.is_dir() or place.name.startswith((".", "_")):
+            continue
+        catalogue.server_types.append(place.name)
+        for kind, base in KINDS.items():
+            if (place / f"{kind}.py").is_file() or (place / kind).is_dir():
+                module = _import(f"{package}.servers.{place.name}.{kind}", folder)
+                for cls in _classes(module):
+                    if _is_component(cls, base, kind):
+                        catalogue.add(component_of(cls, base, place.name))
+    return catalogue
+
+
+def instantiate(component: Component, app: object, folder: Path) -> object:
+    """Make the component: its class is called with the application as its one argument.
+
+    Raises:
+        ConfigError: it raised.
+    """
+    return guarded(component.cls, app, folder=folder, doing=f"{component.cls.__name__}(app)")
+
+
+def guarded(function: Callable[..., Any], *args: Any, folder: Path, doing: str) -> Any:
+    """Call code of the application; what it raises becomes a `ConfigError` that names the line."""
+    try:
+        return function(*args)
+    except ConfigError:
+        raise
+    except Exception as problem:
+        _blame(problem, folder, doing)
+
+
+def _package(folder: Path) -> str:
+    name = f"chatcore_application_{next(_numbers)}_{re.sub(r'[^0-9A-Za-z_]', '_', folder.name)}"
+    init = folder / "__init__.py"
+    if init.is_file():
+        spec = importlib.util.spec_from_file_location(
+            name, init, submodule_search_locations=[str(folder)]
+        )
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        guarded(spec.loader.exec_module, module, folder=folder, doing="importing __init__.py")
+    else:
+        module = ModuleType(name)
+        module.__path__ = [str(folder)]
+        sys.modules[name] = module
+    return name
+
+
+def _import(name: str, folder: Path) -> ModuleType:
+    doing = f"importing {name.partition('.')[2]}"
+    module = guarded(importlib.import_module, name, folder=folder, doing=doing)
+    assert isinstance(module, ModuleType)
+    return module
+
+
+def _classes(module: ModuleType) -> Iterator[type]:
+    """The classes that are defined in a module, or in a package's modules, in their order."""
+    modules = [module]
+    for path in getattr(module, "__path__", ()):
+        for file in sorted(Path(path).glob("[!_]*.py")):
+            modules.append(importlib.import_module(f"{module.__name__}.{file.stem}"))
+    for each in modules:
+        for value in vars(each).values():
+            if inspect.isclass(value) and value.__module__ == each.__name__:
+                yield value
+
+
+def _is_component(cls: type, base: Any, kind: str) -> bool:
+    if isinstance(cls, type(base)):
+        return False  # an interface
+    if any(interface.extends(base) for interface in implementedBy(cls)):
+        return True
+    suffix = kind.removesuffix("s").capitalize()
+    if cls.__name__.endswith(suffix) and not cls.__name__.startswith("_"):
+        file, line = _place(cls)
+        raise ConfigError(
+            f"class {cls.__name__} implements no interface derived from I{suffix}",
+            file=file,
+            line=line,
+            advice="Declare one and put @implementer on the class,"
+            " or begin its name with an underscore if nobody is to call it",
+        )
+    return False
+
+
+def _place(cls: type) -> tuple[str | None, int | None]:
+    try:
+        return inspect.getsourcefile(cls), inspect.getsourcelines(cls)[1]
+    except (OSError, TypeError):
+        return None, None
+
+
+def _blame(problem: Exception, folder: Path, doing: str) -> NoReturn:
+    """Turn an exception into a `ConfigError` at the innermost line of the application."""
+    if isinstance(problem, SyntaxError) and problem.filename:
+        raise ConfigError(
+            f"{doing}: {problem.msg}",
+            file=problem.filename,
+            line=problem.lineno,
+            column=problem.offset,
+        ) from problem
+    frames = [
+        frame
+        for frame in traceback.extract_tb(problem.__traceback__)
+        if Path(frame.filename).is_relative_to(folder)
+    ]
+    where = frames[-1] if frames else None
+    raise ConfigError(
+        f"{doing}: {type(problem).__name__}: {problem}",
+        file=where.filename if where else folder,
+        line=where.lineno if where else None,
+    ) from problem

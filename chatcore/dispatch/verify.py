@@ -1,0 +1,154 @@
+"""Holding a component to the interfaces it says it implements.
+
+`zope.interface.verify` checks names and the number of arguments. This also checks what that does
+not see (whether a method is async, and its annotations), and says where and what is near.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from typing import Any
+
+from zope.interface import implementedBy
+
+from chatcore.dispatch.components import Component, Method
+from chatcore.errors import ConfigError
+from chatcore.interfaces import IHandler
+
+_HANDLER_ARGUMENTS = 2
+
+
+def component_of(cls: type, base: Any, server_type: str) -> Component:
+    """Describe a class that implements an interface derived from ``base``.
+
+    Raises:
+        ConfigError: it does not do what the interface declares.
+    """
+    interfaces = tuple(i for i in implementedBy(cls) if i.extends(base))
+    methods: dict[str, Method] = {}
+    for interface in interfaces:
+        for name, function in _declared(interface, base).items():
+            _verify_declaration(interface, name, function, base)
+            _verify_method(cls, interface, name, function)
+            methods[name] = Method(
+                name=name, signature=inspect.signature(function), interface=interface.__name__
+            )
+    file, line = _where(cls)
+    return Component(
+        base=base,
+        server_type=server_type,
+        service=cls.__name__[0].lower() + cls.__name__[1:],
+        cls=cls,
+        interfaces=interfaces,
+        methods=methods,
+        file=file,
+        line=line,
+    )
+
+
+def _declared(interface: Any, base: Any) -> dict[str, Any]:
+    """The functions that an interface declares, its own bases' included."""
+    functions: dict[str, Any] = {}
+    for each in reversed(interface.__iro__):
+        if each.extends(base):
+            functions.update(each.functions)
+    return functions
+
+
+def _verify_declaration(interface: Any, name: str, function: Any, base: Any) -> None:
+    signature = inspect.signature(function)
+
+    def wrong(problem: str, advice: str) -> ConfigError:
+        file, line = _where(function)
+        return ConfigError(
+            f"{interface.__name__}.{name} {problem}", file=file, line=line, advice=advice
+        )
+
+    if not inspect.iscoroutinefunction(function):
+        raise wrong("is not declared async", f"Write `async def {name}{signature}: …`")
+    if "self" in signature.parameters:
+        raise wrong("names self", "Interfaces declare methods without it")
+    for parameter in signature.parameters.values():
+        if parameter.kind is not inspect.Parameter.POSITIONAL_OR_KEYWORD:
+            raise wrong(
+                f"has the argument {parameter}", "Only plain arguments cross from node to node"
+            )
+    if base is IHandler and len(signature.parameters) != _HANDLER_ARGUMENTS:
+        raise wrong(
+            f"takes {len(signature.parameters)} arguments",
+            "A handler's methods take two: the message and the session",
+        )
+
+
+def _verify_method(cls: type, interface: Any, name: str, declared: Any) -> None:
+    method = inspect.getattr_static(cls, name, None)
+    if method is None:
+        file, line = _where(cls)
+        near = difflib.get_close_matches(name, [n for n in dir(cls) if not n.startswith("__")], 1)
+        raise ConfigError(
+            f"{cls.__name__} has no method {name}, which {interface.__name__} declares",
+            file=file,
+            line=line,
+            advice=f"Is it the method {near[0]}?" if near else f"Write `async def {name}`",
+        )
+    function = getattr(cls, name)
+    if not callable(function):
+        file, line = _where(cls)
+        raise ConfigError(
+            f"{cls.__name__}.{name} is {function!r}, not a method",
+            file=file,
+            line=line,
+            advice=f"{interface.__name__} declares it as one",
+        )
+    expected = inspect.signature(declared)
+    found = inspect.signature(function)
+    if not isinstance(method, (staticmethod, classmethod)):
+        parameters = list(found.parameters.values())[1:]
+        found = found.replace(parameters=parameters)
+    problem = _difference(expected, found)
+    if problem:
+        file, line = _where(function)
+        raise ConfigError(
+            f"{cls.__name__}.{name}{found} {problem}",
+            file=file,
+            line=line,
+            advice=f"{interface.__name__} declares {name}{expected}",
+        )
+
+
+def _difference(expected: inspect.Signature, found: inspect.Signature) -> str | None:
+    every = list(expected.parameters.values())
+    needed = [p for p in every if p.default is inspect.Parameter.empty]
+    try:
+        found.bind(*every)
+        found.bind(*needed)
+    except TypeError as problem:
+        return f"can't be called as declared: {problem}"
+    pairs = list(zip(every, found.parameters.values(), strict=False))
+    for mine, theirs in pairs:
+        if not _compatible(mine.annotation, theirs.annotation):
+            return f"takes {theirs} where {mine} is declared"
+    if not _compatible(expected.return_annotation, found.return_annotation):
+        return f"returns {_text(found.return_annotation)}"
+    return None
+
+
+def _compatible(declared: Any, found: Any) -> bool:
+    loose = ("Any", "object", "_empty")
+    a, b = _text(declared), _text(found)
+    return a == b or a in loose or b in loose
+
+
+def _text(annotation: Any) -> str:
+    text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+    if annotation is inspect.Parameter.empty:
+        return "_empty"
+    return text.rpartition(".")[2] if "[" not in text else text
+
+
+def _where(thing: Any) -> tuple[str | None, int | None]:
+    try:
+        return inspect.getsourcefile(thing), inspect.getsourcelines(thing)[1]
+    except (OSError, TypeError):
+        return None, None

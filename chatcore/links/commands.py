@@ -1,0 +1,198 @@
+"""The commands that cross a link, declared for `twisted.protocols.amp`.
+
+They document the wire, and a stock AMP peer uses them as they stand. `chatcore.links.link` speaks
+the same wire without them, because it has to be fast.
+
+A link begins with `Hello` and `Prove`; before they are through, any other command ends it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from twisted.protocols.amp import AMP, Argument, Command, Integer, String, Unicode
+
+from chatcore.wire import box
+
+VERSION = 1
+
+
+class Large(Argument):  # type: ignore[misc]  # Twisted's amp is untyped
+    """Bytes of any length: over 65,535 they go in further keys, ``name.1``, ``name.2``, …"""
+
+    def toBox(self, name: bytes, strings: Any, objects: dict[str, Any], proto: AMP) -> None:
+        value = self.retrieve(objects, name.decode(), proto)
+        if value is not None:
+            strings.update(box.split(name, self.toString(value)))
+
+    def fromBox(self, name: bytes, strings: Any, objects: dict[str, Any], proto: AMP) -> None:
+        if self.optional and name not in strings:
+            objects[name.decode()] = None
+            return
+        objects[name.decode()] = self.fromString(box.join(strings, name))
+
+    def toString(self, inObject: bytes) -> bytes:
+        return inObject
+
+    def fromString(self, inString: bytes) -> bytes:
+        return inString
+
+
+class Value(Large):
+    """A value of any length, as msgpack: JSON's types, bytes and datetimes."""
+
+    def toString(self, inObject: Any) -> bytes:
+        return msgspec.msgpack.encode(inObject)
+
+    def fromString(self, inString: bytes) -> Any:
+        return msgspec.msgpack.decode(inString)
+
+
+class Rejected(Exception):
+    """The hello does not hold; the link is closed."""
+
+
+class Raised(Exception):
+    """The remote raised. The text begins with the id under which its node logged why."""
+
+
+class Refused(Exception):
+    """There is no such method there, the arguments do not fit, or it has changed."""
+
+
+class Busy(Exception):
+    """The node can't answer now."""
+
+
+_ERRORS = {Raised: b"RAISED", Refused: b"REFUSED", Busy: b"BUSY"}
+
+
+class Hello(Command):  # type: ignore[misc]
+    """The dialling side says who it is; the other proves that it knows the cluster's secret."""
+
+    arguments = [
+        (b"version", Integer()),
+        (b"id", Unicode()),
+        (b"to", Unicode()),
+        (b"incarnation", Unicode()),
+        (b"nonce", String()),
+    ]
+    response = [
+        (b"id", Unicode()),
+        (b"incarnation", Unicode()),
+        (b"nonce", String()),
+        (b"proof", String()),
+    ]
+    errors = {Rejected: b"REJECTED"}
+
+
+class Prove(Command):  # type: ignore[misc]
+    """The dialling side proves it too. Both tell the fingerprints of the remotes they know."""
+
+    arguments = [(b"proof", String()), (b"remotes", Value())]
+    response = [(b"remotes", Value())]
+    errors = {Rejected: b"REJECTED"}
+
+
+class Ping(Command):  # type: ignore[misc]
+    """Is anybody there?"""
+
+
+class Forward(Command):  # type: ignore[misc]
+    """A client's request, for a handler here. The reply is what the client gets."""
+
+    arguments = [
+        (b"route", Unicode()),
+        (b"body", Large()),
+        (b"session", Large()),
+    ]
+    response = [(b"reply", Value())]
+    errors = _ERRORS
+
+
+class ForwardNotify(Command):  # type: ignore[misc]
+    """A client's notify, for a handler here."""
+
+    arguments = Forward.arguments
+    requiresAnswer = False
+
+
+class Call(Command):  # type: ignore[misc]
+    """A call to a remote here. ``service`` begins with ``sys.`` for chatcore's own."""
+
+    arguments = [
+        (b"service", Unicode()),
+        (b"method", Unicode()),
+        (b"args", Value()),
+    ]
+    response = [(b"result", Value())]
+    errors = _ERRORS
+
+
+class Push(Command):  # type: ignore[misc]
+    """A message for all members of a channel that are connected here."""
+
+    arguments = [(b"channel", Unicode()), (b"route", Unicode()), (b"body", Value())]
+    requiresAnswer = False
+
+
+class PushToUids(Command):  # type: ignore[misc]
+    """A message for all sessions of some uids."""
+
+    arguments = [(b"uids", Value()), (b"route", Unicode()), (b"body", Value())]
+    requiresAnswer = False
+
+
+class Broadcast(Command):  # type: ignore[misc]
+    """A message for every session."""
+
+    arguments = [(b"route", Unicode()), (b"body", Value())]
+    requiresAnswer = False
+
+
+class GroupJoin(Command):  # type: ignore[misc]
+    """Backend to frontend: these uids are members of a channel of mine now."""
+
+    arguments = [(b"channel", Unicode()), (b"uids", Value())]
+    requiresAnswer = False
+
+
+class GroupLeave(Command):  # type: ignore[misc]
+    """Backend to frontend: these are members no more."""
+
+    arguments = GroupJoin.arguments
+    requiresAnswer = False
+
+
+class GroupGone(Command):  # type: ignore[misc]
+    """Frontend to backend: these members of a channel of yours are not connected here any more."""
+
+    arguments = GroupJoin.arguments
+    requiresAnswer = False
+
+
+class GroupRenew(Command):  # type: ignore[misc]
+    """Backend to frontend: forget all groups of mine; those that still hold follow."""
+
+    requiresAnswer = False
+
+
+class GroupForget(Command):  # type: ignore[misc]
+    """Backend to frontend: I gave these uids up while I could not reach you."""
+
+    arguments = [(b"uids", Value())]
+    requiresAnswer = False
+
+
+class GroupOffer(Command):  # type: ignore[misc]
+    """Frontend to backend: whom I hold as members of a channel of yours."""
+
+    arguments = GroupJoin.arguments
+    requiresAnswer = False
+
+
+class OffersDone(Command):  # type: ignore[misc]
+    """Frontend to backend: that was all I hold."""
+
+    requiresAnswer = False

@@ -1,0 +1,286 @@
+"""One link: boxes in, boxes out, calls and their answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.interfaces import IPushProducer
+from twisted.internet.protocol import Protocol
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from chatcore.deadlines import Deadlines, IClock
+from chatcore.errors import (
+    BoxError,
+    CallTimedOut,
+    LinkLost,
+    NotConnected,
+    RemoteRaised,
+    RemoteRefused,
+    RpcError,
+)
+from chatcore.links.settings import LinkSettings
+from chatcore.telemetry import Counters
+from chatcore.turn import Turn, write_now
+from chatcore.wire.box import END, Box, BoxParser, item
+
+Responder = Callable[["Link", Box, bytes | None], None]
+"""Acts on a command: the link it came on, the box, and what to answer to, if anything."""
+
+Done = Callable[[Box | None, RpcError | None], None]
+"""Told how a call ended: the box of the answer, or why there is none."""
+
+PING = item(b"_command", b"Ping")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkParts:
+    """What all links of a node share."""
+
+    turn: Turn
+    clock: IClock
+    settings: LinkSettings
+    counters: Counters
+    responders: Mapping[bytes, Responder]
+
+
+@implementer(IPushProducer)
+class Link(Protocol):
+    """An AMP connection to one other node.
+
+    Until `proven` is called, boxes go to ``greet`` and nowhere else.
+
+    Args:
+        parts: what it shares with the node's other links.
+        greet: acts on a command before the link is proven; returns False to have it closed.
+        lost: told when the connection is gone.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        *,
+        parts: LinkParts,
+        limit: int,
+        greet: Callable[[Link, Box, bytes | None], None],
+        made: Callable[[Link], None],
+        lost: Callable[[Link, Failure], None],
+    ) -> None:
+        self.peer = ""
+        self.peer_incarnation = ""
+        self.peer_remotes: Mapping[str, str] = {}
+        self.up = False
+        self._parts = parts
+        self._greet, self._made, self._lost = greet, made, lost
+        self._parser = BoxParser(limit)
+        self._last_ask = 0
+        self._calls: dict[bytes, tuple[str, Done]] = {}
+        self._deadlines: dict[float, Deadlines] = {}
+        self._queue: list[bytes] = []
+        self._queued = 0
+        self._blocked = False
+        self.last_heard = parts.clock.seconds()
+        self.round_trip: float | None = None
+
+    def __repr__(self) -> str:
+        return f"<link to {self.peer or 'somebody unproven'}{'' if self.up else ', not up'}>"
+
+    # What others do with it.
+
+    @property
+    def overloaded(self) -> bool:
+        """Whether so much waits on it that pushes are shed and calls fail."""
+        return self._blocked and self._queued > self._parts.settings.queue_bytes
+
+    def proven(self, peer: str, incarnation: str, remotes: Mapping[str, str]) -> None:
+        """The hello is through; from now on it serves everything."""
+        self.peer, self.peer_incarnation, self.peer_remotes = peer, incarnation, remotes
+        self._parser.limit = self._parts.settings.box_bytes
+        self.up = True
+
+    def ask(self, payload: bytes, done: Done, what: str, timeout: float | None = None) -> None:
+        """Send a command and be told its answer.
+
+        Args:
+            payload: the encoded items of the box, the command first.
+            done: called once, with the answer or with an `RpcError`.
+            what: what is called, for the error's text.
+            timeout: seconds; the settings' ``call_timeout`` where None.
+        """
+        if self.transport is None or self.overloaded:
+            why = "the link is blocked" if self.overloaded else None
+            self._parts.counters.calls_failed += 1
+            done(None, NotConnected(self.peer, what, why))
+            return
+        self._last_ask += 1
+        key = b"%x" % self._last_ask
+        self._calls[key] = (what, done)
+        seconds = self._parts.settings.call_timeout if timeout is None else timeout
+        deadlines = self._deadlines.get(seconds)
+        if deadlines is None:
+            deadlines = Deadlines(seconds, self._parts.clock, self._timed_out)
+            self._deadlines[seconds] = deadlines
+        deadlines.start(key)
+        self.write(item(b"_ask", key) + payload + END)
+
+    def answer(self, ask: bytes, payload: bytes) -> None:
+        """Answer a command with the encoded items of the response."""
+        self.write(item(b"_answer", ask) + payload + END)
+
+    def refuse(self, ask: bytes, code: bytes, description: str) -> None:
+        """Answer a command with an error."""
+        self.write(
+            item(b"_error", ask)
+            + item(b"_error_code", code)
+            + item(b"_error_description", description.encode("utf-8", "replace")[:1000])
+            + END
+        )
+
+    def write(self, data: bytes) -> None:
+        """Queue encoded boxes; all that a turn wrote leaves in one write at its end."""
+        if not self._queue:
+            self._parts.turn.at_end(self._flush)
+        self._queue.append(data)
+        self._queued += len(data)
+
+    def ping(self) -> None:
+        """Ask whether the other side is there; give the link up if it has long been silent."""
+        clock, settings = self._parts.clock, self._parts.settings
+        sent = clock.seconds()
+        if sent - self.last_heard > settings.ping_timeout:
+            self.log.warn("{link} has been silent for too long", link=self)
+            self.abort()
+            return
+
+        def done(box: Box | None, problem: RpcError | None) -> None:
+            if box is not None:
+                self.round_trip = clock.seconds() - sent
+
+        self.ask(PING, done, "ping")
+
+    def close(self) -> None:
+        """Send what waits, then close."""
+        if self.transport is not None:
+            self._blocked = False
+            self._flush()
+            self.transport.unregisterProducer()
+            self.transport.loseConnection()
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self.transport is not None:
+            self.transport.abortConnection()
+
+    # What Twisted calls.
+
+    def connectionMade(self) -> None:
+        for option in ("setTcpNoDelay", "setTcpKeepAlive"):
+            set_option = getattr(self.transport, option, None)
+            if set_option is not None:
+                set_option(True)
+        self.transport.registerProducer(self, True)
+        self._made(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        self.last_heard = self._parts.clock.seconds()
+        try:
+            boxes = self._parser.feed(data)
+            if not self.up and self._parser.waiting > self._parser.limit:
+                raise BoxError(f"{self._parser.waiting} bytes before the link is proven")
+        except BoxError as problem:
+            self.log.warn("{link} is closed: {problem}", link=self, problem=problem)
+            self.abort()
+            return
+        for box in boxes:
+            if self.transport is None:
+                return
+            self._received(box)
+
+    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
+        self.transport = None
+        self.up = False
+        self._queue.clear()
+        self._queued = 0
+        for deadlines in self._deadlines.values():
+            deadlines.clear()
+        calls, self._calls = self._calls, {}
+        self._parts.counters.calls_failed += len(calls)
+        for what, done in calls.values():
+            done(None, LinkLost(self.peer, what))
+        self._lost(self, reason)
+
+    def pauseProducing(self) -> None:
+        self._blocked = True
+
+    def resumeProducing(self) -> None:
+        self._blocked = False
+        self._flush()
+
+    def stopProducing(self) -> None:
+        pass
+
+    # Its own.
+
+    def _flush(self) -> None:
+        if self._blocked or not self._queue or self.transport is None:
+            return
+        data = b"".join(self._queue)
+        self._queue.clear()
+        self._queued = 0
+        write_now(self.transport, data)
+
+    def _received(self, box: Box) -> None:
+        name = box.get(b"_command")
+        if name is None:
+            self._ended(box)
+            return
+        ask = box.get(b"_ask")
+        if not self.up:
+            self._greet(self, box, ask)
+            return
+        responder = self._parts.responders.get(name)
+        try:
+            if responder is not None:
+                responder(self, box, ask)
+            elif name == b"Ping":
+                if ask is not None:
+                    self.answer(ask, b"")
+            elif ask is not None:
+                command = name.decode("utf-8", "replace")
+                self.refuse(ask, b"UNHANDLED", f"there is no command {command}")
+        except Exception as problem:
+            # A bad box is its sender's trouble; the link stays for everybody else.
+            self.log.failure("{link} brought a bad {name} box", link=self, name=name)
+            if ask is not None:
+                self.refuse(ask, b"REFUSED", f"a bad box: {problem!r}")
+
+    def _ended(self, box: Box) -> None:
+        key = box.get(b"_answer")
+        if key is None:
+            key = box.get(b"_error", b"")
+        call = self._calls.pop(key, None)
+        if call is None:
+            return  # too late, or never asked
+        what, done = call
+        for deadlines in self._deadlines.values():
+            deadlines.stop(key)
+        if b"_answer" in box:
+            done(box, None)
+            return
+        self._parts.counters.calls_failed += 1
+        code = box.get(b"_error_code", b"UNKNOWN")
+        why = box.get(b"_error_description", b"").decode("utf-8", "replace")
+        if code == b"RAISED":
+            error_id, _, why = why.partition(" ")
+            done(None, RemoteRaised(self.peer, what, f"the remote raised {why}", error_id))
+        else:
+            done(None, RemoteRefused(self.peer, what, f"refused ({code.decode()}): {why}"))
+
+    def _timed_out(self, key: Any) -> None:
+        what, done = self._calls.pop(key)
+        self._parts.counters.calls_failed += 1
+        done(None, CallTimedOut(self.peer, what))

@@ -1,0 +1,30 @@
+"""What can be set about links."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from msgspec import Meta
+
+from chatcore.config.settings import setting
+
+Seconds = Annotated[float, Meta(gt=0)]
+Bytes = Annotated[int, Meta(ge=65536)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkSettings:
+    """The links to other nodes."""
+
+    call_timeout: Seconds = setting(10.0, "seconds a call to another node may take")
+    ping_interval: Seconds = setting(5.0, "seconds between pings on a link")
+    ping_timeout: Seconds = setting(15.0, "seconds of silence after which a link is given up")
+    patience: Seconds = setting(
+        10.0, "seconds a lost frontend may take to come back before its members leave"
+    )
+    box_bytes: Bytes = setting(16 * 1024 * 1024, "bytes that one box may have")
+    queue_bytes: Bytes = setting(
+        8 * 1024 * 1024,
+        "bytes that may wait on a blocked link before pushes are shed and calls fail",
+    )

@@ -1,0 +1,258 @@
+"""All links of a node: who dials, who listens, who is up."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.protocol import Factory
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from chatcore.deadlines import Deadlines, IClock
+from chatcore.links import hello
+from chatcore.links.greeting import Greeter
+from chatcore.links.link import Link, LinkParts
+
+FIRST_RETRY, LONGEST_RETRY = 0.1, 3.0
+"""Seconds between attempts to dial; they double, with jitter."""
+
+
+class LinkTable(Service):
+    """Keeps one link to every other node of the view.
+
+    Of two nodes, the one with the smaller id dials.
+
+    Args:
+        id: this node's id.
+        peers: the ids of all others, with how to reach those that this node dials.
+        incarnation: which life of this node this is.
+        secret: the cluster's.
+        remotes: the fingerprints of this node's remotes.
+        parts: what the links share.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        *,
+        id: str,
+        peers: Mapping[str, IStreamClientEndpoint],
+        incarnation: str,
+        secret: bytes,
+        remotes: Mapping[str, str],
+        parts: LinkParts,
+    ) -> None:
+        self.id = id
+        self._peers = peers
+        self._parts = parts
+        self._links: dict[str, Link] = {}
+        self._up_hooks: list[Callable[[Link], None]] = []
+        self._down_hooks: list[Callable[[Link], None]] = []
+        self._greeter = Greeter(
+            id=id, incarnation=incarnation, secret=secret, remotes=remotes, up=self._up
+        )
+        self._unproven = Deadlines(hello.UNPROVEN_SECONDS, parts.clock, Link.abort)
+        self._closing: dict[Link, Deferred[None]] = {}
+        self._diallers = [
+            _Dialler(self, peer, endpoint, parts.clock)
+            for peer, endpoint in peers.items()
+            if id < peer
+        ]
+        self._pings = LoopingCall(self._ping)
+        self._pings.clock = parts.clock  # type: ignore[assignment]
+        self.factory = _Listener(self)
+
+    def get(self, peer: str) -> Link | None:
+        """The link to a node, if it is up."""
+        return self._links.get(peer)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the links to all other nodes are up."""
+        return len(self._links) == len(self._peers)
+
+    def missing(self) -> list[str]:
+        """The nodes to which there is no link now."""
+        return [peer for peer in self._peers if peer not in self._links]
+
+    def on_up(self, hook: Callable[[Link], None]) -> None:
+        """Have ``hook(link)`` called when a link is up."""
+        self._up_hooks.append(hook)
+
+    def on_down(self, hook: Callable[[Link], None]) -> None:
+        """Have ``hook(link)`` called when a link that was up is lost."""
+        self._down_hooks.append(hook)
+
+    def startService(self) -> None:
+        super().startService()
+        self._pings.start(self._parts.settings.ping_interval, now=False)
+        for dialler in self._diallers:
+            dialler.start()
+
+    def stopService(self) -> Deferred[None]:
+        super().stopService()
+        if self._pings.running:
+            self._pings.stop()
+        for dialler in self._diallers:
+            dialler.stop()
+        for link in list(self._closing):
+            link.close()
+        return _all(self._closing.values()).addCallback(lambda _: self._unproven.clear())
+
+    def expects(self, peer: str) -> bool:
+        """Whether a node of that id may dial this one."""
+        return peer in self._peers and peer < self.id
+
+    # What links say.
+
+    def new_link(self, dialler: _Dialler | None = None) -> Link | None:
+        """A link for a connection to be made; None when too many are unproven."""
+        if dialler is None and len(self._unproven) >= hello.UNPROVEN_LINKS:
+            self._parts.counters.links_rejected += 1
+            return None
+        if dialler is None:
+            return Link(
+                parts=self._parts,
+                limit=hello.UNPROVEN_BYTES,
+                greet=self._greeter.listen(self.expects),
+                made=self._made,
+                lost=self._lost,
+            )
+
+        def made(link: Link) -> None:
+            self._made(link)
+            self._greeter.dial(link, dialler.peer, dialler.failed)
+
+        def lost(link: Link, reason: Failure) -> None:
+            self._lost(link, reason)
+            dialler.lost(bool(link.peer))
+
+        def greet(link: Link, box: object, ask: bytes | None) -> None:
+            link.abort()  # who is dialled has nothing to ask before it is proven
+
+        return Link(
+            parts=self._parts, limit=hello.UNPROVEN_BYTES, greet=greet, made=made, lost=lost
+        )
+
+    def _made(self, link: Link) -> None:
+        self._unproven.start(link)
+        self._closing[link] = Deferred()
+
+    def _up(self, link: Link) -> None:
+        self._unproven.stop(link)
+        old = self._links.get(link.peer)
+        if old is not None:
+            # The other side has lost it and dialled anew; what this side still has is dead.
+            old.abort()
+            if self._links.get(link.peer) is old:
+                self._down(old)
+        self._links[link.peer] = link
+        self._parts.counters.links_up += 1
+        if self.complete:
+            self.log.info("{id} is linked to all {n} others", id=self.id, n=len(self._links))
+        for hook in self._up_hooks:
+            hook(link)
+
+    def _lost(self, link: Link, reason: Failure) -> None:
+        self._unproven.stop(link)
+        if not link.peer:
+            self._parts.counters.links_rejected += 1
+        elif self._links.get(link.peer) is link:
+            self._down(link)
+        self._closing.pop(link).callback(None)
+
+    def _down(self, link: Link) -> None:
+        del self._links[link.peer]
+        self._parts.counters.links_lost += 1
+        if self.running:
+            self.log.warn("Lost the link to {peer}", peer=link.peer)
+        for hook in self._down_hooks:
+            hook(link)
+
+    def _ping(self) -> None:
+        for link in list(self._links.values()):
+            link.ping()
+
+
+class _Listener(Factory):
+    noisy = False
+
+    def __init__(self, table: LinkTable) -> None:
+        self._table = table
+
+    def buildProtocol(self, addr: object) -> Link | None:
+        return self._table.new_link()
+
+
+class _Dialler(Factory):
+    """Keeps dialling one peer."""
+
+    noisy = False
+    log = Logger()
+
+    def __init__(
+        self, table: LinkTable, peer: str, endpoint: IStreamClientEndpoint, clock: IClock
+    ) -> None:
+        self.peer = peer
+        self._clock = clock
+        self._table = table
+        self._endpoint = endpoint
+        self._delay = FIRST_RETRY
+        self._attempt: Deferred[object] | None = None
+        self._retry: Any = None
+        self._stopped = True
+        self._problem: str | None = None
+
+    def buildProtocol(self, addr: object) -> Link | None:
+        return self._table.new_link(self)
+
+    def start(self) -> None:
+        self._stopped = False
+        self._dial()
+
+    def stop(self) -> None:
+        self._stopped = True
+        if self._attempt is not None:
+            self._attempt.cancel()
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+
+    def failed(self, why: str) -> None:
+        """The hello did not hold; say so once for each reason."""
+        if why != self._problem:
+            self._problem = why
+            self.log.warn("{peer} can't be linked to: {why}", peer=self.peer, why=why)
+
+    def lost(self, was_up: bool) -> None:
+        """The connection is gone."""
+        if was_up:
+            self._delay, self._problem = FIRST_RETRY, None
+        self._again()
+
+    def _dial(self) -> None:
+        self._retry = None
+        self._attempt = self._endpoint.connect(self)
+        self._attempt.addCallbacks(self._connected, lambda _: self._again())
+
+    def _connected(self, link: object) -> None:
+        self._attempt = None
+
+    def _again(self) -> None:
+        self._attempt = None
+        if self._stopped:
+            return
+        delay = self._delay * random.uniform(0.5, 1.5)
+        self._delay = min(self._delay * 2, LONGEST_RETRY)
+        self._retry = self._clock.callLater(delay, self._dial)
+
+
+def _all(waiting: Iterable[Deferred[None]]) -> Deferred[None]:
+    return DeferredList(list(waiting)).addCallback(lambda _: None)

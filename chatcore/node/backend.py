@@ -1,0 +1,266 @@
+"""What a node does for other nodes: handlers for forwarded requests, remotes, channels' members."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+from twisted.internet.defer import Deferred, fail
+from twisted.logger import Logger
+
+from chatcore.channels.service import ChannelService
+from chatcore.deadlines import IClock
+from chatcore.dispatch.dispatcher import Dispatcher, Unknown
+from chatcore.errors import (
+    BodyError,
+    NoSuchServer,
+    NotConnected,
+    RemoteRaised,
+    RemoteRefused,
+    RpcError,
+    SessionError,
+)
+from chatcore.links.link import Link, Responder
+from chatcore.links.table import LinkTable
+from chatcore.node.replies import FAILED_VALUE, UNPACKABLE, encodable, pack, unpack
+from chatcore.sessions.copy import FarHome, import_copy
+from chatcore.wire import body
+from chatcore.wire.box import Box, item, join
+
+CALL = item(b"_command", b"Call")
+SESSIONS = "sys.sessions"
+
+SETTLING_SECONDS = 5.0
+"""How long a node waits for the frontends to offer the groups they hold of it."""
+
+
+class Backend:
+    """Answers other nodes.
+
+    A node that starts may be one that crashed: the frontends still hold the groups of its
+    channels. Until each has offered them, or `SETTLING_SECONDS` have passed, requests and calls
+    wait in order, so that no channel is answered for before all of its members are back.
+
+    Args:
+        id: of this node.
+        frontends: the ids of all other frontends.
+        type_of: the server type of a server, None where the view has no such server.
+        fingerprints: of the remotes known here, by server type, service and method.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        *,
+        id: str,
+        frontends: Sequence[str],
+        type_of: Callable[[str], str | None],
+        fingerprints: Mapping[tuple[str, str, str], str],
+        dispatcher: Dispatcher,
+        channels: ChannelService,
+        links: LinkTable,
+        clock: IClock,
+    ) -> None:
+        self.id = id
+        self._type_of = type_of
+        self._fingerprints = fingerprints
+        self._dispatcher = dispatcher
+        self._channels = channels
+        self._links = links
+        self._clock = clock
+        self._homes: dict[str, FarHome] = {}
+        self._frontends = frozenset(frontends)
+        self._unsettled = set(frontends)
+        self._waiting: list[Callable[[], None]] | None = []
+        self._timer: Any = None
+        links.on_up(self._up)
+        links.on_down(self._down)
+
+    def start(self) -> None:
+        """Begin to wait for the frontends' offers."""
+        if self._unsettled:
+            self._timer = self._clock.callLater(SETTLING_SECONDS, self._settle)
+        else:
+            self._settle()
+
+    def stop(self) -> None:
+        """Stop waiting."""
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+
+    def responders(self) -> Mapping[bytes, Responder]:
+        """The commands that every node acts on."""
+        return {
+            b"Forward": self._forward,
+            b"ForwardNotify": self._forward,
+            b"Call": self._call,
+            b"GroupOffer": self._offered,
+            b"OffersDone": self._offers_done,
+            b"GroupGone": self._gone,
+        }
+
+    def send(
+        self, server_id: str, service: str, method: str, args: Sequence[Any]
+    ) -> Deferred[Any]:
+        """Call a remote, here or elsewhere.
+
+        Raises:
+            TypeError: an argument can't cross a link; nothing was sent.
+        """
+        what = f"{service}.{method}"
+        if server_id == self.id:
+            return self._send_here(what, service, method, args)
+        server_type = self._type_of(server_id)
+        if server_type is None:
+            return fail(NoSuchServer(server_id, what))
+        link = self._links.get(server_id)
+        if link is None:
+            return fail(NotConnected(server_id, what))
+        mine = self._fingerprints.get((server_type, service, method))
+        theirs = link.peer_remotes.get(what)
+        if mine and theirs and mine != theirs:
+            return fail(RemoteRefused(server_id, what, "it is declared differently there"))
+        try:
+            packed = pack(args)
+        except UNPACKABLE as problem:
+            raise TypeError(f"arguments of {what} can't cross a link: {problem}") from None
+        called: Deferred[Any] = Deferred()
+
+        def done(box: Box | None, problem: RpcError | None) -> None:
+            if box is None:
+                called.errback(problem)
+                return
+            try:
+                result = unpack(join(box, b"result"))
+            except (KeyError, msgspec.MsgspecError) as wrong:
+                called.errback(RemoteRefused(server_id, what, f"a bad answer: {wrong!r}"))
+                return
+            called.callback(result)
+
+        link.ask(
+            CALL
+            + item(b"service", service.encode())
+            + item(b"method", method.encode())
+            + item(b"args", packed),
+            done,
+            what,
+        )
+        return called
+
+    def home(self, frontend: str) -> FarHome:
+        """Where the sessions of a frontend live."""
+        home = self._homes.get(frontend)
+        if home is None:
+            home = self._homes[frontend] = FarHome(partial(self._ask_home, frontend))
+        return home
+
+    async def _ask_home(self, frontend: str, method: str, *args: Any) -> None:
+        try:
+            await self.send(frontend, SESSIONS, method, args)
+        except RemoteRaised as problem:
+            raise SessionError(str(problem)) from None
+
+    def _send_here(
+        self, what: str, service: str, method: str, args: Sequence[Any]
+    ) -> Deferred[Any]:
+        called: Deferred[Any] = Deferred()
+
+        def ended(result: Any, problem: BaseException | None) -> None:
+            if problem is None:
+                called.callback(result)
+            else:
+                error_id = self._dispatcher.report(what, problem)
+                called.errback(RemoteRaised(self.id, what, f"it raised {problem!r}", error_id))
+
+        try:
+            self._dispatcher.call(service, method, args, ended)
+        except Unknown as problem:
+            return fail(RemoteRefused(self.id, what, str(problem)))
+        return called
+
+    # What other nodes ask.
+
+    def _forward(self, link: Link, box: Box, ask: bytes | None) -> None:
+        if self._waiting is not None:
+            self._waiting.append(lambda: self._forward(link, box, ask))
+            return
+        route = box[b"route"].decode()
+        session = import_copy(join(box, b"session"), link.peer, self.home(link.peer))
+
+        def reply(value: Any) -> None:
+            if ask is None:
+                return
+            packed = encodable(value)
+            if packed is None:
+                self._dispatcher.report(f"the answer of {route}", TypeError(repr(value)[:200]))
+                packed = FAILED_VALUE
+            link.answer(ask, item(b"reply", packed))
+
+        try:
+            msg = body.decode(join(box, b"body"))
+        except BodyError:
+            reply({"code": 500})
+            return
+        self._dispatcher.handle(route, msg, session, reply)
+
+    def _call(self, link: Link, box: Box, ask: bytes | None) -> None:
+        service, method = box[b"service"].decode(), box[b"method"].decode()
+        if self._waiting is not None and service != SESSIONS:
+            self._waiting.append(lambda: self._call(link, box, ask))
+            return
+        what = f"{service}.{method}"
+
+        def ended(result: Any, problem: BaseException | None) -> None:
+            packed = b""
+            if problem is None:
+                try:
+                    packed = pack(result)
+                except UNPACKABLE as unpackable:
+                    problem = unpackable
+            if problem is not None:
+                expected = isinstance(problem, SessionError)
+                error_id = "-" if expected else self._dispatcher.report(what, problem)
+                if ask is not None:
+                    link.refuse(ask, b"RAISED", f"{error_id} {problem!r}")
+            elif ask is not None:
+                link.answer(ask, item(b"result", packed))
+
+        try:
+            self._dispatcher.call(service, method, unpack(join(box, b"args")), ended)
+        except Unknown as problem:
+            if ask is not None:
+                link.refuse(ask, b"REFUSED", str(problem))
+
+    def _offered(self, link: Link, box: Box, ask: bytes | None) -> None:
+        uids = unpack(join(box, b"uids"))
+        self._channels.offered(link.peer, box[b"channel"].decode(), uids)
+
+    def _offers_done(self, link: Link, box: Box, ask: bytes | None) -> None:
+        self._channels.offers_done(link.peer)
+        self._unsettled.discard(link.peer)
+        if not self._unsettled:
+            self._settle()
+
+    def _gone(self, link: Link, box: Box, ask: bytes | None) -> None:
+        for uid in unpack(join(box, b"uids")):
+            self._channels.gone(link.peer, box[b"channel"].decode(), uid)
+
+    def _up(self, link: Link) -> None:
+        if link.peer in self._frontends:
+            self._channels.frontend_up(link.peer, link.peer_incarnation)
+
+    def _down(self, link: Link) -> None:
+        if link.peer in self._frontends:
+            self._channels.frontend_down(link.peer)
+
+    def _settle(self) -> None:
+        waiting, self._waiting = self._waiting, None
+        self.stop()
+        for each in waiting or ():
+            try:
+                each()
+            except Exception:
+                self.log.failure("A request that waited was bad")

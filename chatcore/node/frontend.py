@@ -1,0 +1,202 @@
+"""What a frontend does for its clients, and for the backends whose members they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
+
+import msgspec
+from twisted.logger import Logger
+
+from chatcore.channels.groups import GroupTable
+from chatcore.connectors.connection import Reply
+from chatcore.dispatch.dispatcher import Dispatcher
+from chatcore.errors import BodyError, ChatcoreError, RpcError
+from chatcore.links.link import Link, Responder
+from chatcore.links.table import LinkTable
+from chatcore.node.replies import FAILED_BODY, push_encoder, to_body, unpack
+from chatcore.sessions.copy import copy_of
+from chatcore.sessions.service import SessionService
+from chatcore.sessions.session import Session
+from chatcore.telemetry import Counters
+from chatcore.wire import body
+from chatcore.wire.box import END, Box, item, join
+from chatcore.wire.message import Message
+
+FORWARD = item(b"_command", b"Forward")
+FORWARD_NOTIFY = item(b"_command", b"ForwardNotify")
+GROUP_GONE = item(b"_command", b"GroupGone")
+GROUP_OFFER = item(b"_command", b"GroupOffer")
+OFFERS_DONE = item(b"_command", b"OffersDone") + END
+
+Choose = Callable[[str, Any], str]
+"""The id of the server of a type that a session's requests go to."""
+
+
+class Frontend:
+    """Serves clients' messages: here, or by forwarding them.
+
+    Args:
+        server_type: of this node.
+        routes: all routes there are, with the server type that answers each.
+        choose: picks the server to forward to.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        *,
+        server_type: str,
+        routes: Iterable[str],
+        choose: Choose,
+        dispatcher: Dispatcher,
+        sessions: SessionService,
+        groups: GroupTable,
+        links: LinkTable,
+        counters: Counters,
+    ) -> None:
+        self._server_type = server_type
+        self._targets = {r: (r.partition(".")[0], item(b"route", r.encode())) for r in routes}
+        self._choose = choose
+        self._dispatcher = dispatcher
+        self._sessions = sessions
+        self._groups = groups
+        self._links = links
+        self._counters = counters
+        links.on_up(self._offer)
+
+    def serve(self, session: Session, message: Message, reply: Reply | None) -> None:
+        """Act on a client's request or notify; each request gets exactly one reply."""
+        target = self._targets.get(message.route)  # type: ignore[call-overload]
+        if target is None:
+            self._refuse(reply)
+            return
+        server_type, route = target
+        if server_type == self._server_type:
+            self._answer_here(session, message, reply)
+        else:
+            self._forward(session, message, reply, server_type, route)
+
+    def _answer_here(self, session: Session, message: Message, reply: Reply | None) -> None:
+        route = str(message.route)
+        try:
+            msg = body.decode(message.body)
+        except BodyError:
+            self._refuse(reply)
+            return
+
+        def replied(value: Any) -> None:
+            if reply is None:
+                return
+            try:
+                data = body.encode(value)
+            except BodyError as problem:
+                self._counters.requests_failed += 1
+                self._dispatcher.report(f"the answer of {route}", problem)
+                data = FAILED_BODY
+            reply(data)
+
+        self._dispatcher.handle(route, msg, copy_of(session, self._sessions), replied)
+
+    def _forward(
+        self,
+        session: Session,
+        message: Message,
+        reply: Reply | None,
+        server_type: str,
+        route: bytes,
+    ) -> None:
+        try:
+            server_id = self._choose(server_type, session)
+            exported = session.export()
+        except (LookupError, ChatcoreError):
+            self._refuse(reply)  # nobody to route to, or not yet: the client is told
+            return
+        except Exception as problem:
+            self._dispatcher.report(f"the route to {server_type}", problem)
+            self._refuse(reply)
+            return
+        payload = route + item(b"body", message.body) + item(b"session", exported)
+        link = self._links.get(server_id)
+        if link is None:
+            self._counters.requests_failed += 1
+            if reply is not None:
+                reply(FAILED_BODY)
+        elif reply is None:
+            link.write(FORWARD_NOTIFY + payload + END)
+        else:
+            link.ask(FORWARD + payload, partial(self._forwarded, reply), str(message.route))
+
+    def _forwarded(self, reply: Reply, box: Box | None, problem: RpcError | None) -> None:
+        if box is not None:
+            try:
+                reply(to_body(join(box, b"reply")))
+                return
+            except (KeyError, BodyError, msgspec.MsgspecError) as wrong:
+                self.log.error("A backend's answer can't be passed on: {why!r}", why=wrong)
+        self._counters.requests_failed += 1
+        reply(FAILED_BODY)
+
+    def _refuse(self, reply: Reply | None) -> None:
+        self._counters.requests_refused += 1
+        if reply is not None:
+            reply(FAILED_BODY)
+
+    # What backends ask of it.
+
+    def responders(self) -> Mapping[bytes, Responder]:
+        """The commands that a frontend acts on."""
+        return {
+            b"Push": self._push,
+            b"PushToUids": self._push_to_uids,
+            b"Broadcast": self._broadcast,
+            b"GroupJoin": self._join,
+            b"GroupLeave": self._leave,
+            b"GroupRenew": lambda link, box, ask: self._groups.drop(link.peer),
+            b"GroupForget": self._forget,
+        }
+
+    def _leave(self, link: Link, box: Box, ask: bytes | None) -> None:
+        self._groups.leave(link.peer, box[b"channel"].decode(), _uids(box))
+
+    def _push(self, link: Link, box: Box, ask: bytes | None) -> None:
+        encode = push_encoder(box[b"route"].decode(), join(box, b"body"))
+        self._groups.push(link.peer, box[b"channel"].decode(), encode)
+
+    def _push_to_uids(self, link: Link, box: Box, ask: bytes | None) -> None:
+        encode = push_encoder(box[b"route"].decode(), join(box, b"body"))
+        self._groups.push_to_uids(_uids(box), encode)
+
+    def _broadcast(self, link: Link, box: Box, ask: bytes | None) -> None:
+        self._groups.broadcast(push_encoder(box[b"route"].decode(), join(box, b"body")))
+
+    def _join(self, link: Link, box: Box, ask: bytes | None) -> None:
+        self._groups.join(link.peer, box[b"channel"].decode(), _uids(box))
+
+    def _forget(self, link: Link, box: Box, ask: bytes | None) -> None:
+        for uid in _uids(box):
+            for session in list(self._sessions.by_uid(uid)):
+                session.connection.kick("membership lost")
+
+    def _offer(self, link: Link) -> None:
+        for channel, uids in self._groups.held(link.peer).items():
+            link.write(GROUP_OFFER + _members(channel, uids) + END)
+        link.write(OFFERS_DONE)
+
+
+def gone_box(channel: str, uid: str) -> bytes:
+    """What tells a backend that a member of its channel is here no more."""
+    return GROUP_GONE + _members(channel, [uid]) + END
+
+
+def _members(channel: str, uids: list[str]) -> bytes:
+    return item(b"channel", channel.encode()) + item(b"uids", msgspec.msgpack.encode(uids))
+
+
+def _uids(box: Box) -> list[str]:
+    uids = unpack(join(box, b"uids"))
+    if not isinstance(uids, list):
+        raise ValueError("uids are a list")
+    return uids

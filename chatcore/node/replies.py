@@ -1,0 +1,49 @@
+"""Values into what crosses a link, and into what a client reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from chatcore.connectors.encoding import Encoding
+from chatcore.wire import body
+
+pack = msgspec.msgpack.Encoder().encode
+unpack = msgspec.msgpack.Decoder().decode
+
+FAILED = {"code": 500}
+FAILED_BODY = body.encode(FAILED)
+FAILED_VALUE = pack(FAILED)
+
+_EMPTY_VALUE = pack({})
+
+UNPACKABLE = (TypeError, ValueError, OverflowError, RecursionError)
+"""What `pack` raises for a value that can't cross a link."""
+
+
+def to_body(value: bytes) -> bytes:
+    """What a backend answered, as the client reads it.
+
+    Raises:
+        BodyError: it has no form in JSON.
+        msgspec.MsgspecError: that was no msgpack.
+    """
+    if value == _EMPTY_VALUE:  # most handlers answer nothing in particular
+        return body.EMPTY
+    return body.encode(unpack(value))
+
+
+def push_encoder(route: str, value: bytes) -> Callable[[Encoding], bytes]:
+    """What makes the bytes of a push for one encoding; the JSON is made once for all."""
+    data = to_body(value)
+    return lambda encoding: encoding.push(route, data)
+
+
+def encodable(value: Any) -> bytes | None:
+    """A handler's answer as it crosses a link; None if it can't."""
+    try:
+        return pack(value)
+    except UNPACKABLE:
+        return None

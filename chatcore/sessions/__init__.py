@@ -1,0 +1,1 @@
+"""A frontend's sessions, and the copies that handlers work on."""
