@@ -1,0 +1,222 @@
+"""A client of chatcore, or of Pomelo, for bots and for tests."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from twisted.internet.defer import Deferred, fail, gatherResults
+from twisted.internet.endpoints import (
+    HostnameEndpoint,
+    TCP4ClientEndpoint,
+    TCP6ClientEndpoint,
+)
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.logger import Logger
+
+from chatcore.client.conversation import Conversation
+from chatcore.client.errors import Disconnected, HeartbeatLost, ProtocolBroken
+from chatcore.client.socket import Socket
+from chatcore.errors import ChatcoreError
+from chatcore.wire import package
+
+Listener = Callable[[Any], object]
+
+MAX_FRAME = package.LARGEST + package.HEAD
+
+REQUEST_TIMEOUT = 15.0
+"""Seconds to wait for a reply; a server gives its handlers less, so that it answers first."""
+
+
+class Client:
+    """A client with the calls of Pomelo's own: init, request, notify, on, disconnect.
+
+    One client has one connection at a time. After :meth:`disconnect` it may :meth:`init` another,
+    as somebody does who asks a gate for a connector; what was given to :meth:`on` stays.
+
+    Args:
+        reactor: the reactor.
+        max_frame: the longest frame accepted from a server, in bytes.
+    """
+
+    _log = Logger()
+
+    def __init__(self, *, reactor: Any, max_frame: int = MAX_FRAME) -> None:
+        self._reactor = reactor
+        self._max_frame = max_frame
+        self._listeners: dict[str, list[Listener]] = {}
+        self._conversation: Conversation | None = None
+        self._sockets: set[Socket] = set()
+
+    @property
+    def connected(self) -> bool:
+        """Whether the handshake is made and the connection is up."""
+        return self._conversation is not None and self._conversation.working
+
+    def init(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int | None = None,
+        user: Any = None,
+        timeout: float = 10.0,
+        endpoint: IStreamClientEndpoint | None = None,
+    ) -> Deferred[Any]:
+        """Connect and make the handshake.
+
+        Args:
+            host: the server's host name or address.
+            port: its client port; needed unless ``endpoint`` is given.
+            user: what the handshake tells the server's application.
+            timeout: seconds until it has to be done.
+            endpoint: how to connect instead of by TCP to host and port.
+
+        Returns:
+            The ``user`` data of the server's handshake; None when it has none.
+
+        Raises:
+            ConnectFailed: nothing speaks WebSocket there.
+            HandshakeRefused: the server doesn't want this client.
+            TimedOut: it took too long.
+            Disconnected: the connection ended, or was made already.
+        """
+        if self._conversation is not None:
+            return fail(Disconnected("there is a connection already; disconnect() it first"))
+        if endpoint is None:
+            if port is None:
+                raise TypeError("init() needs a port or an endpoint")
+            endpoint = _endpoint(self._reactor, host, port, timeout)
+        shown = f"[{host}]" if ":" in host else host
+        conversation = Conversation(
+            clock=self._reactor,
+            listener=_Listener(self),
+            max_package=min(self._max_frame, package.LARGEST),
+        )
+        socket = Socket(
+            reactor=self._reactor,
+            endpoint=endpoint,
+            url=f"ws://{shown}:{port or 80}/",
+            receiver=conversation,
+            max_frame=self._max_frame,
+        )
+        self._conversation = conversation
+        self._sockets.add(socket)
+        socket.gone().addCallback(lambda _: self._sockets.discard(socket))
+        ready = conversation.begin(socket, user, timeout)
+        socket.dial()
+        return ready
+
+    def request(
+        self, route: str, msg: Any = None, *, timeout: float = REQUEST_TIMEOUT
+    ) -> Deferred[Any]:
+        """Ask the server; it goes out at once, whether or not the result is awaited.
+
+        Args:
+            route: ``serverType.service.method``.
+            msg: what JSON can express; an empty object unless given.
+            timeout: seconds to wait for the reply.
+
+        Returns:
+            The reply, whatever its ``code``.
+
+        Raises:
+            Disconnected: there is no connection, or it ended before the reply came.
+            TimedOut: no reply came in time.
+            WireError: the route or the message can't be sent.
+        """
+        try:
+            return self._current().request(route, {} if msg is None else msg, timeout)
+        except ChatcoreError as error:
+            return fail(error)
+
+    def notify(self, route: str, msg: Any = None) -> None:
+        """Tell the server something that needs no answer.
+
+        Raises:
+            Disconnected: there is no connection.
+            WireError: the route or the message can't be sent.
+        """
+        self._current().notify(route, {} if msg is None else msg)
+
+    def send_raw(self, frame: bytes) -> None:
+        """Send a WebSocket frame of any bytes, to see what a server makes of them.
+
+        Raises:
+            Disconnected: there is no connection.
+        """
+        self._current().send_raw(frame)
+
+    def on(self, event: str, listener: Listener) -> None:
+        """Call ``listener`` with the data of each ``event``.
+
+        Events are the routes of pushes, and ``onKick`` with what the kick holds, ``disconnect``
+        with the reason when a connection ends that had made its handshake, and before that
+        ``error`` with the reason where it ended by a mistake of the server or by its silence.
+
+        A listener may be async. What it raises is logged.
+        """
+        self._listeners.setdefault(event, []).append(listener)
+
+    def off(self, event: str, listener: Listener | None = None) -> None:
+        """Stop calling ``listener``, or every listener, for ``event``."""
+        if listener is None:
+            self._listeners.pop(event, None)
+        elif listener in self._listeners.get(event, ()):
+            self._listeners[event].remove(listener)
+
+    def disconnect(self) -> Deferred[None]:
+        """End the connection; what still waits fails. Fires when nothing is left of it."""
+        if self._conversation is not None:
+            self._conversation.end(Disconnected("disconnect() was called"))
+        return self.closed()
+
+    def closed(self) -> Deferred[None]:
+        """Return a Deferred that fires when nothing is left of any connection so far."""
+        every = gatherResults([socket.gone() for socket in self._sockets], consumeErrors=True)
+        return every.addCallback(lambda _: None)
+
+    def _current(self) -> Conversation:
+        if self._conversation is None:
+            raise Disconnected("there is no connection to a server")
+        return self._conversation
+
+    def _ended(self, why: Exception, worked: bool) -> None:
+        self._conversation = None
+        if worked and isinstance(why, HeartbeatLost | ProtocolBroken):
+            self._emit("error", why)
+        if worked:
+            self._emit("disconnect", why)
+
+    def _emit(self, event: str, data: Any) -> None:
+        for listener in tuple(self._listeners.get(event, ())):
+            try:
+                result = listener(data)
+                if isinstance(result, Coroutine):
+                    result = Deferred.fromCoroutine(result)
+            except Exception:
+                self._log.failure("a listener for {event!r} raised", event=event)
+                continue
+            if isinstance(result, Deferred):
+                result.addErrback(self._listener_failed, event)
+
+    def _listener_failed(self, failure: Any, event: str) -> None:
+        self._log.failure("a listener for {event!r} raised", failure, event=event)
+
+
+class _Listener:
+    """Passes on what a conversation tells, without making it a part of the client's calls."""
+
+    def __init__(self, client: Client) -> None:
+        self.happened = client._emit
+        self.ended = client._ended
+
+
+def _endpoint(reactor: Any, host: str, port: int, timeout: float) -> IStreamClientEndpoint:
+    # Names are looked up in a thread, addresses need none.
+    try:
+        version = ipaddress.ip_address(host).version
+    except ValueError:
+        return HostnameEndpoint(reactor, host, port, timeout)
+    kind = TCP4ClientEndpoint if version == 4 else TCP6ClientEndpoint
+    return kind(reactor, host, port, timeout)

@@ -1,0 +1,232 @@
+"""The run folder: what the nodes of one application share on one machine.
+
+It holds the cluster's secret, and for each server its pid file, log, claim and socket. It is
+private to one user.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from chatcore.config import claims
+from chatcore.config.claims import Claim
+from chatcore.config.names import SERVER_ID_RULE, is_server_id
+from chatcore.errors import ConfigError
+
+VARIABLE = "CHATCORE_RUN_DIR"
+MIN_SECRET = 32
+MAX_SECRET = 4096
+MAX_SOCKET_PATH = 100
+"""Bytes of a unix socket's path; systems allow from 104 to 108 with the final zero byte."""
+
+_ELSEWHERE = f"Choose a folder of your own on a local disk with --run-dir or {VARIABLE}"
+
+
+class RunFolder:
+    """The run folder; made by :meth:`open`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def open(cls, app: Path, given: str | None = None) -> RunFolder:
+        """Find the run folder and create it where it does not exist.
+
+        Args:
+            app: the application folder.
+            given: what ``--run-dir`` said, if anything. Without it the environment variable
+                CHATCORE_RUN_DIR counts, and without that ``.chatcore`` in the application folder.
+
+        Raises:
+            ConfigError: it can't be created or written, or belongs to somebody else.
+        """
+        chosen = given or os.environ.get(VARIABLE)
+        path = Path(os.path.abspath(chosen)) if chosen else app / ".chatcore"
+        with _explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _make_private(path)
+            _ignore_in_git(path)
+        return cls(path)
+
+    def secret(self) -> bytes:
+        """Return the cluster's secret, creating it when there is none yet.
+
+        However many processes ask at once, all get the same.
+
+        Raises:
+            ConfigError: the file is too short, or others may read it.
+        """
+        file = self.path / "secret"
+        with _explained(file):
+            if not file.exists():
+                self._create_secret(file)
+            return _read_secret(file)
+
+    def pid_file(self, id: str) -> Path:
+        """Return where the pid of a server is written."""
+        return self._file(id, "pid")
+
+    def log_file(self, id: str) -> Path:
+        """Return where the log of a server is written."""
+        return self._file(id, "log")
+
+    def socket(self, id: str) -> Path:
+        """Return the unix socket on which a server without a ``port`` listens for other nodes.
+
+        Where the run folder's path is too long for a socket, it lies in a private folder for
+        temporary files that is named after the run folder, so that all nodes find it.
+
+        Raises:
+            ConfigError: that private folder can't be created, or belongs to somebody else.
+        """
+        usual = self._file(id, "sock")
+        if _fits(usual):
+            return usual
+        for place in (tempfile.gettempdir(), "/tmp"):
+            folder = Path(place) / f"chatcore-{os.geteuid()}-{_digest(str(self.path))}"
+            for name in (id, _digest(id)):
+                if _fits(folder / f"{name}.sock"):
+                    with _explained(folder):
+                        _refuse_link(folder)
+                        _make_private(folder)
+                    return folder / f"{name}.sock"
+        raise ConfigError(f"the path {usual} is too long for a socket", advice=_ELSEWHERE)
+
+    def claim(self, id: str) -> Claim | None:
+        """Claim a server for this process, or return None when another process runs it.
+
+        The claim holds until it is released or the process ends, also across a daemonising fork,
+        after which :meth:`Claim.note_pid` is to be called.
+        """
+        file = self._file(id, "lock")
+        with _explained(file), claims.one_at_a_time(self.path):
+            return claims.take(file)
+
+    def holder(self, id: str) -> int | None:
+        """Return the pid of the process that runs a server, or None when none does."""
+        file = self._file(id, "lock")
+        with _explained(file), claims.one_at_a_time(self.path):
+            return claims.holder(file)
+
+    def tidy(self, id: str) -> None:
+        """Remove what a server that was killed left behind; nothing happens while it runs."""
+        with _explained(self.path), claims.one_at_a_time(self.path):
+            lock = self._file(id, "lock")
+            if claims.holder(lock) is not None:
+                return
+            for file in (self.pid_file(id), self.socket(id), lock):
+                with suppress(FileNotFoundError):
+                    file.unlink()
+
+    def _file(self, id: str, ending: str) -> Path:
+        if not is_server_id(id):
+            raise ConfigError(f"'{id}' can't be a server id", advice=SERVER_ID_RULE)
+        return self.path / f"{id}.{ending}"
+
+    def _create_secret(self, file: Path) -> None:
+        descriptor, name = tempfile.mkstemp(dir=self.path, prefix=".secret-")
+        try:
+            with os.fdopen(descriptor, "w") as temporary:
+                temporary.write(f"{secrets.token_hex(32)}\n")
+                temporary.flush()
+                os.fsync(temporary.fileno())
+            # A link appears at once and complete, and only the first one can be made.
+            with suppress(FileExistsError):
+                os.link(name, file)
+        finally:
+            os.unlink(name)
+
+
+def _read_secret(file: Path) -> bytes:
+    with file.open("rb") as opened:
+        found = os.fstat(opened.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise ConfigError("the cluster's secret is not a regular file", file=file)
+        if found.st_uid != os.geteuid():
+            raise ConfigError(
+                "the cluster's secret belongs to somebody else", file=file, advice=_ELSEWHERE
+            )
+        if stat.S_IMODE(found.st_mode) & 0o077:
+            raise ConfigError(
+                "the cluster's secret can be read or written by others",
+                file=file,
+                advice=f"Remove it, or run chmod 600 {file} if nobody has seen it",
+            )
+        secret = opened.read(MAX_SECRET + 1).strip()
+    if not MIN_SECRET <= len(secret) <= MAX_SECRET:
+        raise ConfigError(
+            f"the cluster's secret has {len(secret)} bytes, "
+            f"where {MIN_SECRET} to {MAX_SECRET} were expected",
+            file=file,
+            advice="Stop all nodes and remove the file: a new one is made at the next start",
+        )
+    return secret
+
+
+def _make_private(folder: Path) -> None:
+    """Create ``folder`` for this user alone, or make it so; another's is refused."""
+    try:
+        folder.mkdir(0o700)
+    except FileExistsError:
+        _check_private(folder)
+    else:
+        # The umask may have taken away even what the owner needs.
+        folder.chmod(0o700)
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        raise ConfigError(f"the folder {folder} can't be written", advice=_ELSEWHERE)
+
+
+def _check_private(folder: Path) -> None:
+    found = folder.stat()
+    if not stat.S_ISDIR(found.st_mode):
+        raise ConfigError(f"{folder} is not a folder", advice=_ELSEWHERE)
+    if found.st_uid != os.geteuid():
+        raise ConfigError(f"the folder {folder} belongs to somebody else", advice=_ELSEWHERE)
+    if not stat.S_IMODE(found.st_mode) & 0o077:
+        return
+    # Closing somebody's home folder or /tmp to all others would do harm.
+    if any(folder.iterdir()) and not (folder / "secret").exists():
+        raise ConfigError(
+            f"the folder {folder} is open to others and holds other things",
+            advice="Choose an empty folder with --run-dir or "
+            f"{VARIABLE}, or close this one with chmod 700",
+        )
+    folder.chmod(0o700)
+
+
+def _refuse_link(folder: Path) -> None:
+    """Refuse a symbolic link, which in a folder for everybody anyone could have put there."""
+    if folder.is_symlink():
+        raise ConfigError(f"{folder} is a symbolic link", advice="Find out who made it")
+
+
+def _ignore_in_git(folder: Path) -> None:
+    with suppress(FileExistsError), (folder / ".gitignore").open("x") as file:
+        file.write("*\n")
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn what the operating system refuses at ``path`` into a ConfigError."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(
+            f"{error.filename or path} can't be used: {error.strerror or error}",
+            advice=_ELSEWHERE,
+        ) from error
+
+
+def _fits(path: Path) -> bool:
+    return len(os.fsencode(path)) <= MAX_SOCKET_PATH
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(os.fsencode(text)).hexdigest()[:16]
