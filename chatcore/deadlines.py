@@ -26,9 +26,7 @@ class Deadlines:
         expired: told the key whose time is up, which is then forgotten.
     """
 
-    def __init__(
-        self, seconds: float, clock: IClock, expired: Callable[[Any], None]
-    ) -> None:
+    def __init__(self, seconds: float, clock: IClock, expired: Callable[[Any], None]) -> None:
         self.seconds = seconds
         self._clock = clock
         self._expired = expired

@@ -153,8 +153,11 @@ class IChannel(Interface):
 class IChannels(Interface):
     """The channels of this node."""
 
-    def get(name: str, create: bool = False) -> IChannel | None:
-        """The channel of that name. With ``create``, it is made where it is missing."""
+    def get(name: str, create: bool = False) -> Any:
+        """The `IChannel` of that name, or None. With ``create``, it is made where it is missing.
+
+        A channel without members goes away by itself.
+        """
 
     def names() -> list[str]:
         """The names of all channels that have members."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn, cast
 
 from twisted.application.service import MultiService, Service
 from twisted.logger import globalLogPublisher, textFileLogObserver
@@ -26,7 +26,7 @@ LOG_BYTES = 10 * 1024 * 1024
 LOG_FILES = 5
 
 
-class Options(usage.Options):  # type: ignore[misc]  # Twisted's usage is untyped
+class Options(usage.Options):
     """The options of ``twistd chatnode``."""
 
     synopsis = "[options]"
@@ -111,6 +111,7 @@ class Options(usage.Options):  # type: ignore[misc]  # Twisted's usage is untype
         """Put twistd's pid file and log into the run folder, unless it was told others."""
         self.log_file = None
         parent = self.parent
+        assert parent is not None  # this is a sub-command
         if "pidfile" not in parent:  # twist, which has neither
             self.log_file = self.run_folder.log_file(self.server.id)
             return
@@ -142,7 +143,7 @@ class _Keeper(Service):
             self._log = LogFile(
                 path.name, str(path.parent), rotateLength=LOG_BYTES, maxRotatedFiles=LOG_FILES
             )
-            self._observer = textFileLogObserver(self._log)
+            self._observer = textFileLogObserver(cast(IO[Any], self._log))
             globalLogPublisher.addObserver(self._observer)
 
     def stopService(self) -> None:
@@ -161,7 +162,7 @@ def makeService(options: Options) -> MultiService:
     from chatcore.node import Node
 
     if options["supervised"]:
-        supervised.watch(reactor)  # type: ignore[arg-type]
+        supervised.watch(reactor)
     try:
         node = Node(
             folder=options.folder,

@@ -1,4 +1,4 @@
-"""What a node counts. All names stand here; the parts add to them, whoever wants them reads them."""
+"""What a node counts. All names stand here: the parts add, and whoever wants to know reads."""
 
 from __future__ import annotations
 

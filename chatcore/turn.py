@@ -39,15 +39,26 @@ class Turn:
                 self.at_end(action)
 
 
-def write_now(transport: Any, data: bytes) -> None:
+def is_plain(transport: Any) -> bool:
+    """Whether a transport is a plain TCP or Unix connection of Twisted's."""
+    return hasattr(transport, "dataBuffer") and hasattr(transport, "socket")
+
+
+def write_now(transport: Any, data: bytes) -> bool:
     """Write to a transport, straight to its socket where nothing is queued in front.
 
     A transport's own ``write`` costs two changes of the epoll set and another turn before the
-    data leaves. This skips them for a plain TCP or Unix connection with an empty buffer, and falls
-    back to ``write`` for every other transport and for what the socket did not take.
+    data leaves. This skips them for a plain connection with an empty buffer, and falls back to
+    ``write`` for every other transport and for what the socket did not take.
+
+    Returns:
+        False if the transport is known to hold some of it back.
     """
+    if not is_plain(transport):
+        transport.write(data)
+        return True
     if (
-        getattr(transport, "dataBuffer", None) == b""
+        not transport.dataBuffer
         and not transport._tempDataBuffer
         and transport.connected
         and not transport.disconnecting
@@ -57,6 +68,7 @@ def write_now(transport: Any, data: bytes) -> None:
         except OSError:  # full, or gone: the transport's own write finds out which
             sent = 0
         if sent == len(data):
-            return
+            return True
         data = data[sent:]
     transport.write(data)
+    return False

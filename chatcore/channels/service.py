@@ -8,8 +8,8 @@ from weakref import WeakValueDictionary
 
 import msgspec
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
-from twisted.python.failure import Failure
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatcore.channels.channel import Channel
@@ -46,9 +46,7 @@ class IFrontends(Protocol):
     def push(self, frontends: Iterable[str], channel: str, route: str, body: bytes) -> list[str]:
         """Push to a channel's groups; the frontends that could not be reached come back."""
 
-    def push_to_uids(
-        self, frontend: str, uids: Sequence[str], route: str, body: bytes
-    ) -> bool: ...
+    def push_to_uids(self, frontend: str, uids: Sequence[str], route: str, body: bytes) -> bool: ...
 
     def broadcast(self, frontend: str, route: str, body: bytes) -> bool: ...
 

@@ -29,9 +29,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from zope.interface import implementer
+
 from chatcore.config.names import SERVER_ID_RULE, is_server_id, nearest
 from chatcore.config.positions import Document, Where
 from chatcore.errors import ConfigError
+from chatcore.interfaces import IServer
 
 LOOPBACK = "127.0.0.1"
 MAX_CLUSTER = 1000
@@ -46,6 +49,7 @@ _HOST_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.
 _DIGITS = re.compile(r"[0-9]{1,18}")
 
 
+@implementer(IServer)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
     """One server of ``servers.json``.

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IPullProducer, IPushProducer
 from zope.interface import implementer
 
 from chatcore.connectors.settings import OutboxSettings
 from chatcore.deadlines import Deadlines
-from chatcore.turn import Turn, write_now
+from chatcore.turn import Turn, is_plain, write_now
 
 
-@implementer(IPushProducer)
+@implementer(IPullProducer, IPushProducer)
 class Outbox:
     """Collects what is sent within a turn, and writes it at its end in one go.
 
@@ -50,12 +50,11 @@ class Outbox:
     def open(self, transport: Any) -> None:
         """Begin to write to a transport.
 
-        Its buffer is kept empty: it says so as soon as the socket takes no more, and what follows
-        waits here, where it is counted.
+        A plain connection is given no more than its socket takes: the rest waits here, where it is
+        counted. As a pull producer, this is told each time that the transport has none left.
         """
         self._transport = transport
-        transport.bufferSize = 0
-        transport.registerProducer(self, True)
+        transport.registerProducer(self, not is_plain(transport))
 
     def send(self, data: bytes) -> None:
         """Send whole frames or packages."""
@@ -75,7 +74,8 @@ class Outbox:
             return
         data = b"".join(queue) if len(queue) > 1 else queue[0]
         queue.clear()
-        write_now(transport, data)
+        if not write_now(transport, data):
+            self.pauseProducing()
 
     def close(self) -> None:
         """Write what can be written, and stop: the transport may close now."""
@@ -97,10 +97,11 @@ class Outbox:
             self._stuck.start(self)
 
     def resumeProducing(self) -> None:
-        self._blocked = False
-        self._stuck.stop(self)
-        self.waiting = 0
-        self.flush()
+        if self._blocked:
+            self._blocked = False
+            self._stuck.stop(self)
+            self.waiting = 0
+            self.flush()
 
     def stopProducing(self) -> None:
         pass

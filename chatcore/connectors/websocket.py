@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
-from twisted.internet.interfaces import IAddress, IProtocol
+from twisted.internet.interfaces import IAddress
 from twisted.python.failure import Failure
 
 from chatcore.connectors.connection import Connection, ConnectorParts
@@ -16,10 +16,11 @@ _LONGEST_REASON = 123
 """Bytes of reason that fit a close frame (RFC 6455, section 5.5)."""
 
 
-class ClientWebSocket(WebSocketServerProtocol):  # type: ignore[misc]  # Autobahn is untyped
+class ClientWebSocket(WebSocketServerProtocol):
     """One client's WebSocket."""
 
     connection: Connection
+    transport: Any
 
     def connectionMade(self) -> None:
         super().connectionMade()
@@ -64,7 +65,7 @@ class ClientWebSocket(WebSocketServerProtocol):  # type: ignore[misc]  # Autobah
             self.transport.abortConnection()
 
 
-class ClientFactory(WebSocketServerFactory):  # type: ignore[misc]
+class ClientFactory(WebSocketServerFactory):
     """Takes clients in, as many as the limit allows.
 
     Args:
@@ -91,10 +92,9 @@ class ClientFactory(WebSocketServerFactory):  # type: ignore[misc]
             closeHandshakeTimeout=0,
         )
 
-    def buildProtocol(self, addr: IAddress) -> IProtocol | None:
+    def buildProtocol(self, addr: IAddress | None) -> Any:
         limit = self.parts.limits.connections
         if limit and self.parts.counters.clients_now >= limit:
             self.parts.counters.clients_refused += 1
             return None
-        built: IProtocol = super().buildProtocol(addr)
-        return built
+        return super().buildProtocol(addr)

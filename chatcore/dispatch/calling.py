@@ -99,13 +99,13 @@ def _rest(
 ) -> Generator[Deferred[Any], Any, Any]:
     """The part of a coroutine from its first wait on."""
     while True:
+        raised: BaseException | None = None
+        value = None
         try:
             value = yield waited_for
         except BaseException as problem:
-            resume, what = coroutine.throw, problem
-        else:
-            resume, what = coroutine.send, value
+            raised = problem
         try:
-            waited_for = resume(what)
+            waited_for = coroutine.send(value) if raised is None else coroutine.throw(raised)
         except StopIteration as stop:
             return stop.value

@@ -62,9 +62,7 @@ class Dispatcher:
         """Have calls to ``service`` under a method's own name answered by it."""
         self.add_remote(service, method.__name__, method, inspect.signature(method))
 
-    def handle(
-        self, route: str, msg: Any, session: ISession, reply: Callable[[Any], None]
-    ) -> None:
+    def handle(self, route: str, msg: Any, session: ISession, reply: Callable[[Any], None]) -> None:
         """Call the handler of a route; ``reply`` is told what to answer, exactly once."""
         method = self._handlers.get(route)
         if method is None:

@@ -18,7 +18,7 @@ from chatcore.wire import box
 VERSION = 1
 
 
-class Large(Argument):  # type: ignore[misc]  # Twisted's amp is untyped
+class Large(Argument):
     """Bytes of any length: over 65,535 they go in further keys, ``name.1``, ``name.2``, …"""
 
     def toBox(self, name: bytes, strings: Any, objects: dict[str, Any], proto: AMP) -> None:
@@ -68,7 +68,7 @@ class Busy(Exception):
 _ERRORS = {Raised: b"RAISED", Refused: b"REFUSED", Busy: b"BUSY"}
 
 
-class Hello(Command):  # type: ignore[misc]
+class Hello(Command):
     """The dialling side says who it is; the other proves that it knows the cluster's secret."""
 
     arguments = [
@@ -87,7 +87,7 @@ class Hello(Command):  # type: ignore[misc]
     errors = {Rejected: b"REJECTED"}
 
 
-class Prove(Command):  # type: ignore[misc]
+class Prove(Command):
     """The dialling side proves it too. Both tell the fingerprints of the remotes they know."""
 
     arguments = [(b"proof", String()), (b"remotes", Value())]
@@ -95,11 +95,11 @@ class Prove(Command):  # type: ignore[misc]
     errors = {Rejected: b"REJECTED"}
 
 
-class Ping(Command):  # type: ignore[misc]
+class Ping(Command):
     """Is anybody there?"""
 
 
-class Forward(Command):  # type: ignore[misc]
+class Forward(Command):
     """A client's request, for a handler here. The reply is what the client gets."""
 
     arguments = [
@@ -111,14 +111,14 @@ class Forward(Command):  # type: ignore[misc]
     errors = _ERRORS
 
 
-class ForwardNotify(Command):  # type: ignore[misc]
+class ForwardNotify(Command):
     """A client's notify, for a handler here."""
 
     arguments = Forward.arguments
     requiresAnswer = False
 
 
-class Call(Command):  # type: ignore[misc]
+class Call(Command):
     """A call to a remote here. ``service`` begins with ``sys.`` for chatcore's own."""
 
     arguments = [
@@ -130,69 +130,69 @@ class Call(Command):  # type: ignore[misc]
     errors = _ERRORS
 
 
-class Push(Command):  # type: ignore[misc]
+class Push(Command):
     """A message for all members of a channel that are connected here."""
 
     arguments = [(b"channel", Unicode()), (b"route", Unicode()), (b"body", Value())]
     requiresAnswer = False
 
 
-class PushToUids(Command):  # type: ignore[misc]
+class PushToUids(Command):
     """A message for all sessions of some uids."""
 
     arguments = [(b"uids", Value()), (b"route", Unicode()), (b"body", Value())]
     requiresAnswer = False
 
 
-class Broadcast(Command):  # type: ignore[misc]
+class Broadcast(Command):
     """A message for every session."""
 
     arguments = [(b"route", Unicode()), (b"body", Value())]
     requiresAnswer = False
 
 
-class GroupJoin(Command):  # type: ignore[misc]
+class GroupJoin(Command):
     """Backend to frontend: these uids are members of a channel of mine now."""
 
     arguments = [(b"channel", Unicode()), (b"uids", Value())]
     requiresAnswer = False
 
 
-class GroupLeave(Command):  # type: ignore[misc]
+class GroupLeave(Command):
     """Backend to frontend: these are members no more."""
 
     arguments = GroupJoin.arguments
     requiresAnswer = False
 
 
-class GroupGone(Command):  # type: ignore[misc]
+class GroupGone(Command):
     """Frontend to backend: these members of a channel of yours are not connected here any more."""
 
     arguments = GroupJoin.arguments
     requiresAnswer = False
 
 
-class GroupRenew(Command):  # type: ignore[misc]
+class GroupRenew(Command):
     """Backend to frontend: forget all groups of mine; those that still hold follow."""
 
     requiresAnswer = False
 
 
-class GroupForget(Command):  # type: ignore[misc]
+class GroupForget(Command):
     """Backend to frontend: I gave these uids up while I could not reach you."""
 
     arguments = [(b"uids", Value())]
     requiresAnswer = False
 
 
-class GroupOffer(Command):  # type: ignore[misc]
+class GroupOffer(Command):
     """Frontend to backend: whom I hold as members of a channel of yours."""
 
     arguments = GroupJoin.arguments
     requiresAnswer = False
 
 
-class OffersDone(Command):  # type: ignore[misc]
+class OffersDone(Command):
     """Frontend to backend: that was all I hold."""
 
     requiresAnswer = False

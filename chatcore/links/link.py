@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.interfaces import IPushProducer
-from twisted.internet.protocol import Protocol
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -55,11 +55,14 @@ class Link(Protocol):
 
     Args:
         parts: what it shares with the node's other links.
-        greet: acts on a command before the link is proven; returns False to have it closed.
+        limit: the longest box accepted before it is proven, in bytes.
+        greet: acts on a command before the link is proven.
+        made: told when the connection is there.
         lost: told when the connection is gone.
     """
 
     log = Logger()
+    transport: Any
 
     def __init__(
         self,
@@ -200,7 +203,7 @@ class Link(Protocol):
                 return
             self._received(box)
 
-    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.transport = None
         self.up = False
         self._queue.clear()

@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatcore.errors import NoSuchServer
-from chatcore.interfaces import IRpc, ISession, IServers, T
+from chatcore.interfaces import IRpc, IServers, ISession, T
 
 Send = Callable[[str, str, str, Sequence[Any]], Deferred[Any]]
 """Calls ``(server_id, service, method, args)``."""
@@ -90,9 +90,7 @@ class Rpc:
         )
 
     def to(self, server_id: str) -> Target:
-        def send(
-            server_type: str, service: str, method: str, args: Sequence[Any]
-        ) -> Deferred[Any]:
+        def send(server_type: str, service: str, method: str, args: Sequence[Any]) -> Deferred[Any]:
             server = self._servers.get(server_id)
             if server is None or server.type != server_type:
                 raise NoSuchServer(server_id, f"{server_type}.{service}.{method}")

@@ -205,7 +205,7 @@ class _Dialler(Factory):
         self._table = table
         self._endpoint = endpoint
         self._delay = FIRST_RETRY
-        self._attempt: Deferred[object] | None = None
+        self._attempt: Deferred[Any] | None = None
         self._retry: Any = None
         self._stopped = True
         self._problem: str | None = None
@@ -239,10 +239,11 @@ class _Dialler(Factory):
 
     def _dial(self) -> None:
         self._retry = None
-        self._attempt = self._endpoint.connect(self)
-        self._attempt.addCallbacks(self._connected, lambda _: self._again())
+        attempt: Deferred[Any] = self._endpoint.connect(self)
+        self._attempt = attempt
+        attempt.addCallbacks(self._connected, lambda _: self._again())
 
-    def _connected(self, link: object) -> None:
+    def _connected(self, link: Any) -> None:
         self._attempt = None
 
     def _again(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
@@ -146,9 +146,7 @@ class Node(Service):
                 responders=responders,
             ),
         )
-        view = View(
-            servers, connected=lambda id: id == server.id or self.links.get(id) is not None
-        )
+        view = View(servers, connected=lambda id: id == server.id or self.links.get(id) is not None)
 
         def choose(server_type: str, session: ISession) -> str:
             return configured.routes.get(server_type, by_uid)(session, server_type, view)
@@ -247,7 +245,7 @@ class Node(Service):
         if self._opening is not None:
             self._opening.cancel()
             self._opening = None
-        closing = [maybeDeferred(port.stopListening) for port in self._ports]
+        closing: list[Deferred[Any]] = [maybeDeferred(port.stopListening) for port in self._ports]
         if self._connector is not None:
             closing.append(self._connector.close_all("server stops", GOING_AWAY))
         self._release()
@@ -295,9 +293,7 @@ def _configure(catalogue: Catalogue, servers: Servers, server: Server) -> Config
     types = dict.fromkeys([*servers.types, *catalogue.server_types])
     configured = Configurator(env=servers.env, server_type=server.type, server_types=list(types))
     if catalogue.configure is not None:
-        guarded(
-            catalogue.configure, configured, folder=catalogue.folder, doing="configure(app)"
-        )
+        guarded(catalogue.configure, configured, folder=catalogue.folder, doing="configure(app)")
     return configured
 
 
@@ -320,8 +316,8 @@ def _install(
             dispatcher.add_remote(
                 remote.service, method.name, getattr(instance, method.name), method.signature
             )
-    for method in (sessions.bind, sessions.unbind, sessions.update, sessions.kick):
-        dispatcher.add_own(SESSIONS, method)
+    for own in (sessions.bind, sessions.unbind, sessions.update, sessions.kick):
+        dispatcher.add_own(SESSIONS, cast(Callable[..., Any], own))
 
 
 def _remotes(catalogue: Catalogue) -> Remotes:

@@ -102,9 +102,7 @@ class Backend:
             b"GroupGone": self._gone,
         }
 
-    def send(
-        self, server_id: str, service: str, method: str, args: Sequence[Any]
-    ) -> Deferred[Any]:
+    def send(self, server_id: str, service: str, method: str, args: Sequence[Any]) -> Deferred[Any]:
         """Call a remote, here or elsewhere.
 
         Raises:

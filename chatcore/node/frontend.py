@@ -58,7 +58,9 @@ class Frontend:
         counters: Counters,
     ) -> None:
         self._server_type = server_type
-        self._targets = {r: (r.partition(".")[0], item(b"route", r.encode())) for r in routes}
+        self._targets: dict[str | int, tuple[str, bytes]] = {
+            r: (r.partition(".")[0], item(b"route", r.encode())) for r in routes
+        }
         self._choose = choose
         self._dispatcher = dispatcher
         self._sessions = sessions
@@ -69,7 +71,7 @@ class Frontend:
 
     def serve(self, session: Session, message: Message, reply: Reply | None) -> None:
         """Act on a client's request or notify; each request gets exactly one reply."""
-        target = self._targets.get(message.route)  # type: ignore[call-overload]
+        target = self._targets.get(message.route)
         if target is None:
             self._refuse(reply)
             return

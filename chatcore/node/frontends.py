@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-
 from chatcore.channels.groups import GroupTable
 from chatcore.cluster.view import View
 from chatcore.links.table import LinkTable

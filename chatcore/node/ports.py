@@ -56,8 +56,7 @@ def client_place(server: Server) -> Place:
         ConfigError: the port can't be had.
     """
     assert server.client_port is not None
-    host = server.client_host or server.host
-    return _tcp(host, server.client_port, f"clients of {server.id}")
+    return _tcp(server.listen_host, server.client_port, f"clients of {server.id}")
 
 
 def link_place(server: Server, run_folder: RunFolder) -> Place:

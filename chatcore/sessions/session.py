@@ -35,7 +35,16 @@ class Session:
         closed: why it ended, once it has.
     """
 
-    __slots__ = ("_exported", "_hooks", "closed", "connection", "frontend_id", "id", "settings", "uid")
+    __slots__ = (
+        "_exported",
+        "_hooks",
+        "closed",
+        "connection",
+        "frontend_id",
+        "id",
+        "settings",
+        "uid",
+    )
 
     def __init__(self, id: int, frontend_id: str, connection: IConnection) -> None:
         self.id = id

@@ -46,7 +46,7 @@ def decode(data: bytes) -> Message:
     if kind > PUSH or flag & ~0x0F:
         raise MessageError(f"a message with the unknown flag 0x{flag:02x}")
     at, number = 1, 0
-    if kind == REQUEST or kind == RESPONSE:
+    if kind in (REQUEST, RESPONSE):
         shift = 0
         while True:
             if at >= size:

@@ -1,10 +1,7 @@
-"""Chatting: to the whole room, or to one of those in it."""
-
 from typing import Any
 
 from zope.interface import implementer
 
-from chatcore.errors import ClientError
 from chatcore.interfaces import IApplication, IHandler, ISession
 
 from .remotes import name_of
@@ -12,7 +9,7 @@ from .remotes import name_of
 
 class IChatHandler(IHandler):
     async def send(msg: Any, session: ISession) -> Any:
-        """Say something to all (``target`` is ``*``) or to one."""
+        """Say something to everybody in the room ("*"), or to one of them."""
 
 
 @implementer(IChatHandler)
@@ -21,17 +18,15 @@ class ChatHandler:
         self.app = app
 
     async def send(self, msg: Any, session: ISession) -> Any:
-        rid, target = session.get("rid"), msg["target"]
-        channel = self.app.channels.get(rid)
-        if channel is None or session.uid not in channel:
-            raise ClientError(500)
-        push = {"msg": msg["content"], "from": name_of(session.uid), "target": target}
-        if target == "*":
-            channel.push("onChat", push)
+        rid, to = session.get("rid"), msg["target"]
+        room = self.app.channels.get(rid)
+        if room is None or session.uid not in room:
+            return {"code": 500}
+        said = {"msg": msg["content"], "from": name_of(session.uid), "target": to}
+        if to == "*":
+            room.push("onChat", said)
+        elif sids := room.sids(f"{to}*{rid}"):
+            self.app.channels.push_to_uids("onChat", said, [(f"{to}*{rid}", s) for s in sids])
         else:
-            uid = f"{target}*{rid}"
-            if uid not in channel:
-                raise ClientError(500)
-            members = [(uid, sid) for sid in channel.sids(uid)]
-            self.app.channels.push_to_uids("onChat", push, members)
+            return {"code": 500}
         return {}

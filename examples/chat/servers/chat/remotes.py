@@ -1,13 +1,11 @@
-"""Who is in which room."""
-
 from zope.interface import implementer
 
 from chatcore.interfaces import IApplication, IChannel, IRemote
 
 
 class IChatRemote(IRemote):
-    async def add(uid: str, sid: str, name: str) -> list[str]:
-        """Put a user into a room; the names of all in it come back, none if the name is taken."""
+    async def add(uid: str, sid: str, rid: str) -> list[str]:
+        """Put a user into a room; who is in it comes back, nobody if the name is taken."""
 
 
 @implementer(IChatRemote)
@@ -16,18 +14,17 @@ class ChatRemote:
         self.app = app
         app.channels.on_left(self.left)
 
-    async def add(self, uid: str, sid: str, name: str) -> list[str]:
-        channel = self.app.channels.get(name, create=True)
-        if uid in channel and sid not in channel.sids(uid):
+    async def add(self, uid: str, sid: str, rid: str) -> list[str]:
+        room = self.app.channels.get(rid, create=True)
+        if uid in room:
             return []
-        if uid not in channel:
-            channel.push("onAdd", {"route": "onAdd", "user": name_of(uid)})
-            channel.add(uid, sid)
-        return [name_of(each) for each in channel.uids()]
+        room.push("onAdd", {"route": "onAdd", "user": name_of(uid)})
+        room.add(uid, sid)
+        return [name_of(each) for each in room.uids()]
 
-    def left(self, channel: IChannel, uid: str, sid: str, reason: str) -> None:
-        channel.push("onLeave", {"route": "onLeave", "user": name_of(uid)})
+    def left(self, room: IChannel, uid: str, sid: str, reason: str) -> None:
+        room.push("onLeave", {"route": "onLeave", "user": name_of(uid)})
 
 
-def name_of(uid: str) -> str:
-    return uid.partition("*")[0]
+def name_of(uid: str | None) -> str:
+    return str(uid).partition("*")[0]

@@ -1,5 +1,3 @@
-"""Entering: who a client is, and which room it goes to."""
-
 import re
 from typing import Any
 
@@ -10,7 +8,7 @@ from chatcore.interfaces import IApplication, IHandler, ISession
 
 from ..chat.remotes import IChatRemote
 
-NAME = re.compile(r"[\w\u4e00-\u9fa5]{1,20}", re.ASCII)
+NAME = re.compile("[0-9A-Za-z_\u4e00-\u9fa5]{1,20}")
 
 
 class IEntryHandler(IHandler):
@@ -24,8 +22,8 @@ class EntryHandler:
         self.app = app
 
     async def enter(self, msg: Any, session: ISession) -> Any:
-        name, rid = str(msg["username"]), str(msg["rid"])
-        if not NAME.fullmatch(name) or not NAME.fullmatch(rid):
+        name, rid = msg["username"], msg["rid"]
+        if not (NAME.fullmatch(name) and NAME.fullmatch(rid)):
             raise ClientError(500)
         uid = f"{name}*{rid}"
         if session.uid or self.app.sessions.by_uid(uid):
@@ -33,7 +31,7 @@ class EntryHandler:
         await session.bind(uid)
         await session.update(rid=rid)
         users = await self.app.rpc.by(session)[IChatRemote].add(uid, self.app.server_id, rid)
-        if not users:  # somebody of that name is in the room, through another connector
+        if not users:
             await session.unbind()
             raise ClientError(500, error=True)
         return {"users": users}

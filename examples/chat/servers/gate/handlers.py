@@ -1,16 +1,13 @@
-"""Where clients come first: the gate tells them which connector to use."""
-
 from typing import Any
 
 from zope.interface import implementer
 
-from chatcore.errors import ClientError
 from chatcore.interfaces import IApplication, IHandler, ISession
 
 
 class IGateHandler(IHandler):
     async def queryEntry(msg: Any, session: ISession) -> Any:
-        """The host and port of the connector for a user."""
+        """Which connector a user has to go to."""
 
 
 @implementer(IGateHandler)
@@ -19,9 +16,8 @@ class GateHandler:
         self.app = app
 
     async def queryEntry(self, msg: Any, session: ISession) -> Any:
-        uid = msg.get("uid")
-        if not isinstance(uid, str | int) or uid == "":
-            raise ClientError(500)
-        connector = self.app.servers.pick("connector", str(uid))
+        if not isinstance(msg["uid"], str | int) or msg["uid"] == "":
+            return {"code": 500}
+        connector = self.app.servers.pick("connector", str(msg["uid"]))
         host = connector.client_host or connector.host
         return {"code": 200, "host": host, "port": connector.client_port}

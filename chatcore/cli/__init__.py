@@ -1,0 +1,1 @@
+"""How people use chatcore from a command line."""

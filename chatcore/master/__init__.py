@@ -1,0 +1,1 @@
+"""Starting and supervising the nodes of an application, and serving its page."""

@@ -1,0 +1,140 @@
+"""What ``chatcore start`` has to run for one application."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from twisted.internet.endpoints import quoteStringArgument
+
+from chatcore.config.addresses import is_wildcard
+from chatcore.config.application_folder import find_application
+from chatcore.config.run_folder import RunFolder
+from chatcore.config.servers import Server, Servers, load_servers
+from chatcore.config.settings import Assignment, parse_assignment
+from chatcore.errors import ConfigError
+from chatcore.master.keeper import Program
+from chatcore.master.ports import Need, needs_of, refuse_page_clash
+from chatcore.master.settings import PAGE, PageSettings, check_settings
+
+START: Final = "start"
+"""The claim that ``chatcore start`` holds in the run folder."""
+
+GATES, FRONTENDS, REST = range(3)
+"""The stages of a stop: what clients come in by goes first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything that has been checked and is to be started.
+
+    Args:
+        app: the application folder.
+        env: the environment.
+        run: the run folder.
+        programs: what to run, in the order in which it is started.
+        needs: the addresses that must be free.
+        ready: what to say when everything is up.
+    """
+
+    app: Path
+    env: str
+    run: RunFolder
+    programs: tuple[Program, ...]
+    needs: tuple[Need, ...]
+    ready: str
+
+
+def make_plan(
+    app: str | Path, env: str, run_dir: str | None = None, assignments: Sequence[str] = ()
+) -> Plan:
+    """Check everything that can be checked without starting anything.
+
+    Args:
+        app: the application folder.
+        env: the environment.
+        run_dir: the run folder, unless it is the usual one.
+        assignments: what each ``--set`` said.
+
+    Raises:
+        ConfigError: the first mistake found.
+    """
+    folder = find_application(app)
+    page, for_nodes = check_settings(parse_assignment(text) for text in assignments)
+    servers = load_servers(folder, env)
+    _refuse_own_names(servers)
+    page_or_none = page if (folder / "web").is_dir() else None
+    needs = needs_of(servers, page_or_none)
+    refuse_page_clash(needs)
+    run = RunFolder.open(folder, run_dir)
+    run.secret()
+    common = ("--app", str(folder), "--env", env, "--run-dir", str(run.path), "--supervised")
+    nodes = [_node(server, common, for_nodes) for server in servers]
+    pages = [_page(page, common)] if page_or_none is not None else []
+    return Plan(
+        app=folder,
+        env=env,
+        run=run,
+        programs=tuple(sorted([*nodes, *pages], key=lambda program: -program.stage)),
+        needs=tuple(needs),
+        ready=_ready_line(len(nodes), page_or_none),
+    )
+
+
+def twistd() -> tuple[str, ...]:
+    """Return the command that runs this Python's twistd."""
+    script = Path(sys.executable).with_name("twistd")
+    if script.is_file():
+        return sys.executable, str(script)
+    return sys.executable, "-c", "from twisted.scripts.twistd import run; run()"
+
+
+def count_of(plan: Plan) -> str:
+    """Say in words what a plan starts, as in ``7 servers and the page``."""
+    nodes = [program for program in plan.programs if program.name != PAGE]
+    return _count(len(nodes), with_page=len(nodes) < len(plan.programs))
+
+
+def _node(server: Server, common: Sequence[str], assignments: Sequence[Assignment]) -> Program:
+    stage = REST
+    if server.frontend:
+        stage = GATES if server.type == "gate" else FRONTENDS
+    which = ("--type", server.type, "--id", server.id)
+    settings = [part for one in assignments for part in ("--set", f"{one.key}={one.value}")]
+    command = (*twistd(), "--nodaemon", "chatnode", *which, *common, *settings)
+    return Program(name=server.id, command=command, stage=stage)
+
+
+def _page(page: PageSettings, common: Sequence[str]) -> Program:
+    host = quoteStringArgument(page.host)
+    family = "tcp6" if ":" in page.host else "tcp"
+    listen = f"{family}:{page.port}:interface={host}"
+    command = (*twistd(), "--nodaemon", "--pidfile=", "chatpage", "--listen", listen, *common)
+    return Program(name=PAGE, command=command, stage=REST)
+
+
+def _refuse_own_names(servers: Servers) -> None:
+    for name in (START, PAGE):
+        server = servers.get(name)
+        if server is not None:
+            raise ConfigError(
+                f"the id '{name}' is taken by chatcore itself",
+                file=servers.file,
+                line=server.line,
+                advice=f"Call the server something else, as in '{server.type}-server-1'",
+            )
+
+
+def _ready_line(nodes: int, page: PageSettings | None) -> str:
+    line = f"ready: {_count(nodes, with_page=page is not None)}"
+    if page is None:
+        return line
+    host = "127.0.0.1" if is_wildcard(page.host) else page.host
+    return f"{line}; open http://{f'[{host}]' if ':' in host else host}:{page.port}/"
+
+
+def _count(nodes: int, *, with_page: bool) -> str:
+    return f"{nodes} server{'' if nodes == 1 else 's'}{' and the page' if with_page else ''}"

@@ -1,0 +1,134 @@
+"""Whether the addresses that an application needs are free, asked before anything is started."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from chatcore.config.addresses import is_wildcard
+from chatcore.config.servers import Servers
+from chatcore.errors import ConfigError
+from chatcore.master.settings import PageSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """An address that something will listen on.
+
+    Args:
+        host: an address of this machine, or a name of it.
+        port: the port.
+        who: what will listen there: a server id, or ``the page``.
+        key: what decides the port: ``port``, ``clientPort`` or ``page.port``.
+        file: the file that says so, if one does.
+        line: its line.
+    """
+
+    host: str
+    port: int
+    who: str
+    key: str
+    file: Path | None = None
+    line: int | None = None
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def error(self, problem: str, advice: str) -> ConfigError:
+        """Make the error that says what is wrong with this address."""
+        return ConfigError(problem, file=self.file, line=self.line, advice=advice)
+
+
+def needs_of(servers: Servers, page: PageSettings | None) -> list[Need]:
+    """List every address that the servers, and the page where there is one, will listen on."""
+    return [*_of_servers(servers), *([_of_page(page)] if page is not None else [])]
+
+
+def refuse_page_clash(needs: Iterable[Need]) -> None:
+    """Raise ConfigError when the page would listen where a server does."""
+    every = list(needs)
+    for page in every:
+        for other in every:
+            if page.file is None and other.file is not None and _meet(page, other):
+                raise other.error(
+                    f"{other.who} and the page would both listen on port {page.port}",
+                    "Give the page another port with --set page.port=NUMBER",
+                )
+
+
+def check_free(needs: Iterable[Need]) -> None:
+    """Listen on each address for a moment.
+
+    Raises:
+        ConfigError: an address that can't be listened on; says which, for what, and why.
+    """
+    for need in needs:
+        try:
+            _try(need)
+        except OSError as error:
+            raise _explain(need, error) from error
+
+
+def _of_servers(servers: Servers) -> Iterator[Need]:
+    for server in servers:
+        ports = (
+            ("port", server.host, server.port),
+            ("clientPort", server.listen_host, server.client_port),
+        )
+        for key, host, port in ports:
+            if port is not None:
+                yield Need(
+                    host=host,
+                    port=port,
+                    who=server.id,
+                    key=key,
+                    file=servers.file,
+                    line=server.line,
+                )
+
+
+def _of_page(page: PageSettings) -> Need:
+    return Need(host=page.host, port=page.port, who="the page", key="page.port")
+
+
+def _meet(one: Need, other: Need) -> bool:
+    if one.port != other.port:
+        return False
+    hosts = {"127.0.0.1" if host == "localhost" else host for host in (one.host, other.host)}
+    return len(hosts) == 1 or any(is_wildcard(host) for host in hosts)
+
+
+def _try(need: Need) -> None:
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        need.host, need.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)
+        probe.listen(1)
+
+
+def _explain(need: Need, error: OSError) -> ConfigError:
+    where = f"in {need.file.name}" if need.file is not None else "with --set page.port=NUMBER"
+    if error.errno == errno.EADDRINUSE:
+        return need.error(
+            f"port {need.port} is in use by another process; {need.who} needs {need}",
+            f"Stop that process, or give {need.who} another {need.key} {where}",
+        )
+    if error.errno == errno.EACCES:
+        return need.error(
+            f"{need.who} needs {need}, and this user may not listen on port {need.port}",
+            "Take a port from 1024 on",
+        )
+    if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
+        return need.error(
+            f"{need.who} needs {need}, which is not an address of this machine",
+            f"Correct the host {where.replace('page.port=NUMBER', 'page.host=ADDRESS')}",
+        )
+    return need.error(
+        f"{need.who} needs {need}, which can't be listened on: {error.strerror or error}",
+        f"Take another {need.key}",
+    )

@@ -1,0 +1,197 @@
+"""``chatcore start``: everything of one application, in the foreground, until it is stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
+
+from chatcore.config.claims import Claim
+from chatcore.config.run_folder import RunFolder
+from chatcore.errors import ConfigError
+from chatcore.master.console import STDERR, Console, Writer
+from chatcore.master.plan import START, Plan, count_of
+from chatcore.master.ports import check_free
+from chatcore.master.supervisor import Supervisor
+
+PATIENCE: Final = 6.0
+"""Seconds in which the processes of a ``chatcore start`` that was killed have left."""
+
+LOOK: Final = 0.1
+"""Seconds between two looks whether they have."""
+
+
+def start(plan: Plan, *, reactor: Any) -> int:
+    """Run a plan until it is stopped.
+
+    Args:
+        plan: what to run.
+        reactor: what runs it; it must not be running yet.
+
+    Returns:
+        The exit code: 0 after an orderly stop, 1 when something had to be killed, 2 when a process
+        can't run as it is configured.
+
+    Raises:
+        ConfigError: another ``chatcore start`` runs the application, servers of it are still
+            running, or an address is not free. Nothing has been started then.
+    """
+    claim = claim_start(plan)
+    _keep_standard_descriptors()
+    writer = Writer()
+    names = [program.name for program in plan.programs]
+    console = Console(names, writer.write, colour=_wants_colour())
+    session = Session(plan, reactor=reactor, console=console)
+    outcome: list[int | Failure] = []
+
+    def run() -> None:
+        _on_signals(reactor, session)
+        running = Deferred.fromCoroutine(session.run())
+        running.addBoth(outcome.append)
+        running.addBoth(lambda _: reactor.stop())
+
+    try:
+        _on_signals(reactor, session)
+        reactor.callWhenRunning(run)
+        reactor.run()
+    finally:
+        writer.close()
+        claim.release()
+    result = outcome[0] if outcome else 1
+    if isinstance(result, Failure):
+        result.raiseException()
+    return result
+
+
+def claim_start(plan: Plan) -> Claim:
+    """Claim the run folder for this ``chatcore start``.
+
+    Raises:
+        ConfigError: another one has it.
+    """
+    claim = plan.run.claim(START)
+    if claim is None:
+        pid = plan.run.holder(START)
+        raise ConfigError(
+            f"chatcore start already runs {plan.app}" + (f" as process {pid}" if pid else ""),
+            advice=f"Stop it first: kill {pid}" if pid else "Stop it first",
+        )
+    return claim
+
+
+class Session:
+    """One run of a plan: from looking whether it can be started to its end.
+
+    Args:
+        plan: what to run.
+        reactor: what spawns processes and knows the time.
+        console: where everything is told.
+    """
+
+    def __init__(self, plan: Plan, *, reactor: Any, console: Console) -> None:
+        self._plan, self._reactor, self._console = plan, reactor, console
+        self._interrupted = self._started = False
+        self.supervisor = Supervisor(
+            plan.programs,
+            reactor=reactor,
+            console=console,
+            ready=plan.ready,
+            tidy=tidier(plan.run, console),
+        )
+
+    async def run(self) -> int:
+        """Start everything; the exit code comes back when everything has stopped.
+
+        Raises:
+            ConfigError: something is in the way; nothing has been started.
+        """
+        await self._let_others_leave()
+        if self._interrupted:
+            return 0
+        check_free(self._plan.needs)
+        for program in self._plan.programs:
+            self._plan.run.tidy(program.name)
+        self._console.say(f"starting {count_of(self._plan)} of {self._plan.app} ({self._plan.env})")
+        self._started = True
+        self.supervisor.startService()
+        return await self.supervisor.finished
+
+    def stop(self) -> None:
+        """Stop in order; asking again changes nothing."""
+        self._interrupted = True
+        if self.supervisor.running:
+            self.supervisor.interrupt()
+
+    def interrupt(self) -> None:
+        """Do what Ctrl-C asks for: stop, and the second time kill what is left."""
+        self._interrupted = True
+        if self._started:
+            self.supervisor.interrupt()
+
+    async def _let_others_leave(self) -> None:
+        """Wait for the processes of an earlier ``chatcore start`` that was killed."""
+        until = self._reactor.seconds() + PATIENCE
+        holders = self._holders()
+        if holders:
+            names = ", ".join(holders)
+            self._console.say(f"waiting for {names} of an earlier start to leave")
+        while holders and not self._interrupted:
+            if self._reactor.seconds() >= until:
+                raise _still_running(holders)
+            await deferLater(self._reactor, LOOK)
+            holders = self._holders()
+
+    def _holders(self) -> dict[str, int]:
+        found = {
+            program.name: self._plan.run.holder(program.name) for program in self._plan.programs
+        }
+        return {name: pid for name, pid in found.items() if pid is not None}
+
+
+def tidier(run: RunFolder, console: Console) -> Callable[[str], None]:
+    """Return what removes the leftovers of a process, and only tells when that can't be done."""
+
+    def tidy(name: str) -> None:
+        try:
+            run.tidy(name)
+        except ConfigError as error:
+            console.warn(str(error))
+
+    return tidy
+
+
+def _still_running(holders: dict[str, int]) -> ConfigError:
+    running = ", ".join(f"{name} (process {pid})" for name, pid in holders.items())
+    pids = " ".join(str(pid) for pid in holders.values())
+    return ConfigError(f"already running: {running}", advice=f"Stop them first: kill {pids}")
+
+
+def _on_signals(reactor: Any, session: Session) -> None:
+    """Let signals reach the session; again once the reactor runs, which sets some itself."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        ask = session.interrupt if number == signal.SIGINT else session.stop
+        reactor.callFromThread(ask)
+
+    signal.signal(signal.SIGINT, handle)
+    signal.signal(signal.SIGTERM, handle)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup leaves it
+        signal.signal(signal.SIGHUP, handle)
+
+
+def _keep_standard_descriptors() -> None:
+    """Open what is missing of 0, 1 and 2, or the pipes of a child would get those numbers."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= STDERR:
+        pass
+    os.close(fd)
+
+
+def _wants_colour() -> bool:
+    return sys.stdout.isatty() and sys.stderr.isatty() and not os.environ.get("NO_COLOR")

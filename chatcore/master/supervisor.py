@@ -1,0 +1,176 @@
+"""The service that keeps all processes of an application running, and stops them in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import groupby
+from typing import Any, Final
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.interfaces import IDelayedCall
+
+from chatcore.master.console import STDERR, Console
+from chatcore.master.keeper import CONFIG_EXIT, Keeper, Program
+
+SLOW_START: Final = 15.0
+"""Seconds after which it is said what is not ready yet."""
+
+LAST_CALL: Final = 3.5
+"""Seconds after the stop began when those whose turn has not come are told to stop, too."""
+
+KILL: Final = 5.0
+"""Seconds after the stop began when what is left is killed."""
+
+HOPELESS: Final = 2.0
+"""Seconds after the kill when what even that did not end is given up."""
+
+
+class Supervisor(Service):
+    """Owns the processes of an application.
+
+    Args:
+        programs: what to run, in the order in which it is started.
+        reactor: what spawns processes and knows the time.
+        console: where everything is told.
+        ready: what to say when everything is up.
+        tidy: called with a name when a process of that name has ended.
+    """
+
+    def __init__(
+        self,
+        programs: Iterable[Program],
+        *,
+        reactor: Any,
+        console: Console,
+        ready: str,
+        tidy: Callable[[str], object],
+    ) -> None:
+        self._reactor, self._console, self._ready = reactor, console, ready
+        self._keepers = [
+            Keeper(
+                program,
+                reactor=reactor,
+                console=console,
+                on_ready=self._on_ready,
+                on_refused=self._on_refused,
+                tidy=tidy,
+            )
+            for program in programs
+        ]
+        self._all_ready = False
+        self._slow: IDelayedCall | None = None
+        self._refusals: list[list[bytes]] = []
+        self._killed = False
+        self._stopping = self._stopped = False
+        self._waiters: list[Deferred[None]] = []
+        self.finished: Deferred[int] = Deferred()
+        """Fires when everything has stopped, with the exit code for it: 0 after an orderly stop,
+        1 when something had to be killed, 2 when a process can't run as it is configured."""
+
+    def startService(self) -> None:
+        """Start everything."""
+        super().startService()
+        self._slow = self._reactor.callLater(SLOW_START, self._tell_slow)
+        for keeper in self._keepers:
+            if not self._stopping:
+                keeper.start()
+
+    def stopService(self) -> Deferred[None]:
+        """Stop everything, stage by stage, and return what fires when nothing is left."""
+        super().stopService()
+        waiter: Deferred[None] = Deferred()
+        if self._stopped:
+            waiter.callback(None)
+            return waiter
+        self._waiters.append(waiter)
+        if not self._stopping:
+            self._stopping = True
+            self._cancel_slow()
+            for keeper in self._keepers:
+                keeper.retire()
+            Deferred.fromCoroutine(self._stop()).addErrback(self.finished.errback)
+        return waiter
+
+    def interrupt(self) -> None:
+        """Do what Ctrl-C asks for: stop, and the second time kill what is left."""
+        if not self._stopping:
+            self._console.say("stopping; Ctrl-C again kills what is left at once")
+            self.stopService()
+        else:
+            self._kill()
+
+    async def _stop(self) -> None:
+        deadlines = [
+            self._reactor.callLater(LAST_CALL, self._stop_all),
+            self._reactor.callLater(KILL, self._kill),
+            self._reactor.callLater(KILL + HOPELESS, self._abandon),
+        ]
+        in_order = sorted(self._keepers, key=lambda keeper: keeper.program.stage)
+        for _, stage in groupby(in_order, key=lambda keeper: keeper.program.stage):
+            keepers = list(stage)
+            for keeper in keepers:
+                keeper.stop()
+            await gatherResults([keeper.gone() for keeper in keepers])
+        for deadline in deadlines:
+            if deadline.active():
+                deadline.cancel()
+        self._stopped = True
+        for waiter in self._waiters:
+            waiter.callback(None)
+        self.finished.callback(self._exit_code())
+
+    def _exit_code(self) -> int:
+        if self._refusals:
+            return CONFIG_EXIT
+        return 1 if self._killed else 0
+
+    def _stop_all(self) -> None:
+        for keeper in self._keepers:
+            keeper.stop()
+
+    def _kill(self) -> None:
+        left = [keeper for keeper in self._keepers if keeper.running]
+        if left:
+            self._killed = True
+            self._console.warn(f"killing {', '.join(keeper.name for keeper in left)}")
+        for keeper in left:
+            keeper.kill()
+
+    def _abandon(self) -> None:
+        for keeper in self._keepers:
+            if keeper.running:
+                self._console.warn(f"{keeper.name} does not end, though it was killed")
+                keeper.abandon()
+
+    def _on_ready(self, keeper: Keeper) -> None:
+        if self._stopping:
+            return
+        if self._all_ready:
+            self._console.say(f"{keeper.name} is up again")
+        elif all(every.ready for every in self._keepers):
+            self._all_ready = True
+            self._cancel_slow()
+            self._console.say(self._ready)
+
+    def _on_refused(self, keeper: Keeper, message: list[bytes]) -> None:
+        if message not in self._refusals:
+            for line in message:
+                self._console.relay(keeper.name, STDERR, line)
+        self._refusals.append(message)
+        if not self._stopping:
+            self._console.warn(
+                f"{keeper.name} can't run as it is configured (exit code {CONFIG_EXIT}); "
+                "stopping everything"
+            )
+            self.stopService()
+
+    def _tell_slow(self) -> None:
+        waiting = [keeper for keeper in self._keepers if not keeper.ready]
+        self._console.warn(f"still waiting for {', '.join(keeper.name for keeper in waiting)}")
+        for keeper in waiting:
+            keeper.release_held()
+
+    def _cancel_slow(self) -> None:
+        if self._slow is not None and self._slow.active():
+            self._slow.cancel()

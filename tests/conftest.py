@@ -1,0 +1,64 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from running import RunningChat, short_folder
+from twisted.logger import LogEvent, globalLogPublisher
+
+
+@pytest.fixture(autouse=True)
+def clean_reactor(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that leaves a delayed call, an open port or connection, or a lost failure."""
+    from twisted.internet import reactor
+
+    failures: list[Any] = []
+
+    def observe(event: LogEvent) -> None:
+        if event.get("log_failure") is not None:
+            failures.append(event["log_failure"])
+
+    before_calls = set(reactor.getDelayedCalls())  # type: ignore[attr-defined]
+    before_sockets = _sockets(reactor)
+    globalLogPublisher.addObserver(observe)
+    try:
+        yield
+        gc.collect()  # a failure that nobody handles is logged when its Deferred is collected
+    finally:
+        globalLogPublisher.removeObserver(observe)
+    left: list[str] = []
+    for call in set(reactor.getDelayedCalls()) - before_calls:  # type: ignore[attr-defined]
+        left.append(f"delayed call {call}")
+        call.cancel()
+    left += [f"socket {each}" for each in _sockets(reactor) - before_sockets]
+    expected = request.node.get_closest_marker("logs_failures") is not None
+    if not expected:
+        left += [f"logged failure {failure}" for failure in failures]
+    if left:
+        pytest.fail("left behind: " + "; ".join(left), pytrace=False)
+
+
+def _sockets(reactor: Any) -> set[Any]:
+    return (set(reactor.getReaders()) | set(reactor.getWriters())) - set(reactor._internalReaders)
+
+
+@pytest.fixture(scope="session")
+def running_chat() -> Iterator[RunningChat]:
+    """The whole chat in real processes, for all tests that need it."""
+    with short_folder() as folder:
+        chat = RunningChat(Path(folder))
+        yield chat
+        chat.close()
+
+
+@pytest.fixture
+def chat(running_chat: RunningChat) -> Iterator[RunningChat]:
+    """The whole chat, complete at the beginning of each test."""
+    running_chat.resume()
+    yield running_chat
+    running_chat.resume()
