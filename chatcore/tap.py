@@ -135,8 +135,8 @@ class _Keeper(Service):
         self._log: LogFile | None = None
         self._observer: Any = None
 
-    def privilegedStartService(self) -> None:
-        super().privilegedStartService()
+    def startService(self) -> None:
+        super().startService()
         self._options.claim.note_pid()  # daemonizing has changed it
         path = self._options.log_file
         if path is not None:

@@ -202,9 +202,14 @@ class Connection:
             for each in package.decode_frame(frame, self._parts.limits.package_bytes):
                 self._package(each)
         except WireError as problem:
+            self.broken(str(problem))
+
+    def broken(self, problem: str, code: int = PROTOCOL_ERROR) -> None:
+        """What came breaks the protocol: close this connection, and only this one."""
+        if self._state is not State.CLOSED:
             self._parts.counters.clients_broken += 1
             self.log.info("{address} broke the protocol: {p}", address=self._address, p=problem)
-            self.close(str(problem), PROTOCOL_ERROR)
+            self.close(problem, code)
 
     def lost(self, reason: str) -> None:
         """The carrier is gone."""
@@ -290,7 +295,7 @@ class Connection:
         except HandshakeError as problem:
             self._parts.counters.clients_broken += 1
             self._send(package.HANDSHAKE, handshake.encode_refusal())
-            self.close(str(problem))
+            self.close(str(problem), POLICY)
             return
         reply = handshake.encode_reply(heartbeat=self._parts.heartbeat.interval)
         self._send(package.HANDSHAKE, reply)

@@ -8,7 +8,13 @@ from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerPr
 from twisted.internet.interfaces import IAddress
 from twisted.python.failure import Failure
 
-from chatcore.connectors.connection import Connection, ConnectorParts
+from chatcore.connectors.connection import (
+    GOING_AWAY,
+    NORMAL,
+    PROTOCOL_ERROR,
+    Connection,
+    ConnectorParts,
+)
 from chatcore.connectors.encoding import WEBSOCKET
 from chatcore.wire import frame, package
 
@@ -47,6 +53,10 @@ class ClientWebSocket(WebSocketServerProtocol):
         # A text frame is taken as bytes, as Pomelo does.
         self.connection.received(payload)
 
+    def _fail_connection(self, code: int = PROTOCOL_ERROR, reason: str = "") -> None:
+        # Autobahn found what breaks the WebSocket protocol.
+        self.connection.broken(reason, code)
+
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         super().connectionLost(reason)
         self.connection.lost("disconnect")
@@ -57,6 +67,8 @@ class ClientWebSocket(WebSocketServerProtocol):
         if self.state == self.STATE_OPEN:
             text = reason.encode()[:_LONGEST_REASON].decode("utf-8", "ignore")
             self.sendCloseFrame(code=code, reasonUtf8=text.encode(), isReply=False)
+            if code not in (NORMAL, GOING_AWAY):
+                self.dropConnection()  # who breaks the rules is not waited for
         else:
             self.abort()
 

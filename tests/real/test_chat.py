@@ -128,7 +128,14 @@ async def test_entering_with_anything_is_answered(visit: Visit, body: Any) -> No
 @pytest.mark.parametrize(
     "route",
     [
-        *("chat.chatHandler.nope", "chat.nope.send", "nope.chatHandler.send", "chat", "", "a.b.c.d"),
+        *(
+            "chat.chatHandler.nope",
+            "chat.nope.send",
+            "nope.chatHandler.send",
+            "chat",
+            "",
+            "a.b.c.d",
+        ),
         *("chat.chatHandler.constructor", "chat.chatHandler.__init__", "chat.chatHandler.app"),
         *("chat.chatRemote.add", "connector.entryHandler.__class__", "sys.sessions.kick"),
     ],
@@ -186,5 +193,3 @@ async def until_entered(visit: Visit, name: str, room: str, connector: str) -> P
             if "users" in await person.enter(name, room):
                 return person
         await pause()
-
-

@@ -1,0 +1,134 @@
+"""``chatcore start`` with the real chat: nothing is left behind, however it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from people import connect
+from running import RunningChat, environment, short_folder, wait_until
+
+KEPT = {".gitignore", ".claims", "secret"}
+
+
+@pytest.fixture
+def own_chat() -> Iterator[RunningChat]:
+    """A chat that the test may end."""
+    with short_folder() as folder:
+        chat = RunningChat(Path(folder))
+        yield chat
+        chat.close()
+
+
+def processes(chat: RunningChat) -> dict[int, str]:
+    """The processes of this chat, with their command lines."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                stat = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if str(chat.app) in command and stat[0] != "Z":
+                found[int(entry.name)] = command
+    return found
+
+
+def left_behind(chat: RunningChat) -> set[str]:
+    names = {file.name for file in chat.run_folder.iterdir()} - KEPT
+    return {name for name in names if not name.endswith(".log")}
+
+
+def test_what_runs(own_chat: RunningChat) -> None:
+    """One process for each server, in the session of ``chatcore start``, its id to be seen."""
+    commands = processes(own_chat)
+    assert own_chat.process is not None
+    session = os.getsid(own_chat.process.pid)
+    assert {os.getsid(pid) for pid in commands} == {session}
+    ids = [server_id for type in own_chat.servers for server_id in own_chat.ids(type)]
+    for server_id in ids:
+        mine = [c for c in commands.values() if f"--id {server_id} " in c + " "]
+        assert len(mine) == 1 and "twistd" in mine[0] and "chatnode" in mine[0]
+    ready = [line for line in own_chat.output.splitlines() if "ready: " in line]
+    assert len(ready) == 1 and own_chat.page in ready[0]
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_an_orderly_stop(own_chat: RunningChat, sign: signal.Signals) -> None:
+    assert own_chat.process is not None
+    own_chat.process.send_signal(sign)
+    assert own_chat.process.wait(15) == 0
+    assert processes(own_chat) == {}
+    assert left_behind(own_chat) == set()
+    output = own_chat.output
+    gate = output.index("Main loop terminated", output.index("gate-server-1 "))
+    assert "Traceback" not in output
+    assert gate > 0
+    own_chat.process = None
+    own_chat.resume()  # every port is free again
+
+
+def test_an_interrupt_at_the_terminal(own_chat: RunningChat) -> None:
+    """Ctrl-C reaches all processes at once; only ``chatcore start`` acts on it."""
+    assert own_chat.process is not None
+    for pid in processes(own_chat):
+        os.kill(pid, signal.SIGINT)
+    assert own_chat.process.wait(15) == 0
+    assert processes(own_chat) == {}
+    assert left_behind(own_chat) == set()
+
+
+async def test_it_is_killed(own_chat: RunningChat) -> None:
+    """Its processes leave by themselves, and starting again works at once."""
+    assert own_chat.process is not None
+    own_chat.process.kill()
+    own_chat.process.wait()
+    own_chat.process = None
+    own_chat.resume()
+    assert len(processes(own_chat)) == 1 + 7 + 1
+    alice = await connect(own_chat, "connector-server-1")
+    assert await alice.enter("alice", "attic") == {"users": ["alice"]}
+    assert await alice.say("hello") == {}
+    await alice.until("onChat", msg="hello")
+    await alice.leave()
+
+
+def test_processes_of_a_killed_start_leave(own_chat: RunningChat) -> None:
+    assert own_chat.process is not None
+    own_chat.process.kill()
+    own_chat.process.wait()
+    own_chat.process = None
+    wait_until(lambda: not processes(own_chat), "its processes to leave", 5)
+
+
+def test_a_second_start_is_refused(own_chat: RunningChat) -> None:
+    assert own_chat.process is not None
+    second = subprocess.run(
+        [sys.executable, "-m", "chatcore", "start", "--app", str(own_chat.app)],
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert second.returncode == 2
+    assert str(own_chat.process.pid) in second.stderr
+
+
+def test_a_mistake_ends_the_start(own_chat: RunningChat) -> None:
+    """A component that became wrong while a server was away ends the whole start, code 2."""
+    handlers = own_chat.app / "servers" / "chat" / "handlers.py"
+    handlers.write_text("import nothing_of_that_name\n")
+    pid = own_chat.pid("chat-server-1")
+    assert pid is not None and own_chat.process is not None
+    os.kill(pid, signal.SIGKILL)
+    assert own_chat.process.wait(20) == 2
+    assert "nothing_of_that_name" in own_chat.output
+    assert processes(own_chat) == {}
+    assert left_behind(own_chat) == set()
