@@ -59,11 +59,14 @@ class Deadlines:
     def _check(self) -> None:
         self._timer = None
         now = self._clock.seconds()
-        while self._due:
-            key, due = next(iter(self._due.items()))
-            if due > now:
-                if self._timer is None:
-                    self._timer = self._clock.callLater(due - now, self._check)
-                return
-            del self._due[key]
-            self._expired(key)
+        try:
+            while self._due:
+                key, due = next(iter(self._due.items()))
+                if due > now:
+                    return
+                del self._due[key]
+                self._expired(key)
+        finally:  # also when it raised: that must not cost the others theirs
+            if self._due and self._timer is None:
+                due = next(iter(self._due.values()))
+                self._timer = self._clock.callLater(max(due - now, 0), self._check)

@@ -40,8 +40,13 @@ class Turn:
 
 
 def is_plain(transport: Any) -> bool:
-    """Whether a transport is a plain TCP or Unix connection of Twisted's."""
-    return hasattr(transport, "dataBuffer") and hasattr(transport, "socket")
+    """Whether a transport is a plain TCP or Unix connection of Twisted's, without TLS."""
+    # Its own socket: a TLS transport passes every name on to the connection under it.
+    return (
+        "socket" in getattr(transport, "__dict__", ())
+        and hasattr(transport, "dataBuffer")
+        and not getattr(transport, "TLS", False)
+    )
 
 
 def write_now(transport: Any, data: bytes) -> bool:

@@ -45,11 +45,12 @@ class GroupTable:
 
     def join(self, backend: str, channel: str, uids: Iterable[str]) -> None:
         """These uids are members now; who isn't here any more is reported as gone."""
-        groups = self._backends.setdefault(backend, {})
         for uid in uids:
             if not self._sessions.by_uid(uid):
                 self._gone(backend, channel, uid)
                 continue
+            # Looked up each time: a backend that is this very node may have changed the groups.
+            groups = self._backends.setdefault(backend, {})
             group = groups.get(channel)
             if group is None:
                 group = groups[channel] = Group()

@@ -21,6 +21,9 @@ _pack = msgspec.msgpack.Encoder().encode
 
 LONGEST_ROUTE = 255
 
+CLOSED = "closed"
+"""Why a member went whose last session has ended."""
+
 LeftHook = Callable[[IChannel, str, str, str], Any]
 
 
@@ -73,6 +76,7 @@ class ChannelService:
         self._lost = Deadlines(patience, clock, self._give_up)
         self._incarnations: dict[str, str] = {}
         self._adopting: set[str] = set()
+        self._missing: set[str] = set()
         self._forgotten: dict[str, dict[str, None]] = {}
 
     def get(self, name: str, create: bool = False) -> Channel | None:
@@ -121,7 +125,8 @@ class ChannelService:
         if not channel.put(uid, sid):
             return False
         self._channels[channel.name] = channel
-        self._frontends.join(sid, channel.name, [uid])
+        if not self._frontends.join(sid, channel.name, [uid]):
+            self._miss(sid)  # told anew if it comes back, given up if it does not
         return True
 
     def leave(self, channel: Channel, uid: str, sid: str) -> bool:
@@ -134,8 +139,11 @@ class ChannelService:
 
     def push(self, channel: Channel, route: str, msg: Any) -> Deferred[list[str]]:
         """Send to all members of a channel: one box for each frontend that has any."""
-        missed = self._frontends.push(channel.by_frontend, channel.name, route, _encode(route, msg))
-        return succeed([uid for sid in missed for uid in channel.by_frontend[sid]])
+        body = _encode(route, msg)
+        # A list, because a slow client of this node is cut off by what it is sent, and leaves.
+        frontends = list(channel.by_frontend)
+        missed = self._frontends.push(frontends, channel.name, route, body)
+        return succeed([uid for sid in missed for uid in channel.by_frontend.get(sid, ())])
 
     def destroy(self, channel: Channel) -> None:
         """Remove a channel and all of its members."""
@@ -147,11 +155,14 @@ class ChannelService:
 
     # What frontends say.
 
-    def gone(self, frontend: str, name: str, uid: str, reason: str = "closed") -> None:
+    def gone(self, frontend: str, name: str, uid: str, reason: str = CLOSED) -> None:
         """A member's last session on its frontend has ended."""
         channel = self._channels.get(name)
         if channel is None or not channel.take(uid, frontend):
             return
+        if reason == CLOSED:
+            # It may have crossed a join of mine, and that have found a new session of the same uid.
+            self._frontends.leave(frontend, name, [uid])
         for hook in self._hooks:
             maybeDeferred(hook, channel, uid, frontend, reason).addErrback(self._hook_failed, name)
         self._drop_if_empty(channel)
@@ -162,6 +173,7 @@ class ChannelService:
     def frontend_up(self, frontend: str, incarnation: str) -> None:
         """The link to a frontend is there, for the first time or again."""
         self._lost.stop(frontend)
+        self._missing.discard(frontend)
         known = self._incarnations.get(frontend)
         self._incarnations[frontend] = incarnation
         if known == incarnation:
@@ -172,6 +184,7 @@ class ChannelService:
         self._forgotten.pop(frontend, None)
         if known is not None:
             self._strike(frontend, "frontend restarted")
+        self._join_all(frontend)  # who came in before it was there
 
     def offered(self, frontend: str, name: str, uids: Sequence[str]) -> None:
         """Who a frontend holds as members of a channel of mine."""
@@ -182,6 +195,9 @@ class ChannelService:
         for uid in uids:
             channel.put(uid, frontend)
             self._channels[name] = channel
+        if uids:
+            # It may have crossed a leave of mine: then the frontend has forgotten them since.
+            self._frontends.join(frontend, name, uids)
 
     def offers_done(self, frontend: str) -> None:
         """A frontend has offered all that it holds."""
@@ -189,24 +205,35 @@ class ChannelService:
 
     def frontend_down(self, frontend: str) -> None:
         """The link to a frontend is lost; its members stay for a while."""
-        self._adopting.discard(frontend)
-        self._lost.start(frontend)
+        if frontend in self._adopting:
+            self._adopting.discard(frontend)
+            del self._incarnations[frontend]  # it has not offered all: it begins again
+        self._miss(frontend)
 
     def stop(self) -> None:
         """Forget the timers."""
         self._lost.clear()
 
-    def _renew(self, frontend: str) -> None:
-        self._frontends.renew(frontend)
+    def _miss(self, frontend: str) -> None:
+        if frontend not in self._missing:
+            self._missing.add(frontend)
+            self._lost.start(frontend)
+
+    def _join_all(self, frontend: str) -> None:
         for channel in self._channels.values():
             uids = channel.by_frontend.get(frontend)
             if uids:
                 self._frontends.join(frontend, channel.name, list(uids))
+
+    def _renew(self, frontend: str) -> None:
+        self._frontends.renew(frontend)
+        self._join_all(frontend)
         forgotten = self._forgotten.pop(frontend, None)
         if forgotten:
             self._frontends.forget(frontend, list(forgotten))
 
     def _give_up(self, frontend: str) -> None:
+        self._missing.discard(frontend)
         self._forgotten.setdefault(frontend, {}).update(
             dict.fromkeys(
                 uid for c in self._channels.values() for uid in c.by_frontend.get(frontend, ())
@@ -225,9 +252,9 @@ class ChannelService:
 
 
 def _encode(route: str, msg: Any) -> bytes:
-    if len(route.encode()) > LONGEST_ROUTE:
-        raise BodyError(f"the route {route[:20]!r}… has more than {LONGEST_ROUTE} bytes")
     try:
+        if len(route.encode()) > LONGEST_ROUTE:
+            raise BodyError(f"the route {route[:20]!r}… has more than {LONGEST_ROUTE} bytes")
         return _pack(msg)
     except (TypeError, ValueError, OverflowError, RecursionError) as problem:
         raise BodyError(f"this can't be pushed: {problem}") from None

@@ -3,7 +3,8 @@
 They document the wire, and a stock AMP peer uses them as they stand. `chatcore.links.link` speaks
 the same wire without them, because it has to be fast.
 
-A link begins with `Hello` and `Prove`; before they are through, any other command ends it.
+A link begins with `Hello`, `Prove` and `Remotes`; before they are through, any other command ends
+it.
 """
 
 from __future__ import annotations
@@ -88,11 +89,18 @@ class Hello(Command):
 
 
 class Prove(Command):
-    """The dialling side proves it too. Both tell the fingerprints of the remotes they know."""
+    """The dialling side proves it too, and is told the fingerprints of the other's remotes."""
 
-    arguments = [(b"proof", String()), (b"remotes", Value())]
+    arguments = [(b"proof", String())]
     response = [(b"remotes", Value())]
     errors = {Rejected: b"REJECTED"}
+
+
+class Remotes(Command):
+    """The dialling side tells those of its own; only who has proven itself may say so much."""
+
+    arguments = [(b"remotes", Value())]
+    requiresAnswer = False
 
 
 class Ping(Command):

@@ -12,7 +12,7 @@ from chatcore.links import hello
 from chatcore.links.commands import VERSION
 from chatcore.links.hello import Party
 from chatcore.links.link import Link
-from chatcore.wire.box import Box, item, join
+from chatcore.wire.box import END, Box, item, join
 
 _unpack_remotes = msgspec.msgpack.Decoder(dict[str, str]).decode
 
@@ -69,9 +69,9 @@ class Greeter:
             if not hello.proves(shown, self._proof(hello.LISTENER, me, it)):
                 fail("it does not know this cluster's secret")
                 return
-            mine = item(b"proof", self._proof(hello.DIALLER, me, it))
+            link.trust()
             link.ask(
-                item(b"_command", b"Prove") + mine + self._remotes,
+                item(b"_command", b"Prove") + item(b"proof", self._proof(hello.DIALLER, me, it)),
                 lambda box, problem: proven(it, box, problem),
                 "Prove",
                 hello.UNPROVEN_SECONDS,
@@ -83,9 +83,10 @@ class Greeter:
                 return
             try:
                 remotes = _unpack_remotes(join(box, b"remotes"))
-            except (KeyError, msgspec.MsgspecError) as wrong:
+            except (KeyError, ValueError, msgspec.MsgspecError) as wrong:
                 fail(f"its list of remotes can't be read: {wrong!r}")
                 return
+            link.write(item(b"_command", b"Remotes") + self._remotes + END)
             link.proven(it.id, it.incarnation, remotes)
             self._up(link)
 
@@ -108,30 +109,35 @@ class Greeter:
             expected: whether a node of that id may dial this one.
         """
         me = Party(self.id, self.incarnation, hello.new_nonce())
-        said: list[Party] = []
+        it: Party | None = None
+        trusted = False
 
         def greet(link: Link, box: Box, ask: bytes | None) -> None:
+            nonlocal it, trusted
+            command = box[b"_command"]
             try:
-                if ask is None:
-                    raise HandshakeError("a command that wants no answer")
-                if box[b"_command"] == b"Hello" and not said:
-                    said.append(self._hello(box, expected))
-                    link.answer(ask, self._introduction(me, said[0]))
-                elif box[b"_command"] == b"Prove" and said:
-                    it = said[0]
+                if command == b"Hello" and ask is not None and it is None:
+                    it = self._hello(box, expected)
+                    link.answer(ask, self._introduction(me, it))
+                    return
+                if command == b"Prove" and ask is not None and it is not None and not trusted:
                     if not hello.proves(box[b"proof"], self._proof(hello.DIALLER, it, me)):
                         raise HandshakeError(f"{it.id} does not know this cluster's secret")
-                    remotes = _unpack_remotes(join(box, b"remotes"))
+                    trusted = True
+                    link.trust()
                     link.answer(ask, self._remotes)
-                    link.proven(it.id, it.incarnation, remotes)
-                    self._up(link)
-                else:
-                    raise HandshakeError(f"{box[b'_command']!r} before the hello is through")
+                    return
+                if command != b"Remotes" or it is None or not trusted:
+                    raise HandshakeError(f"{command!r} before the hello is through")
+                remotes = _unpack_remotes(join(box, b"remotes"))
             except (HandshakeError, KeyError, ValueError, msgspec.MsgspecError) as problem:
                 self.log.warn("A link was rejected: {problem}", problem=problem)
                 if ask is not None:
                     link.refuse(ask, b"REJECTED", str(problem))
                 link.close()
+                return
+            link.proven(it.id, it.incarnation, remotes)
+            self._up(link)
 
         return greet
 

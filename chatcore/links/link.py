@@ -86,6 +86,7 @@ class Link(Protocol):
         self._queue: list[bytes] = []
         self._queued = 0
         self._blocked = False
+        self._over = False
         self.last_heard = parts.clock.seconds()
         self.round_trip: float | None = None
 
@@ -99,10 +100,14 @@ class Link(Protocol):
         """Whether so much waits on it that pushes are shed and calls fail."""
         return self._blocked and self._queued > self._parts.settings.queue_bytes
 
+    def trust(self) -> None:
+        """The other side knows the secret; what it sends may be as long as on any link."""
+        self._parser.limit = self._parts.settings.box_bytes
+
     def proven(self, peer: str, incarnation: str, remotes: Mapping[str, str]) -> None:
         """The hello is through; from now on it serves everything."""
         self.peer, self.peer_incarnation, self.peer_remotes = peer, incarnation, remotes
-        self._parser.limit = self._parts.settings.box_bytes
+        self.trust()
         self.up = True
 
     def ask(self, payload: bytes, done: Done, what: str, timeout: float | None = None) -> None:
@@ -166,7 +171,8 @@ class Link(Protocol):
         self.ask(PING, done, "ping")
 
     def close(self) -> None:
-        """Send what waits, then close."""
+        """Send what waits, then close. What comes in from now on is ignored."""
+        self._over = True
         if self.transport is not None:
             self._blocked = False
             self._flush()
@@ -174,7 +180,8 @@ class Link(Protocol):
             self.transport.loseConnection()
 
     def abort(self) -> None:
-        """Close at once."""
+        """Close at once. What comes in from now on is ignored."""
+        self._over = True
         if self.transport is not None:
             self.transport.abortConnection()
 
@@ -189,6 +196,8 @@ class Link(Protocol):
         self._made(self)
 
     def dataReceived(self, data: bytes) -> None:
+        if self._over:
+            return
         self.last_heard = self._parts.clock.seconds()
         try:
             boxes = self._parser.feed(data)
@@ -199,13 +208,13 @@ class Link(Protocol):
             self.abort()
             return
         for box in boxes:
-            if self.transport is None:
+            if self._over:
                 return
             self._received(box)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.transport = None
-        self.up = False
+        self.up, self._over = False, True
         self._queue.clear()
         self._queued = 0
         for deadlines in self._deadlines.values():
@@ -213,7 +222,7 @@ class Link(Protocol):
         calls, self._calls = self._calls, {}
         self._parts.counters.calls_failed += len(calls)
         for what, done in calls.values():
-            done(None, LinkLost(self.peer, what))
+            self._tell(done, None, LinkLost(self.peer, what))
         self._lost(self, reason)
 
     def pauseProducing(self) -> None:
@@ -272,18 +281,27 @@ class Link(Protocol):
         for deadlines in self._deadlines.values():
             deadlines.stop(key)
         if b"_answer" in box:
-            done(box, None)
+            self._tell(done, box, None)
             return
         self._parts.counters.calls_failed += 1
-        code = box.get(b"_error_code", b"UNKNOWN")
+        code = box.get(b"_error_code", b"UNKNOWN").decode("utf-8", "replace")
         why = box.get(b"_error_description", b"").decode("utf-8", "replace")
-        if code == b"RAISED":
+        problem: RpcError
+        if code == "RAISED":
             error_id, _, why = why.partition(" ")
-            done(None, RemoteRaised(self.peer, what, f"the remote raised {why}", error_id))
+            problem = RemoteRaised(self.peer, what, f"the remote raised {why}", error_id)
         else:
-            done(None, RemoteRefused(self.peer, what, f"refused ({code.decode()}): {why}"))
+            problem = RemoteRefused(self.peer, what, f"refused ({code}): {why}")
+        self._tell(done, None, problem)
 
     def _timed_out(self, key: Any) -> None:
         what, done = self._calls.pop(key)
         self._parts.counters.calls_failed += 1
-        done(None, CallTimedOut(self.peer, what))
+        self._tell(done, None, CallTimedOut(self.peer, what))
+
+    def _tell(self, done: Done, box: Box | None, problem: RpcError | None) -> None:
+        try:
+            done(box, problem)
+        except Exception:
+            # The caller's trouble; the link, and who else waits on it, have no part in it.
+            self.log.failure("{link}: a caller can't take how its call ended", link=self)

@@ -21,6 +21,8 @@ from chatcore.links.link import Link, LinkParts
 
 FIRST_RETRY, LONGEST_RETRY = 0.1, 3.0
 """Seconds between attempts to dial; they double, with jitter."""
+CLOSING_SECONDS = 5.0
+"""How long a link may take to send what waits on it when the node stops."""
 
 
 class LinkTable(Service):
@@ -58,7 +60,8 @@ class LinkTable(Service):
         self._greeter = Greeter(
             id=id, incarnation=incarnation, secret=secret, remotes=remotes, up=self._up
         )
-        self._unproven = Deadlines(hello.UNPROVEN_SECONDS, parts.clock, Link.abort)
+        self._unproven = Deadlines(hello.UNPROVEN_SECONDS, parts.clock, self._too_late)
+        self._stuck = Deadlines(CLOSING_SECONDS, parts.clock, Link.abort)
         self._closing: dict[Link, Deferred[None]] = {}
         self._diallers = [
             _Dialler(self, peer, endpoint, parts.clock)
@@ -103,8 +106,14 @@ class LinkTable(Service):
         for dialler in self._diallers:
             dialler.stop()
         for link in list(self._closing):
+            self._stuck.start(link)
             link.close()
-        return _all(self._closing.values()).addCallback(lambda _: self._unproven.clear())
+
+        def closed(_: None) -> None:
+            self._unproven.clear()
+            self._stuck.clear()
+
+        return _all(self._closing.values()).addCallback(closed)
 
     def expects(self, peer: str) -> bool:
         """Whether a node of that id may dial this one."""
@@ -116,13 +125,14 @@ class LinkTable(Service):
         """A link for a connection to be made; None when too many are unproven."""
         if dialler is None and len(self._unproven) >= hello.UNPROVEN_LINKS:
             self._parts.counters.links_rejected += 1
+            self.log.warn("A link was rejected: {n} are unproven", n=hello.UNPROVEN_LINKS)
             return None
         if dialler is None:
             return Link(
                 parts=self._parts,
                 limit=hello.UNPROVEN_BYTES,
                 greet=self._greeter.listen(self.expects),
-                made=self._made,
+                made=self._accepted,
                 lost=self._lost,
             )
 
@@ -141,9 +151,19 @@ class LinkTable(Service):
             parts=self._parts, limit=hello.UNPROVEN_BYTES, greet=greet, made=made, lost=lost
         )
 
-    def _made(self, link: Link) -> None:
+    def _accepted(self, link: Link) -> None:
         self._unproven.start(link)
+        self._made(link)
+
+    def _made(self, link: Link) -> None:
         self._closing[link] = Deferred()
+
+    def _too_late(self, link: Link) -> None:
+        self.log.warn(
+            "A link was rejected: it did not prove itself within {seconds:g} s",
+            seconds=hello.UNPROVEN_SECONDS,
+        )
+        link.abort()
 
     def _up(self, link: Link) -> None:
         self._unproven.stop(link)
@@ -162,6 +182,7 @@ class LinkTable(Service):
 
     def _lost(self, link: Link, reason: Failure) -> None:
         self._unproven.stop(link)
+        self._stuck.stop(link)
         if not link.peer:
             self._parts.counters.links_rejected += 1
         elif self._links.get(link.peer) is link:

@@ -233,7 +233,7 @@ class Node(Service):
         allow_many_connections()
         self.log.info("Starting {id}", id=self.server.id)
         self._ports.append(self._places[0].listen(self._reactor, self.links.factory))
-        self._backend.start()
+        self._backend.start(self._open_if_linked)
         self.links.on_up(lambda link: self._open_if_linked())
         self._opening = self._reactor.callLater(OPENING_SECONDS, self._open)
         self.links.startService()
@@ -250,18 +250,20 @@ class Node(Service):
             closing.append(self._connector.close_all("server stops", GOING_AWAY))
         self._release()
 
-        def stop_links(_: object) -> Deferred[None]:
-            self._backend.stop()
-            self.channels.stop()
-            self._caller.stop()
-            if self._connector is not None:
-                self._connector.stop()
-            return self.links.stopService()
+        stopped: Deferred[Any] = DeferredList(closing)
+        stopped.addCallback(lambda _: self.links.stopService())
+        stopped.addCallback(lambda _: self._forget_timers())
+        return stopped
 
-        return DeferredList(closing).addCallback(stop_links)
+    def _forget_timers(self) -> None:
+        self._backend.stop()
+        self.channels.stop()
+        self._caller.stop()
+        if self._connector is not None:
+            self._connector.stop()
 
     def _open_if_linked(self) -> None:
-        if self._opening is not None and self.links.complete:
+        if self._opening is not None and self.links.complete and self._backend.settled:
             self._opening.cancel()
             self._open()
 

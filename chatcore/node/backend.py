@@ -79,8 +79,18 @@ class Backend:
         links.on_up(self._up)
         links.on_down(self._down)
 
-    def start(self) -> None:
-        """Begin to wait for the frontends' offers."""
+    @property
+    def settled(self) -> bool:
+        """Whether it waits for offers no more."""
+        return self._waiting is None
+
+    def start(self, settled: Callable[[], None]) -> None:
+        """Begin to wait for the frontends' offers.
+
+        Args:
+            settled: called once it waits no more.
+        """
+        self._told = settled
         if self._unsettled:
             self._timer = self._clock.callLater(SETTLING_SECONDS, self._settle)
         else:
@@ -255,6 +265,8 @@ class Backend:
             self._channels.frontend_down(link.peer)
 
     def _settle(self) -> None:
+        if self.settled:
+            return
         waiting, self._waiting = self._waiting, None
         self.stop()
         for each in waiting or ():
@@ -262,3 +274,4 @@ class Backend:
                 each()
             except Exception:
                 self.log.failure("A request that waited was bad")
+        self._told()

@@ -40,6 +40,7 @@ class Place:
         family = self._socket.family
         port: IListeningPort = reactor.adoptStreamPort(self._socket.fileno(), family, factory)
         self._socket.close()
+        self._path = None  # the port removes it when it stops
         return port
 
     def release(self) -> None:

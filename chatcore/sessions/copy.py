@@ -10,8 +10,7 @@ from zope.interface import implementer
 
 from chatcore.errors import SessionError
 from chatcore.interfaces import ISession
-from chatcore.sessions.service import SessionService
-from chatcore.sessions.session import Session
+from chatcore.sessions.session import ClosedHook, Session
 
 _unpack = msgspec.msgpack.Decoder(tuple[int, str | None, dict[str, Any]]).decode
 
@@ -27,7 +26,7 @@ class IHome(Protocol):
 
     def kick(self, id: int, reason: str) -> Awaitable[None] | None: ...
 
-    def on_closed(self, id: int, hook: Callable[[str], Any]) -> None: ...
+    def on_closed(self, id: int, hook: ClosedHook) -> None: ...
 
 
 class FarHome:
@@ -54,7 +53,7 @@ class FarHome:
     def kick(self, id: int, reason: str) -> Awaitable[None]:
         return self._call("kick", id, reason)
 
-    def on_closed(self, id: int, hook: Callable[[str], Any]) -> None:
+    def on_closed(self, id: int, hook: ClosedHook) -> None:
         raise SessionError(
             "only the frontend knows when a session closes; use the channels' on_left on a backend"
         )
@@ -104,7 +103,9 @@ class SessionCopy:
         await _done(self._home.kick(self.id, reason))
 
     def on_closed(self, hook: Callable[[ISession, str], Any]) -> None:
-        self._home.on_closed(self.id, lambda reason: hook(self, reason))
+        home = self._home
+        # What is bound and published until then is known to the hook: it gets a copy of its own.
+        home.on_closed(self.id, lambda session, reason: hook(copy_of(session, home), reason))
 
 
 async def _done(waiting: Awaitable[None] | None) -> None:
@@ -112,7 +113,7 @@ async def _done(waiting: Awaitable[None] | None) -> None:
         await waiting
 
 
-def copy_of(session: Session, home: SessionService) -> SessionCopy:
+def copy_of(session: Session, home: IHome) -> SessionCopy:
     """A copy of a session that lives on this node."""
     return SessionCopy(session.id, session.frontend_id, session.uid, session.settings.copy(), home)
 

@@ -10,7 +10,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from chatcore.errors import SessionError
-from chatcore.sessions.session import IConnection, Session
+from chatcore.sessions.session import ClosedHook, IConnection, Session
 from chatcore.telemetry import Counters
 
 _NONE: list[Session] = []
@@ -95,8 +95,8 @@ class SessionService:
         session.settings.update(settings)
         session.changed()
 
-    def on_closed(self, id: int, hook: Callable[[str], Any]) -> None:
-        """Have ``hook(reason)`` called when the session ends.
+    def on_closed(self, id: int, hook: ClosedHook) -> None:
+        """Have ``hook(session, reason)`` called when the session ends.
 
         Raises:
             SessionError: it has ended already.
@@ -120,7 +120,7 @@ class SessionService:
         if uid is not None:
             self._forget_uid(session, keep=True)
         for hook in hooks:
-            maybeDeferred(hook, reason).addErrback(self._hook_failed, session)
+            maybeDeferred(hook, session, reason).addErrback(self._hook_failed, session)
 
     def _hook_failed(self, failure: Failure, session: Session) -> None:
         self.log.failure("An on_closed hook of session {id} raised", failure, id=session.id)

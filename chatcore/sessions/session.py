@@ -53,14 +53,14 @@ class Session:
         self.uid: str | None = None
         self.settings: dict[str, Any] = {}
         self.closed: str | None = None
-        self._hooks: list[Callable[[str], Any]] = []
+        self._hooks: list[ClosedHook] = []
         self._exported: bytes | None = None
 
-    def on_closed(self, hook: Callable[[str], Any]) -> None:
-        """Have ``hook(reason)`` called when the session ends."""
+    def on_closed(self, hook: ClosedHook) -> None:
+        """Have ``hook(session, reason)`` called when the session ends."""
         self._hooks.append(hook)
 
-    def take_hooks(self) -> list[Callable[[str], Any]]:
+    def take_hooks(self) -> list[ClosedHook]:
         """The hooks to call, once."""
         hooks, self._hooks = self._hooks, []
         return hooks
@@ -84,3 +84,7 @@ class Session:
         if self._exported is None:
             self._exported = _pack((self.id, self.uid, self.settings))
         return self._exported
+
+
+ClosedHook = Callable[[Session, str], Any]
+"""Told which session ended, and why."""

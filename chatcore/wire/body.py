@@ -42,6 +42,9 @@ def _escape(match: re.Match[str]) -> str:
 def decode(data: bytes) -> Any:
     """The value of a body. Nothing at all, and ``null``, are an empty object, as in Pomelo.
 
+    Pomelo's JavaScript clients write each half of a surrogate pair as three bytes of its own; that
+    is read too.
+
     Raises:
         BodyError: it isn't JSON, or it is an array: Pomelo spreads those over a handler's
             arguments, so that a client could forge its session.
@@ -49,9 +52,18 @@ def decode(data: bytes) -> Any:
     if not data:
         return {}
     try:
-        value = _from_json(data)
+        try:
+            value = _from_json(data)
+        except UnicodeDecodeError:
+            value = _from_json(_joined(data))
     except (ValueError, RecursionError, msgspec.MsgspecError) as problem:
         raise BodyError(f"a body that is not JSON: {problem}") from None
     if isinstance(value, list):
         raise BodyError("a body that is an array")
     return {} if value is None else value
+
+
+def _joined(data: bytes) -> bytes:
+    """Surrogates that were encoded one by one, joined to the characters that they stand for."""
+    halves = data.decode("utf-8", "surrogatepass").encode("utf-16-le", "surrogatepass")
+    return halves.decode("utf-16-le").encode()

@@ -22,10 +22,16 @@ _pack = Struct(">H").pack
 
 
 def item(key: bytes, value: bytes) -> bytes:
-    """A key and its value, split over several keys where it is too long for one."""
-    size = len(value)
+    """A key and its value, split over several keys where it is too long for one.
+
+    Raises:
+        BoxError: the key is empty, or longer than 255 bytes.
+    """
+    size, key_size = len(value), len(key)
     if size <= LONGEST_VALUE:
-        return _pack(len(key)) + key + _pack(size) + value
+        if not 0 < key_size <= LONGEST_KEY:
+            raise BoxError(f"a key of {key_size} bytes; 1 to {LONGEST_KEY} fit a box")
+        return _pack(key_size) + key + _pack(size) + value
     return b"".join(item(part, chunk) for part, chunk in split(key, value))
 
 
@@ -103,6 +109,8 @@ class BoxParser:
             if start > end:
                 break
             stop = start + (buffer[middle] << 8 | buffer[middle + 1])
+            if stop - box_start > self.limit:  # before any more of it is kept
+                raise BoxError(f"a box of more than {self.limit} bytes")
             if stop > end:
                 break
             key = buffer[at + 2 : middle]
@@ -110,8 +118,6 @@ class BoxParser:
                 raise BoxError(f"a box with the key {key!r} twice")
             box[key] = buffer[start:stop]
             at = stop
-            if at - box_start > self.limit:
-                raise BoxError(f"a box of more than {self.limit} bytes")
         self._box, self._held = box, at - box_start
         self._buffer = buffer[at:]
         return boxes
