@@ -12,6 +12,7 @@ from zope.interface import implementer
 
 from chatcore.channels.service import ChannelService
 from chatcore.cluster.view import View
+from chatcore.config.names import suggestion
 from chatcore.config.settings import Assignment
 from chatcore.errors import ConfigError
 from chatcore.interfaces import (
@@ -112,21 +113,22 @@ class Configurator:
         self._server_types = server_types
 
     def set(self, key: str, value: Any) -> None:
-        frame = sys._getframe(1)
-        source = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        source = "{}:{}".format(*_caller())
         self.assignments.append(Assignment(key=key, value=value, source=source))
 
     def route(self, server_type: str, choose: Route) -> None:
         if not callable(choose):
-            raise ConfigError(f"the route for {server_type} is {choose!r}, not a function")
-        self._known(server_type)
+            file, line = _caller()
+            problem = f"the route for {server_type} is {choose!r}, not a function"
+            raise ConfigError(problem, file=file, line=line)
+        self._known(server_type, _caller())
         self.routes[server_type] = choose
 
     def configure(
         self, env: str = "all", type: str = "all"
     ) -> Callable[[Callable[[], None]], Callable[[], None]]:
         for each in type.split("|"):
-            self._known(each)
+            self._known(each, _caller())
 
         def run(function: Callable[[], None]) -> Callable[[], None]:
             if _names(env, self.env) and _names(type, self.server_type):
@@ -135,10 +137,20 @@ class Configurator:
 
         return run
 
-    def _known(self, server_type: str) -> None:
+    def _known(self, server_type: str, place: tuple[str, int]) -> None:
         if server_type != "all" and server_type not in self._server_types:
-            there = ", ".join(self._server_types)
-            raise ConfigError(f"there is no server type {server_type!r}", advice=f"Known: {there}")
+            raise ConfigError(
+                f"there is no server type {server_type!r}",
+                file=place[0],
+                line=place[1],
+                advice=suggestion(server_type, self._server_types, "server types"),
+            )
+
+
+def _caller() -> tuple[str, int]:
+    """The file and line of the application that called who calls this."""
+    frame = sys._getframe(2)
+    return frame.f_code.co_filename, frame.f_lineno
 
 
 def _names(choices: str, choice: str) -> bool:

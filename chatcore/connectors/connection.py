@@ -204,6 +204,11 @@ class Connection:
         except WireError as problem:
             self.broken(str(problem))
 
+    def pinged(self, pong: bytes) -> None:
+        """The carrier was asked for a sign of life; the answer waits like everything else."""
+        if self._state is not State.CLOSED and self._allowed():
+            self.outbox.send(pong)
+
     def broken(self, problem: str, code: int = PROTOCOL_ERROR) -> None:
         """What came breaks the protocol: close this connection, and only this one."""
         if self._state is not State.CLOSED:
@@ -275,7 +280,7 @@ class Connection:
                 self._parts.silences.start(self)
                 self._message(message.decode(data))
             elif kind == package.HEARTBEAT:
-                if self._parts.heartbeat.interval:
+                if self._parts.heartbeat.interval and self._allowed():
                     self._parts.silences.start(self)
                     self._send(package.HEARTBEAT)
             elif kind == package.KICK:

@@ -18,6 +18,9 @@ from chatcore.connectors.connection import (
 from chatcore.connectors.encoding import WEBSOCKET
 from chatcore.wire import frame, package
 
+_LONGEST_HEAD = 16384
+"""Bytes of the HTTP request that begins a WebSocket."""
+
 _LONGEST_REASON = 123
 """Bytes of reason that fit a close frame (RFC 6455, section 5.5)."""
 
@@ -37,6 +40,9 @@ class ClientWebSocket(WebSocketServerProtocol):
         )
 
     def dataReceived(self, data: bytes) -> None:
+        if self.state == self.STATE_CONNECTING and len(self.data) + len(data) > _LONGEST_HEAD:
+            self.connection.broken(f"an HTTP request of more than {_LONGEST_HEAD} bytes")
+            return
         # A request is nearly always one whole frame that comes alone. Reading it here, instead of
         # in Autobahn's state machine with its debug formatting, costs a tenth.
         if self.state == self.STATE_OPEN and not self.data and self.current_frame is None:
@@ -48,6 +54,9 @@ class ClientWebSocket(WebSocketServerProtocol):
 
     def onOpen(self) -> None:
         self.connection.outbox.open(self.transport)
+
+    def onPing(self, payload: bytes) -> None:
+        self.connection.pinged(frame.encode_pong(payload))
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         # A text frame is taken as bytes, as Pomelo does.

@@ -103,6 +103,9 @@ def _rest(
         value = None
         try:
             value = yield waited_for
+        except GeneratorExit:  # nobody waits for it any more
+            coroutine.close()
+            raise
         except BaseException as problem:
             raised = problem
         try:

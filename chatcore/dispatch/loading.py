@@ -29,6 +29,9 @@ _numbers = itertools.count(1)
 
 KINDS: dict[str, Any] = {"handlers": IHandler, "remotes": IRemote}
 
+Place = tuple[str | Path, int | None]
+"""A file and a line."""
+
 
 def load_application(folder: Path) -> Catalogue:
     """Import an application and verify all of its components, of every server type.
@@ -54,7 +57,7 @@ def load_application(folder: Path) -> Catalogue:
         for kind, base in KINDS.items():
             if (place / f"{kind}.py").is_file() or (place / kind).is_dir():
                 module = _import(f"{package}.servers.{place.name}.{kind}", folder)
-                for cls in _classes(module):
+                for cls in _classes(module, folder):
                     if _is_component(cls, base, kind):
                         catalogue.add(component_of(cls, base, place.name))
     return catalogue
@@ -66,17 +69,25 @@ def instantiate(component: Component, app: object, folder: Path) -> object:
     Raises:
         ConfigError: it raised.
     """
-    return guarded(component.cls, app, folder=folder, doing=f"{component.cls.__name__}(app)")
+    place = (component.file or folder, component.line)
+    doing = f"{component.cls.__name__}(app)"
+    return guarded(component.cls, app, folder=folder, doing=doing, place=place)
 
 
-def guarded(function: Callable[..., Any], *args: Any, folder: Path, doing: str) -> Any:
-    """Call code of the application; what it raises becomes a `ConfigError` that names the line."""
+def guarded(
+    function: Callable[..., Any], *args: Any, folder: Path, doing: str, place: Place | None = None
+) -> Any:
+    """Call code of the application; what it raises becomes a `ConfigError` that names the line.
+
+    Args:
+        place: what to name where no line of the application raised it.
+    """
     try:
         return function(*args)
     except ConfigError:
         raise
     except Exception as problem:
-        _blame(problem, folder, doing)
+        _blame(problem, folder, doing, place or (folder, None))
 
 
 def _package(folder: Path) -> str:
@@ -104,16 +115,17 @@ def _import(name: str, folder: Path) -> ModuleType:
     return module
 
 
-def _classes(module: ModuleType) -> Iterator[type]:
+def _classes(module: ModuleType, folder: Path) -> Iterator[type]:
     """The classes that are defined in a module, or in a package's modules, in their order."""
     modules = [module]
     for path in getattr(module, "__path__", ()):
         for file in sorted(Path(path).glob("[!_]*.py")):
-            modules.append(importlib.import_module(f"{module.__name__}.{file.stem}"))
+            modules.append(_import(f"{module.__name__}.{file.stem}", folder))
     for each in modules:
-        for value in vars(each).values():
-            if inspect.isclass(value) and value.__module__ == each.__name__:
-                yield value
+        found = [value for value in vars(each).values() if inspect.isclass(value)]
+        for cls in dict.fromkeys(found):  # a class may have a second name
+            if cls.__module__ == each.__name__:
+                yield cls
 
 
 def _is_component(cls: type, base: Any, kind: str) -> bool:
@@ -121,6 +133,15 @@ def _is_component(cls: type, base: Any, kind: str) -> bool:
         return False  # an interface
     if any(interface.extends(base) for interface in implementedBy(cls)):
         return True
+    for other, other_base in KINDS.items():
+        if any(interface.extends(other_base) for interface in implementedBy(cls)):
+            file, line = _place(cls)
+            raise ConfigError(
+                f"class {cls.__name__} is among the {kind}, and nobody could call it there",
+                file=file,
+                line=line,
+                advice=f"Move it to {other}.py",
+            )
     suffix = kind.removesuffix("s").capitalize()
     if cls.__name__.endswith(suffix) and not cls.__name__.startswith("_"):
         file, line = _place(cls)
@@ -141,7 +162,7 @@ def _place(cls: type) -> tuple[str | None, int | None]:
         return None, None
 
 
-def _blame(problem: Exception, folder: Path, doing: str) -> NoReturn:
+def _blame(problem: Exception, folder: Path, doing: str, place: Place) -> NoReturn:
     """Turn an exception into a `ConfigError` at the innermost line of the application."""
     if isinstance(problem, SyntaxError) and problem.filename:
         raise ConfigError(
@@ -155,9 +176,7 @@ def _blame(problem: Exception, folder: Path, doing: str) -> NoReturn:
         for frame in traceback.extract_tb(problem.__traceback__)
         if Path(frame.filename).is_relative_to(folder)
     ]
-    where = frames[-1] if frames else None
+    file, line = (frames[-1].filename, frames[-1].lineno) if frames else place
     raise ConfigError(
-        f"{doing}: {type(problem).__name__}: {problem}",
-        file=where.filename if where else folder,
-        line=where.lineno if where else None,
+        f"{doing}: {type(problem).__name__}: {problem}", file=file, line=line
     ) from problem

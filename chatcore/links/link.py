@@ -96,8 +96,13 @@ class Link(Protocol):
     # What others do with it.
 
     @property
+    def crowded(self) -> bool:
+        """Whether so much waits on it that pushes are shed."""
+        return self._blocked and self._queued > self._parts.settings.queue_bytes / 2
+
+    @property
     def overloaded(self) -> bool:
-        """Whether so much waits on it that pushes are shed and calls fail."""
+        """Whether so much waits on it that calls fail, too."""
         return self._blocked and self._queued > self._parts.settings.queue_bytes
 
     def trust(self) -> None:
@@ -154,6 +159,10 @@ class Link(Protocol):
             self._parts.turn.at_end(self._flush)
         self._queue.append(data)
         self._queued += len(data)
+        if self._blocked and self._queued > 2 * self._parts.settings.queue_bytes:
+            # Not even what must not be shed gets through. A new link begins with what holds then.
+            self.log.warn("{link} has been blocked for too long", link=self)
+            self.abort()
 
     def ping(self) -> None:
         """Ask whether the other side is there; give the link up if it has long been silent."""

@@ -171,6 +171,8 @@ class RemoteStub:
 
         def call(*args: Any, **kwargs: Any) -> Deferred[Any]:
             bound = signature.bind(*args, **kwargs)
+            if kwargs:  # only positions cross, so what lies before a keyword has to be filled in
+                bound.apply_defaults()
             return target._send(server_type, service, method, bound.args)
 
         return call

@@ -26,5 +26,6 @@ class LinkSettings:
     box_bytes: Bytes = setting(16 * 1024 * 1024, "bytes that one box may have")
     queue_bytes: Bytes = setting(
         8 * 1024 * 1024,
-        "bytes that may wait on a blocked link before pushes are shed and calls fail",
+        "bytes that may wait on a blocked link; over half of it pushes are shed, over all of it"
+        " calls fail, over twice as much the link is given up",
     )

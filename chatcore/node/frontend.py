@@ -122,7 +122,7 @@ class Frontend:
             return
         payload = route + item(b"body", message.body) + item(b"session", exported)
         link = self._links.get(server_id)
-        if link is None:
+        if link is None or link.overloaded:
             self._counters.requests_failed += 1
             if reply is not None:
                 reply(FAILED_BODY)

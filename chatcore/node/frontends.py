@@ -101,7 +101,7 @@ class Frontends:
         link = self._links.get(frontend)
         if link is None:
             return False
-        if link.overloaded:
+        if link.crowded:
             self._counters.link_pushes_shed += 1
             return False
         link.write(box)

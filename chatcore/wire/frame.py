@@ -7,6 +7,7 @@ a state machine.
 from __future__ import annotations
 
 _FINAL_BINARY = 0x82
+_FINAL_PONG = 0x8A
 
 
 def encode(payload: bytes) -> bytes:
@@ -17,6 +18,11 @@ def encode(payload: bytes) -> bytes:
     if size < 0x10000:
         return (_FINAL_BINARY << 24 | 126 << 16 | size).to_bytes(4, "big") + payload
     return (_FINAL_BINARY << 8 | 127).to_bytes(2, "big") + size.to_bytes(8, "big") + payload
+
+
+def encode_pong(payload: bytes) -> bytes:
+    """The answer to a ping that carried ``payload`` (section 5.5.3)."""
+    return bytes((_FINAL_PONG, len(payload))) + payload
 
 
 def decode_lone(data: bytes, limit: int) -> bytes | None:

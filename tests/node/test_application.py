@@ -278,7 +278,7 @@ async def test_what_a_failed_call_says(cluster: Cluster) -> None:
     with pytest.raises(RemoteRefused):
         await cluster.nodes["front-1"]._backend.send("back-1", "backRemote", "helper", [])
     with pytest.raises(AttributeError, match="did you mean echo"):
-        rpc.to("back-1").back.backRemote.ecko
+        rpc.to("back-1").back.backRemote.ecko()
     with pytest.raises(TypeError, match="can't cross a link"):
         rpc.to("back-1").back.backRemote.echo(object())
     await cluster.stop("back-2")
