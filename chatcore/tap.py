@@ -63,7 +63,10 @@ class Options(usage.Options):
 
     def postOptions(self) -> None:
         if self["supervised"]:
+            from twisted.internet import reactor
+
             supervised.ignore_interrupt()
+            supervised.watch(reactor)  # before the claim: who starts anew must find it free
         try:
             self._resolve()
         except ConfigError as problem:
@@ -161,8 +164,6 @@ def makeService(options: Options) -> MultiService:
 
     from chatcore.node import Node
 
-    if options["supervised"]:
-        supervised.watch(reactor)
     try:
         node = Node(
             folder=options.folder,

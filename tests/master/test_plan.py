@@ -1,0 +1,278 @@
+"""What is checked before anything is started."""
+
+from __future__ import annotations
+
+import errno
+import json
+import socket
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from chatcore.errors import ConfigError
+from chatcore.master import plan as planning
+from chatcore.master import ports
+from chatcore.master.plan import make_plan
+from chatcore.master.ports import check_free
+
+SERVERS = {
+    "connector": [
+        {
+            "id": "connector-1",
+            "host": "127.0.0.1",
+            "port": 4050,
+            "clientPort": 3050,
+            "frontend": True,
+        },
+        {
+            "id": "connector-2",
+            "host": "127.0.0.1",
+            "port": 4051,
+            "clientPort": 3051,
+            "frontend": True,
+        },
+    ],
+    "chat": [{"id": "chat-1", "host": "127.0.0.1", "port": 6050}],
+    "gate": [{"id": "gate-1", "host": "127.0.0.1", "clientPort": 3014, "frontend": True}],
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    messages_per_second: float = 200
+
+
+@pytest.fixture(autouse=True)
+def node_settings(monkeypatch):
+    """Stand in for the settings of a node, so that these tests know them."""
+    module = ModuleType("chatcore.node")
+    module.SECTIONS = {"limits": Limits}
+    monkeypatch.setitem(sys.modules, "chatcore.node", module)
+    monkeypatch.delenv("CHATCORE_RUN_DIR", raising=False)
+
+
+@pytest.fixture
+def app(tmp_path) -> Path:
+    folder = tmp_path / "app"
+    (folder / "config").mkdir(parents=True)
+    (folder / "servers").mkdir()
+    (folder / "web").mkdir()
+    write(folder, SERVERS)
+    return folder
+
+
+def write(app: Path, servers: dict) -> None:
+    (app / "config" / "servers.json").write_text(json.dumps({"development": servers}, indent=1))
+
+
+def words_of(plan, name: str) -> list[str]:
+    [program] = [program for program in plan.programs if program.name == name]
+    return list(program.command)
+
+
+def test_one_program_per_server_and_one_for_the_page(app):
+    plan = make_plan(app, "development")
+
+    assert {program.name: program.stage for program in plan.programs} == {
+        "gate-1": 0,
+        "connector-1": 1,
+        "connector-2": 1,
+        "chat-1": 2,
+        "page": 2,
+    }
+
+
+def test_backends_start_first_and_gates_last(app):
+    names = [program.name for program in make_plan(app, "development").programs]
+
+    assert names == ["chat-1", "page", "connector-1", "connector-2", "gate-1"]
+
+
+def test_a_backend_of_type_gate_is_no_gate_when_it_comes_to_stopping(app):
+    write(app, {"gate": [{"id": "g", "port": 5000, "frontend": False}]})
+
+    [gate] = [program for program in make_plan(app, "development").programs if program.name == "g"]
+    assert gate.stage == 2
+
+
+def test_a_node_is_a_twistd_whose_id_is_seen_in_the_process_list(app):
+    words = words_of(make_plan(app, "development"), "connector-1")
+
+    assert words[0] == sys.executable
+    assert "twistd" in " ".join(words[1:3])
+    at = words.index("chatnode")
+    assert "--nodaemon" in words[:at]
+    assert words[at + 1 :] == [
+        *("--type", "connector", "--id", "connector-1"),
+        *("--app", str(app), "--env", "development"),
+        *("--run-dir", str(app / ".chatcore"), "--supervised"),
+    ]
+
+
+def test_twistd_is_the_script_beside_python(tmp_path, monkeypatch):
+    python, script = tmp_path / "python", tmp_path / "twistd"
+    monkeypatch.setattr(sys, "executable", str(python))
+    assert planning.twistd()[:2] == (str(python), "-c")
+    assert "twistd" in planning.twistd()[2]
+
+    script.touch()
+    assert planning.twistd() == (str(python), str(script))
+
+
+def test_settings_go_to_every_node_and_those_of_the_page_to_the_page(app):
+    plan = make_plan(app, "development", None, ["limits.messages_per_second = 0", "page.port=8080"])
+
+    assert words_of(plan, "chat-1")[-2:] == ["--set", "limits.messages_per_second=0"]
+    assert "--set" not in words_of(plan, "page")
+    assert "tcp:8080:interface=127.0.0.1" in words_of(plan, "page")
+    assert plan.ready == "ready: 4 servers and the page; open http://127.0.0.1:8080/"
+
+
+@pytest.mark.parametrize(
+    ("host", "listen", "address"),
+    [
+        ("0.0.0.0", "tcp:3001:interface=0.0.0.0", "http://127.0.0.1:3001/"),
+        ("::1", r"tcp6:3001:interface=\:\:1", "http://[::1]:3001/"),
+    ],
+)
+def test_the_page_may_be_served_on_another_address(app, host, listen, address):
+    plan = make_plan(app, "development", None, [f"page.host={host}"])
+
+    assert listen in words_of(plan, "page")
+    assert plan.ready.endswith(f"open {address}")
+
+
+def test_without_a_folder_web_there_is_no_page(app):
+    (app / "web").rmdir()
+    write(app, {"chat": SERVERS["chat"]})
+
+    plan = make_plan(app, "development")
+
+    assert [program.name for program in plan.programs] == ["chat-1"]
+    assert plan.ready == "ready: 1 server"
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("limits.mesages_per_second=0", "unknown setting 'limits.mesages_per_second'"),
+        ("page.prot=1", "unknown setting 'page.prot'"),
+        ("page.port=http", "'page.port' can't be 'http'"),
+        ("page.port=70000", "'page.port' can't be '70000'"),
+        ("page.port", "expected KEY=VALUE"),
+    ],
+)
+def test_a_wrong_setting_is_told_before_anything_starts(app, assignment, message):
+    with pytest.raises(ConfigError) as caught:
+        make_plan(app, "development", None, [assignment])
+
+    assert message in str(caught.value)
+    assert not (app / ".chatcore").exists()
+
+
+@pytest.mark.parametrize("name", ["start", "page"])
+def test_a_server_can_not_have_a_name_that_chatcore_uses(app, name):
+    write(app, {"chat": [{"id": name, "port": 6050}]})
+
+    with pytest.raises(ConfigError, match=f"the id '{name}' is taken by chatcore itself"):
+        make_plan(app, "development")
+
+
+def test_the_page_and_a_server_can_not_share_a_port(app):
+    with pytest.raises(ConfigError) as caught:
+        make_plan(app, "development", None, ["page.port=3050"])
+
+    assert "connector-1 and the page would both listen on port 3050" in str(caught.value)
+
+
+def test_the_secret_is_made_before_the_nodes_start(app):
+    plan = make_plan(app, "development")
+
+    assert (plan.run.path / "secret").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_run_folder_may_be_another_one(app, tmp_path):
+    plan = make_plan(app, "development", str(tmp_path / "elsewhere"))
+
+    assert plan.run.path == tmp_path / "elsewhere"
+    words = words_of(plan, "page")
+    assert words[words.index("--run-dir") + 1] == str(tmp_path / "elsewhere")
+
+
+class TestPorts:
+    @pytest.fixture
+    def taken(self):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            yield listener.getsockname()[1]
+
+    @pytest.mark.parametrize(
+        ("server", "key"),
+        [
+            ({"id": "chat-7", "port": 0}, "port"),
+            ({"id": "chat-7", "frontend": True, "clientPort": 0}, "clientPort"),
+        ],
+    )
+    def test_a_port_in_use_is_named_with_the_server_that_needs_it(self, app, taken, server, key):
+        (app / "web").rmdir()
+        write(app, {"chat": [{**server, key: taken}]})
+        plan = make_plan(app, "development")
+
+        with pytest.raises(ConfigError) as caught:
+            check_free(plan.needs)
+
+        assert str(caught.value) == (
+            f"{app}/config/servers.json:4: port {taken} is in use by another process; "
+            f"chat-7 needs 127.0.0.1:{taken}. "
+            f"Stop that process, or give chat-7 another {key} in servers.json"
+        )
+
+    def test_the_page_s_port_in_use_is_named(self, app, taken):
+        write(app, {"chat": [{"id": "chat-7"}]})
+        plan = make_plan(app, "development", None, [f"page.port={taken}"])
+
+        with pytest.raises(ConfigError) as caught:
+            check_free(plan.needs)
+
+        assert str(caught.value) == (
+            f"port {taken} is in use by another process; the page needs 127.0.0.1:{taken}. "
+            "Stop that process, or give the page another page.port with --set page.port=NUMBER"
+        )
+
+    def test_a_port_taken_on_every_address_is_in_use(self, app):
+        with socket.create_server(("0.0.0.0", 0)) as listener:
+            write(app, {"chat": [{"id": "chat-7", "port": listener.getsockname()[1]}]})
+            plan = make_plan(app, "development")
+
+            with pytest.raises(ConfigError, match="chat-7 needs"):
+                check_free(plan.needs)
+
+    def test_looking_leaves_the_port_free(self, app, taken):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+        (app / "web").rmdir()
+        write(app, {"chat": [{"id": "chat-7", "port": port}]})
+        plan = make_plan(app, "development")
+
+        check_free(plan.needs)
+        check_free(plan.needs)
+
+    def test_an_address_of_another_machine_is_told(self, app):
+        write(app, {"chat": [{"id": "chat-7", "host": "192.0.2.1", "port": 6050}]})
+        plan = make_plan(app, "development")
+
+        with pytest.raises(ConfigError, match="not an address of this machine"):
+            check_free(plan.needs)
+
+    def test_a_port_for_root_only_is_told(self, app, monkeypatch):
+        def refuse(need: object) -> None:
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+        write(app, {"chat": [{"id": "chat-7", "port": 1}]})
+        plan = make_plan(app, "development")
+        monkeypatch.setattr(ports, "_try", refuse)
+
+        with pytest.raises(ConfigError, match="may not listen on port 1"):
+            check_free(plan.needs)
