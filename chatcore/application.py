@@ -128,7 +128,8 @@ class Configurator:
         self, env: str = "all", type: str = "all"
     ) -> Callable[[Callable[[], None]], Callable[[], None]]:
         for each in type.split("|"):
-            self._known(each, _caller())
+            if each != "all":
+                self._known(each, _caller())
 
         def run(function: Callable[[], None]) -> Callable[[], None]:
             if _names(env, self.env) and _names(type, self.server_type):
@@ -138,7 +139,7 @@ class Configurator:
         return run
 
     def _known(self, server_type: str, place: tuple[str, int]) -> None:
-        if server_type != "all" and server_type not in self._server_types:
+        if server_type not in self._server_types:
             raise ConfigError(
                 f"there is no server type {server_type!r}",
                 file=place[0],

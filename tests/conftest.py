@@ -12,6 +12,12 @@ from running import RunningChat, short_folder
 from twisted.logger import LogEvent, globalLogPublisher
 
 
+def pytest_collection_finish() -> None:
+    """Keep what importing made out of the collections between tests: they are quick then."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def clean_reactor(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail a test that leaves a delayed call, an open port or connection, or a lost failure."""

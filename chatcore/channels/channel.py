@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from chatcore.interfaces import IChannel
 
-if TYPE_CHECKING:
-    from chatcore.channels.service import ChannelService
+
+class IKeeper(Protocol):
+    """Who keeps a channel, and acts for it: `chatcore.channels.service.ChannelService`."""
+
+    def add(self, channel: Channel, uid: str, sid: str) -> bool: ...
+
+    def leave(self, channel: Channel, uid: str, sid: str) -> bool: ...
+
+    def push(self, channel: Channel, route: str, msg: Any) -> Deferred[list[str]]: ...
+
+    def destroy(self, channel: Channel) -> None: ...
 
 
 @implementer(IChannel)
 class Channel:
     """A named set of members; made by `ChannelService.get`."""
 
-    __slots__ = ("__weakref__", "_members", "_service", "by_frontend", "name")
+    __slots__ = ("__weakref__", "_keeper", "_members", "by_frontend", "name")
 
-    def __init__(self, name: str, service: ChannelService) -> None:
+    def __init__(self, name: str, keeper: IKeeper) -> None:
         self.name = name
-        self._service = service
+        self._keeper = keeper
         self._members: dict[tuple[str, str], None] = {}
         self.by_frontend: dict[str, dict[str, None]] = {}
 
@@ -41,16 +50,16 @@ class Channel:
         return [sid for sid, uids in self.by_frontend.items() if uid in uids]
 
     def add(self, uid: str, sid: str) -> bool:
-        return self._service.add(self, uid, sid)
+        return self._keeper.add(self, uid, sid)
 
     def leave(self, uid: str, sid: str) -> bool:
-        return self._service.leave(self, uid, sid)
+        return self._keeper.leave(self, uid, sid)
 
     def push(self, route: str, msg: Any) -> Deferred[list[str]]:
-        return self._service.push(self, route, msg)
+        return self._keeper.push(self, route, msg)
 
     def destroy(self) -> None:
-        self._service.destroy(self)
+        self._keeper.destroy(self)
 
     def put(self, uid: str, sid: str) -> bool:
         """Note a member; False if it is noted already. The frontend is not told."""

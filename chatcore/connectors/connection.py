@@ -252,9 +252,9 @@ class Connection:
         self._carrier.abort()
 
     def _slow(self, why: str) -> None:
-        self._parts.counters.clients_slow += 1
-        self.log.info("{address} does not read: {why}", address=self._address, why=why)
         if self._state is not State.CLOSED:
+            self._parts.counters.clients_slow += 1
+            self.log.info("{address} does not read: {why}", address=self._address, why=why)
             self._end("slow client")
             self._carrier.abort()
 

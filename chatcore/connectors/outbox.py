@@ -45,13 +45,13 @@ class Outbox:
         self._queue: list[bytes] = []
         self._blocked = False
         self.waiting = 0
-        """Bytes that wait because the client does not read."""
+        """Bytes that have not left yet, those that the transport holds included."""
 
     def open(self, transport: Any) -> None:
         """Begin to write to a transport.
 
-        A plain connection is given no more than its socket takes: the rest waits here, where it is
-        counted. As a pull producer, this is told each time that the transport has none left.
+        A plain connection is given nothing while it holds what its socket did not take: the rest
+        waits here. As a pull producer, this is told each time that the transport has none left.
         """
         self._transport = transport
         transport.registerProducer(self, not is_plain(transport))
@@ -62,8 +62,9 @@ class Outbox:
         if not queue and not self._blocked:
             self._turn.at_end(self.flush)
         queue.append(data)
-        if self._blocked:
-            self.waiting += len(data)
+        self.waiting += len(data)
+        if self.waiting > self._most:
+            self.flush()  # much in one turn is no crime where the client reads it
             if self.waiting > self._most:
                 self._full(f"{self.waiting} bytes wait for it")
 
@@ -74,7 +75,10 @@ class Outbox:
             return
         data = b"".join(queue) if len(queue) > 1 else queue[0]
         queue.clear()
-        if not write_now(transport, data):
+        if write_now(transport, data):
+            self.waiting = 0
+        else:
+            self.waiting = len(transport.dataBuffer) + transport._tempDataLen
             self.pauseProducing()
 
     def close(self) -> None:

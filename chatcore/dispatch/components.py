@@ -72,12 +72,11 @@ class Catalogue:
         key = (component.base, component.server_type, component.service)
         other = self._components.setdefault(key, component)
         if other is not component:
-            raise ConfigError(
+            raise mistake_in(
+                component.cls,
                 f"{component.server_type}.{component.service} is"
                 f" {other.cls.__name__} in {other.file}:{other.line} already",
-                file=component.file,
-                line=component.line,
-                advice="Give one of the classes another name",
+                "Give one of the classes another name",
             )
 
     def handlers(self, server_type: str | None = None) -> Iterator[Component]:
@@ -92,3 +91,17 @@ class Catalogue:
         for component in self._components.values():
             if component.base is base and server_type in (None, component.server_type):
                 yield component
+
+
+def source_of(thing: Any) -> tuple[str | None, int | None]:
+    """The file and the line in which a class or function stands, as far as that can be known."""
+    try:
+        return inspect.getsourcefile(thing), inspect.getsourcelines(thing)[1]
+    except (OSError, TypeError):
+        return None, None
+
+
+def mistake_in(thing: Any, problem: str, advice: str) -> ConfigError:
+    """A mistake in a class or function of the application, at its file and line."""
+    file, line = source_of(thing)
+    return ConfigError(problem, file=file, line=line, advice=advice)

@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 from zope.interface import implementedBy
 
-from chatcore.dispatch.components import Catalogue, Component
+from chatcore.dispatch.components import Catalogue, Component, mistake_in
 from chatcore.dispatch.verify import component_of
 from chatcore.errors import ConfigError
 from chatcore.interfaces import IHandler, IRemote
@@ -135,31 +135,20 @@ def _is_component(cls: type, base: Any, kind: str) -> bool:
         return True
     for other, other_base in KINDS.items():
         if any(interface.extends(other_base) for interface in implementedBy(cls)):
-            file, line = _place(cls)
-            raise ConfigError(
+            raise mistake_in(
+                cls,
                 f"class {cls.__name__} is among the {kind}, and nobody could call it there",
-                file=file,
-                line=line,
-                advice=f"Move it to {other}.py",
+                f"Move it to {other}.py",
             )
     suffix = kind.removesuffix("s").capitalize()
     if cls.__name__.endswith(suffix) and not cls.__name__.startswith("_"):
-        file, line = _place(cls)
-        raise ConfigError(
+        raise mistake_in(
+            cls,
             f"class {cls.__name__} implements no interface derived from I{suffix}",
-            file=file,
-            line=line,
-            advice="Declare one and put @implementer on the class,"
+            "Declare one and put @implementer on the class,"
             " or begin its name with an underscore if nobody is to call it",
         )
     return False
-
-
-def _place(cls: type) -> tuple[str | None, int | None]:
-    try:
-        return inspect.getsourcefile(cls), inspect.getsourcelines(cls)[1]
-    except (OSError, TypeError):
-        return None, None
 
 
 def _blame(problem: Exception, folder: Path, doing: str, place: Place) -> NoReturn:

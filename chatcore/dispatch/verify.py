@@ -12,7 +12,7 @@ from typing import Any
 
 from zope.interface import implementedBy
 
-from chatcore.dispatch.components import Component, Method
+from chatcore.dispatch.components import Component, Method, mistake_in, source_of
 from chatcore.errors import ConfigError
 from chatcore.interfaces import IHandler
 
@@ -34,7 +34,7 @@ def component_of(cls: type, base: Any, server_type: str) -> Component:
             methods[name] = Method(
                 name=name, signature=inspect.signature(function), interface=interface.__name__
             )
-    file, line = _where(cls)
+    file, line = source_of(cls)
     return Component(
         base=base,
         server_type=server_type,
@@ -60,10 +60,7 @@ def _verify_declaration(interface: Any, name: str, function: Any, base: Any) -> 
     signature = inspect.signature(function)
 
     def wrong(problem: str, advice: str) -> ConfigError:
-        file, line = _where(function)
-        return ConfigError(
-            f"{interface.__name__}.{name} {problem}", file=file, line=line, advice=advice
-        )
+        return mistake_in(function, f"{interface.__name__}.{name} {problem}", advice)
 
     if not inspect.iscoroutinefunction(function):
         raise wrong("is not declared async", f"Write `async def {name}{signature}: …`")
@@ -84,22 +81,18 @@ def _verify_declaration(interface: Any, name: str, function: Any, base: Any) -> 
 def _verify_method(cls: type, interface: Any, name: str, declared: Any) -> None:
     method = inspect.getattr_static(cls, name, None)
     if method is None:
-        file, line = _where(cls)
         near = difflib.get_close_matches(name, [n for n in dir(cls) if not n.startswith("__")], 1)
-        raise ConfigError(
+        raise mistake_in(
+            cls,
             f"{cls.__name__} has no method {name}, which {interface.__name__} declares",
-            file=file,
-            line=line,
-            advice=f"Is it the method {near[0]}?" if near else f"Write `async def {name}`",
+            f"Is it the method {near[0]}?" if near else f"Write `async def {name}`",
         )
     function = getattr(cls, name)
     if not callable(function):
-        file, line = _where(cls)
-        raise ConfigError(
+        raise mistake_in(
+            cls,
             f"{cls.__name__}.{name} is {function!r}, not a method",
-            file=file,
-            line=line,
-            advice=f"{interface.__name__} declares it as one",
+            f"{interface.__name__} declares it as one",
         )
     expected = inspect.signature(declared)
     found = inspect.signature(function)
@@ -108,12 +101,10 @@ def _verify_method(cls: type, interface: Any, name: str, declared: Any) -> None:
         found = found.replace(parameters=parameters)
     problem = _difference(expected, found)
     if problem:
-        file, line = _where(function)
-        raise ConfigError(
+        raise mistake_in(
+            function,
             f"{cls.__name__}.{name}{found} {problem}",
-            file=file,
-            line=line,
-            advice=f"{interface.__name__} declares {name}{expected}",
+            f"{interface.__name__} declares {name}{expected}",
         )
 
 
@@ -145,10 +136,3 @@ def _text(annotation: Any) -> str:
     if annotation is inspect.Parameter.empty:
         return "_empty"
     return text.rpartition(".")[2] if "[" not in text else text
-
-
-def _where(thing: Any) -> tuple[str | None, int | None]:
-    try:
-        return inspect.getsourcefile(thing), inspect.getsourcelines(thing)[1]
-    except (OSError, TypeError):
-        return None, None

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import pytest_twisted
-from cluster import Cluster, until
 from running import short_folder
+from small_cluster import Cluster, until
 
 from chatcore.client import Kicked
 from chatcore.errors import NotConnected, RemoteRaised, RemoteRefused

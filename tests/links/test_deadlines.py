@@ -1,0 +1,172 @@
+"""Many timeouts of one length."""
+
+from __future__ import annotations
+
+import pytest
+from twisted.internet.task import Clock
+
+from chatcore.deadlines import Deadlines
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def expired() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def deadlines(clock: Clock, expired: list[str]) -> Deadlines:
+    return Deadlines(10, clock, expired.append)
+
+
+def test_each_is_told_at_its_own_time_and_in_order(
+    clock: Clock, deadlines: Deadlines, expired: list[str]
+) -> None:
+    for key in ("a", "b", "c"):
+        deadlines.start(key)
+        clock.advance(2)
+    assert len(deadlines) == 3
+    clock.advance(3.75)
+    assert expired == []
+    clock.advance(0.25)
+    assert expired == ["a"]
+    clock.advance(2)
+    assert expired == ["a", "b"]
+    clock.advance(100)
+    assert expired == ["a", "b", "c"]
+    assert len(deadlines) == 0
+    assert clock.getDelayedCalls() == []
+
+
+def test_many_cost_one_delayed_call(clock: Clock, deadlines: Deadlines) -> None:
+    for key in range(1000):
+        deadlines.start(key)
+        clock.advance(0.001)
+    assert len(clock.getDelayedCalls()) == 1
+    clock.advance(9.5)
+    assert 0 < len(deadlines) < 1000
+    assert len(clock.getDelayedCalls()) == 1
+
+
+def test_those_of_the_same_time_end_in_the_order_of_their_starts(
+    clock: Clock, deadlines: Deadlines, expired: list[str]
+) -> None:
+    for key in "zyxabc":
+        deadlines.start(key)
+    clock.advance(10)
+    assert "".join(expired) == "zyxabc"
+
+
+def test_a_key_that_starts_again_has_its_whole_time(
+    clock: Clock, deadlines: Deadlines, expired: list[str]
+) -> None:
+    deadlines.start("a")
+    deadlines.start("b")
+    clock.advance(6)
+    deadlines.start("a")
+    clock.advance(4)
+    assert expired == ["b"]
+    clock.advance(5.5)
+    assert expired == ["b"]
+    clock.advance(0.5)
+    assert expired == ["b", "a"]
+
+
+def test_a_key_that_stopped_is_never_told(
+    clock: Clock, deadlines: Deadlines, expired: list[str]
+) -> None:
+    deadlines.start("a")
+    deadlines.start("b")
+    deadlines.stop("a")
+    deadlines.stop("never started")
+    clock.advance(100)
+    assert expired == ["b"]
+
+
+def test_after_all_have_stopped_another_can_start(
+    clock: Clock, deadlines: Deadlines, expired: list[str]
+) -> None:
+    deadlines.start("a")
+    deadlines.stop("a")
+    clock.advance(5)
+    deadlines.start("b")
+    clock.advance(9.5)
+    assert expired == []
+    clock.advance(0.5)
+    assert expired == ["b"]
+
+
+def test_clearing_forgets_all_and_leaves_nothing(
+    clock: Clock, deadlines: Deadlines, expired: list[str]
+) -> None:
+    deadlines.start("a")
+    deadlines.clear()
+    assert clock.getDelayedCalls() == []
+    assert len(deadlines) == 0
+    deadlines.clear()
+    deadlines.start("b")
+    clock.advance(10)
+    assert expired == ["b"]
+
+
+def test_zero_seconds_are_for_ever(clock: Clock, expired: list[str]) -> None:
+    deadlines = Deadlines(0, clock, expired.append)
+    deadlines.start("a")
+    assert clock.getDelayedCalls() == []
+    clock.advance(1e9)
+    assert expired == []
+
+
+def test_who_is_told_may_start_another(clock: Clock) -> None:
+    expired: list[tuple[float, int]] = []
+
+    def again(key: int) -> None:
+        expired.append((clock.seconds(), key))
+        if key < 3:
+            deadlines.start(key + 1)
+
+    deadlines = Deadlines(10, clock, again)
+    deadlines.start(1)
+    deadlines.start(100)
+    for _ in range(40):
+        clock.advance(1)
+    assert expired == [(10, 1), (10, 100), (20, 2), (30, 3)]
+    assert clock.getDelayedCalls() == []
+
+
+def test_who_is_told_may_stop_others(clock: Clock, expired: list[str]) -> None:
+    def told(key: str) -> None:
+        expired.append(key)
+        deadlines.clear()
+
+    deadlines = Deadlines(10, clock, told)
+    deadlines.start("a")
+    deadlines.start("b")
+    clock.advance(10)
+    assert expired == ["a"]
+    assert clock.getDelayedCalls() == []
+
+
+def test_one_that_raises_costs_the_others_nothing(clock: Clock) -> None:
+    expired: list[str] = []
+
+    def told(key: str) -> None:
+        expired.append(key)
+        if key == "bad":
+            raise ValueError(key)
+
+    deadlines = Deadlines(10, clock, told)
+    for key in ("bad", "next"):
+        deadlines.start(key)
+    clock.advance(5)
+    deadlines.start("later")
+    with pytest.raises(ValueError, match="bad"):
+        clock.advance(5)
+    clock.advance(0)
+    assert expired == ["bad", "next"]
+    clock.advance(5)
+    assert expired == ["bad", "next", "later"]

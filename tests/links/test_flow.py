@@ -1,0 +1,119 @@
+"""A link whose other side does not read."""
+
+from __future__ import annotations
+
+import pytest
+
+from chatcore.errors import NotConnected
+from chatcore.wire.box import item
+
+from .wiring import NOTE, Net, Node, note
+
+QUEUE = 100_000
+
+
+@pytest.fixture
+def b(net: Net) -> Node:
+    return Node(net, "b", ["a"])
+
+
+@pytest.fixture
+def a(net: Net, b: Node) -> Node:
+    a = Node(net, "a", ["b"], queue_bytes=QUEUE)
+    a.table.startService()
+    net.settle()
+    return a
+
+
+def test_nothing_is_written_while_it_is_blocked(net: Net, a: Node, b: Node) -> None:
+    link, wire = a.link("b"), a.wire("b")
+    wire.block()
+    before = len(wire.writes)
+    for number in range(10):
+        link.write(note(b"%d" % number))
+        net.settle()
+    calls = [a.ask("b", NOTE + item(b"text", b"call"))]
+    net.settle()
+    assert len(wire.writes) == before
+    assert not link.overloaded
+    wire.unblock()
+    net.settle()
+    assert len(wire.writes) == before + 1
+    assert [box[b"text"] for box in b.heard] == [*(b"%d" % n for n in range(10)), b"call"]
+    assert calls[0].box
+
+
+def test_blocked_within_a_turn(net: Net, a: Node, b: Node) -> None:
+    a.link("b").write(note(b"1"))
+    a.wire("b").block()
+    net.settle()
+    assert b.heard == []
+    a.wire("b").unblock()
+    a.link("b").write(note(b"2"))
+    net.settle()
+    assert [box[b"text"] for box in b.heard] == [b"1", b"2"]
+
+
+def test_too_much_waits_only_while_it_is_blocked(net: Net, a: Node) -> None:
+    link = a.link("b")
+    link.write(note(bytes(QUEUE)))
+    assert not link.overloaded  # it leaves at the end of the turn
+    net.settle()
+    a.wire("b").block()
+    link.write(note(bytes(QUEUE - 1000)))
+    assert not link.overloaded
+    link.write(note(bytes(1000)))
+    assert link.overloaded
+    a.wire("b").unblock()
+    assert not link.overloaded
+
+
+def test_calls_fail_at_once_when_too_much_waits(net: Net, a: Node, b: Node) -> None:
+    a.wire("b").block()
+    waiting = a.ask("b", NOTE)
+    a.link("b").write(note(bytes(QUEUE)))
+    call = a.ask("b", NOTE)
+    assert isinstance(call.problem, NotConnected)
+    assert "the link is blocked" in str(call.problem)
+    assert waiting.ended == []
+    assert a.counters.calls_failed == 1
+    a.wire("b").unblock()
+    net.settle()
+    assert waiting.box
+    assert len(b.heard) == 2  # what failed at once was never sent
+    again = a.ask("b", NOTE)
+    net.settle()
+    assert again.box
+
+
+def test_the_other_direction_goes_on(net: Net, a: Node, b: Node) -> None:
+    a.wire("b").block()
+    b.link("a").write(note(b"hello"))
+    net.settle()
+    assert [box[b"text"] for box in a.heard] == [b"hello"]
+
+
+def test_what_waits_goes_with_the_link(net: Net, a: Node, b: Node) -> None:
+    old = a.link("b")
+    a.wire("b").block()
+    old.write(note(bytes(QUEUE * 2)))
+    assert old.overloaded
+    a.wire("b").abortConnection()
+    net.pass_time(1)
+    assert not old.overloaded
+    assert a.link("b") is not old
+    assert not a.link("b").overloaded
+    old.write(note(b"to nobody"))
+    net.settle()
+    assert b.heard == []  # nothing is sent later, and nothing twice
+
+
+def test_closing_sends_what_waits(net: Net, a: Node, b: Node) -> None:
+    link = a.link("b")
+    a.wire("b").block()
+    link.write(note(b"1"))
+    link.write(note(b"2"))
+    link.close()
+    net.settle()
+    assert [box[b"text"] for box in b.heard] == [b"1", b"2"]
+    assert b.downs

@@ -1,0 +1,219 @@
+"""What handlers and remotes are given as ``app``, and what ``configure(app)`` is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from twisted.internet.defer import succeed
+from twisted.internet.task import Clock
+from zope.interface.verify import verifyObject
+
+from chatcore.application import Application, Configurator, by_session, by_uid
+from chatcore.channels.service import ChannelService
+from chatcore.cluster.view import View
+from chatcore.config.servers import Server
+from chatcore.errors import ConfigError, NoSuchServer
+from chatcore.interfaces import (
+    IApplication,
+    IChannels,
+    IConfigurator,
+    IRpc,
+    IServer,
+    IServers,
+    ISessions,
+)
+from chatcore.links.rpc import Remotes, Rpc
+from chatcore.sessions.copy import SessionCopy
+from chatcore.sessions.service import SessionService
+from chatcore.telemetry import Counters
+
+from .fakes import FakeFrontends, result_of
+
+
+class Pool:
+    """A thread pool whose threads are done at once."""
+
+    def callInThreadWithCallback(
+        self, done: Callable[[bool, Any], None], function: Callable[..., Any], *args: Any, **kw: Any
+    ) -> None:
+        try:
+            result = function(*args, **kw)
+        except Exception:
+            from twisted.python.failure import Failure
+
+            done(False, Failure())
+        else:
+            done(True, result)
+
+
+class Reactor(Clock):
+    def __init__(self) -> None:
+        super().__init__()
+        self.from_thread = 0
+
+    def getThreadPool(self) -> Pool:
+        return Pool()
+
+    def callFromThread(self, function: Callable[..., Any], *args: Any) -> None:
+        self.from_thread += 1
+        function(*args)
+
+
+def server(id: str) -> Server:
+    return Server(
+        id=id,
+        type=id.partition("-")[0],
+        host="127.0.0.1",
+        port=4000,
+        client_host=None,
+        client_port=None,
+        frontend=False,
+        data={},
+        line=1,
+        max_connections=None,
+    )
+
+
+@pytest.fixture
+def view() -> View:
+    return View([server("chat-1"), server("chat-2"), server("chat-3")])
+
+
+@pytest.fixture
+def app(view: View) -> Application:
+    reactor = Reactor()
+    return Application(
+        server_id="chat-1",
+        server_type="chat",
+        env="test",
+        servers=view,
+        sessions=SessionService(frontend_id="chat-1", counters=Counters()),
+        channels=ChannelService(frontends=FakeFrontends(), clock=reactor),
+        rpc=Rpc(
+            remotes=Remotes({}, {}),
+            servers=view,
+            choose=lambda server_type, session: "chat-1",
+            send=lambda *call: succeed(call),
+        ),
+        reactor=reactor,
+    )
+
+
+def copy(uid: str | None = None, **settings: Any) -> SessionCopy:
+    return SessionCopy(7, "connector-1", uid, settings, home=None)  # type: ignore[arg-type]
+
+
+class TestApplication:
+    def test_keeps_its_promises(self, app: Application) -> None:
+        assert verifyObject(IApplication, app)
+        assert verifyObject(IServers, app.servers)
+        assert verifyObject(IServer, app.servers.get("chat-1"))
+        assert verifyObject(ISessions, app.sessions)
+        assert verifyObject(IChannels, app.channels)
+        assert verifyObject(IRpc, app.rpc)
+
+    def test_blocking_code_runs_in_a_thread(self, app: Application) -> None:
+        assert result_of(app.in_thread(lambda a, b=0: a + b, 1, b=2)) == 3
+        assert app._reactor.from_thread == 1
+
+    def test_what_it_raises_comes_back(self, app: Application) -> None:
+        def fails() -> None:
+            raise ValueError("in a thread")
+
+        with pytest.raises(ValueError, match="in a thread"):
+            result_of(app.in_thread(fails))
+
+
+class TestRoutes:
+    def test_by_session(self, view: View) -> None:
+        choose = by_session("rid")
+        for rid in ("1", "2", "lobby", "x" * 100):
+            assert choose(copy(rid=rid), "chat", view) == view.owner("chat", rid).id
+
+    def test_by_session_spreads_rooms(self, view: View) -> None:
+        choose = by_session("rid")
+        assert len({choose(copy(rid=rid), "chat", view) for rid in range(100)}) == 3
+
+    def test_a_number_and_its_text_are_one_room(self, view: View) -> None:
+        choose = by_session("rid")
+        assert choose(copy(rid=5), "chat", view) == choose(copy(rid="5"), "chat", view)
+
+    @pytest.mark.parametrize("settings", [{}, {"rid": None}])
+    def test_nothing_to_route_by(self, view: View, settings: dict[str, Any]) -> None:
+        with pytest.raises(LookupError, match="no 'rid' to route by; set and push it first"):
+            by_session("rid")(copy(**settings), "chat", view)
+
+    def test_falsy_values_are_something_to_route_by(self, view: View) -> None:
+        assert by_session("rid")(copy(rid=0), "chat", view) == view.owner("chat", "0").id
+
+    def test_no_server_of_that_type(self, view: View) -> None:
+        with pytest.raises(NoSuchServer):
+            by_session("rid")(copy(rid="1"), "game", view)
+
+    def test_by_uid(self, view: View) -> None:
+        assert by_uid(copy("alice"), "chat", view) == view.owner("chat", "alice").id
+        assert by_uid(copy(), "chat", view) == view.owner("chat", "connector-1 7").id
+
+
+class TestConfigurator:
+    @pytest.fixture
+    def configurator(self) -> Configurator:
+        return Configurator(
+            env="development", server_type="chat", server_types=["gate", "connector", "chat"]
+        )
+
+    def test_keeps_its_promise(self, configurator: Configurator) -> None:
+        assert verifyObject(IConfigurator, configurator)
+
+    def test_settings_know_where_they_were_made(self, configurator: Configurator) -> None:
+        configurator.set("heartbeat.interval", 3)
+        (assignment,) = configurator.assignments
+        assert (assignment.key, assignment.value) == ("heartbeat.interval", 3)
+        assert assignment.source.startswith(f"{__file__}:")
+        assert int(assignment.source.rpartition(":")[2]) > 100
+
+    def test_routes(self, configurator: Configurator) -> None:
+        route = by_session("rid")
+        configurator.route("chat", route)
+        assert configurator.routes == {"chat": route}
+
+    @pytest.mark.parametrize("server_type", ["chta", "all", ""])
+    def test_a_route_to_what_there_is_not(
+        self, configurator: Configurator, server_type: str
+    ) -> None:
+        with pytest.raises(ConfigError, match=f"no server type '{server_type}'") as raised:
+            configurator.route(server_type, by_uid)
+        assert "gate, connector and chat" in str(raised.value)
+        assert raised.value.file == __file__
+        assert configurator.routes == {}
+
+    @pytest.mark.parametrize(
+        ("env", "type", "runs"),
+        [
+            ("all", "all", True),
+            ("development", "chat", True),
+            ("production", "all", False),
+            ("production|development", "gate|chat", True),
+            ("all", "gate", False),
+            ("all", "gate|connector", False),
+            ("develop", "all", False),
+        ],
+    )
+    def test_configures_some(
+        self, configurator: Configurator, env: str, type: str, runs: bool
+    ) -> None:
+        ran: list[bool] = []
+
+        @configurator.configure(env=env, type=type)
+        def some() -> None:
+            ran.append(True)
+
+        assert ran == [True] * runs
+        some()  # it is still the function
+        assert len(ran) == runs + 1
+
+    def test_configures_a_type_there_is_not(self, configurator: Configurator) -> None:
+        with pytest.raises(ConfigError, match="no server type 'chad'"):
+            configurator.configure(type="gate|chad")
