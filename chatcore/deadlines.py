@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any, Protocol
 
@@ -12,6 +13,10 @@ class IClock(Protocol):
     def seconds(self) -> float: ...
 
     def callLater(self, delay: float, call: Callable[..., Any], *args: Any) -> Any: ...
+
+
+OVERSLEPT = 1.0
+"""Seconds by which a timer may be late before others are given the time to be heard."""
 
 
 class Deadlines:
@@ -30,7 +35,9 @@ class Deadlines:
         self.seconds = seconds
         self._clock = clock
         self._expired = expired
-        self._due: dict[Hashable, float] = {}
+        # In the order of time. A plain dict would look through all that were removed before.
+        self._due: OrderedDict[Hashable, float] = OrderedDict()
+        self._expected = 0.0
         self._timer: Any = None
 
     def __len__(self) -> int:
@@ -40,10 +47,10 @@ class Deadlines:
         """Start the time of ``key``, or start it again."""
         if not self.seconds:
             return
-        self._due.pop(key, None)  # so that it goes to the end: the dict stays in order of time
+        self._due.pop(key, None)  # so that it goes to the end
         self._due[key] = self._clock.seconds() + self.seconds
         if self._timer is None:
-            self._timer = self._clock.callLater(self.seconds, self._check)
+            self._arm(self.seconds)
 
     def stop(self, key: Hashable) -> None:
         """Forget ``key``; nothing happens if it is not waited for."""
@@ -59,6 +66,10 @@ class Deadlines:
     def _check(self) -> None:
         self._timer = None
         now = self._clock.seconds()
+        if now - self._expected > OVERSLEPT:
+            # This process was held up, and has not read what came meanwhile: read that first.
+            self._arm(0)
+            return
         try:
             while self._due:
                 key, due = next(iter(self._due.items()))
@@ -69,4 +80,8 @@ class Deadlines:
         finally:  # also when it raised: that must not cost the others theirs
             if self._due and self._timer is None:
                 due = next(iter(self._due.values()))
-                self._timer = self._clock.callLater(max(due - now, 0), self._check)
+                self._arm(max(due - now, 0))
+
+    def _arm(self, seconds: float) -> None:
+        self._expected = self._clock.seconds() + seconds
+        self._timer = self._clock.callLater(seconds, self._check)

@@ -233,9 +233,12 @@ class IServers(Interface):
         """
 
     def pick(server_type: str, key: str) -> IServer:
-        """As `owner`, but prefers servers that this node is connected to now.
+        """As `owner`, but only among the servers that this node is connected to now.
 
         For handing out frontends, where nothing is lost if two nodes differ.
+
+        Raises:
+            NoSuchServer: it is connected to none of that type.
         """
 
 

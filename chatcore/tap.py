@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
-from typing import IO, Any, NoReturn, cast
+from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
 
-from twisted.application.service import MultiService, Service
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
 from twisted.logger import globalLogPublisher, textFileLogObserver
 from twisted.python import usage
 from twisted.python.logfile import LogFile
@@ -18,6 +20,9 @@ from chatcore.config.run_folder import RunFolder
 from chatcore.config.servers import Server, Servers, load_servers
 from chatcore.config.settings import Assignment, parse_assignment
 from chatcore.errors import ConfigError
+
+if TYPE_CHECKING:
+    from chatcore.node import Node
 
 EXIT_CONFIG = 2
 """The exit code of a process whose configuration is wrong."""
@@ -130,10 +135,11 @@ class Options(usage.Options):
                 parent["logfile"] = str(log_file)
 
 
-class _Keeper(Service):
-    """Holds the claim and writes the log file for as long as the node runs."""
+class NodeService(Service):
+    """Runs a node; holds its claim and writes its log file until it has stopped."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, node: Node, options: Options) -> None:
+        self._node = node
         self._options = options
         self._log: LogFile | None = None
         self._observer: Any = None
@@ -148,21 +154,31 @@ class _Keeper(Service):
             )
             self._observer = textFileLogObserver(cast(IO[Any], self._log))
             globalLogPublisher.addObserver(self._observer)
+        self._node.startService()
 
-    def stopService(self) -> None:
+    def stopService(self) -> Deferred[None]:
         super().stopService()
+        return self._node.stopService().addBoth(self._stopped)
+
+    def _stopped(self, result: None) -> None:
         if self._observer is not None:
             globalLogPublisher.removeObserver(self._observer)
         if self._log is not None:
             self._log.close()
         self._options.claim.release()
+        return result
 
 
-def makeService(options: Options) -> MultiService:
+def makeService(options: Options) -> Service:
     """The service that twistd runs."""
     from twisted.internet import reactor
 
     from chatcore.node import Node
+
+    def failed(problem: ConfigError) -> None:
+        print(problem, file=sys.stderr)
+        reactor.addSystemEventTrigger("after", "shutdown", os._exit, EXIT_CONFIG)
+        reactor.stop()
 
     try:
         node = Node(
@@ -173,14 +189,12 @@ def makeService(options: Options) -> MultiService:
             assignments=options.assignments,
             reactor=reactor,
             ready=supervised.tell_ready if options["supervised"] else lambda: None,
+            failed=failed,
         )
     except ConfigError as problem:
         options.claim.release()
         end_with(problem)
-    service = MultiService()
-    _Keeper(options).setServiceParent(service)
-    node.setServiceParent(service)
-    return service
+    return NodeService(node, options)
 
 
 def end_with(problem: ConfigError) -> NoReturn:

@@ -63,10 +63,13 @@ class GroupTable:
         for uid in uids:
             self._remove(backend, channel, uid)
 
-    def drop(self, backend: str) -> None:
-        """Forget all groups of a backend."""
+    def drop(self, backend: str) -> set[str]:
+        """Forget all groups of a backend; who was in them comes back."""
+        dropped: set[str] = set()
         for channel, group in list(self._backends.get(backend, {}).items()):
+            dropped.update(group.uids)
             self.leave(backend, channel, list(group.uids))
+        return dropped
 
     def held(self, backend: str) -> dict[str, list[str]]:
         """The members here of each channel of a backend."""

@@ -16,10 +16,12 @@ from chatcore.channels.channel import Channel
 from chatcore.deadlines import Deadlines, IClock
 from chatcore.errors import BodyError, NoSuchServer
 from chatcore.interfaces import IChannel, IChannels
+from chatcore.wire.body import encode as to_json
 
 _pack = msgspec.msgpack.Encoder().encode
 
 LONGEST_ROUTE = 255
+LONGEST_PUSH = 4 * 1024 * 1024
 
 CLOSED = "closed"
 """Why a member went whose last session has ended."""
@@ -254,7 +256,10 @@ class ChannelService:
 def _encode(route: str, msg: Any) -> bytes:
     try:
         if len(route.encode()) > LONGEST_ROUTE:
-            raise BodyError(f"the route {route[:20]!r}… has more than {LONGEST_ROUTE} bytes")
+            raise BodyError(f"a route of more than {LONGEST_ROUTE} bytes")
+        # What packs but has no form in JSON, or no room, would fail at every frontend instead.
+        if len(to_json(msg)) > LONGEST_PUSH:
+            raise BodyError(f"a message of more than {LONGEST_PUSH} bytes")
         return _pack(msg)
-    except (TypeError, ValueError, OverflowError, RecursionError) as problem:
-        raise BodyError(f"this can't be pushed: {problem}") from None
+    except (BodyError, TypeError, ValueError, OverflowError, RecursionError) as problem:
+        raise BodyError(f"{route[:40]!r} can't be pushed: {problem}") from None

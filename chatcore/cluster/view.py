@@ -12,6 +12,9 @@ from chatcore.config.servers import Server
 from chatcore.errors import NoSuchServer
 from chatcore.interfaces import IServer, IServers
 
+LONGEST_REMEMBERED = 64
+"""Characters of a key whose ranking is remembered."""
+
 
 @implementer(IServers)
 class View:
@@ -37,7 +40,7 @@ class View:
         for server in self._by_id.values():
             self._by_type.setdefault(server.type, []).append(server)
         # Rooms are asked for again and again; a bounded memory of the last ones saves hashing.
-        self._ranking = lru_cache(maxsize=8192)(self._rank)
+        self._remembered = lru_cache(maxsize=8192)(self._rank)
 
     def __iter__(self) -> Iterable[Server]:
         return iter(self._by_id.values())
@@ -57,7 +60,15 @@ class View:
 
     def pick(self, server_type: str, key: str) -> IServer:
         ranked = self._ranking(server_type, key)
-        return next((server for server in ranked if self._connected(server.id)), ranked[0])
+        for server in ranked:
+            if self._connected(server.id):
+                return server
+        raise NoSuchServer(server_type, f"pick for {key[:40]!r}", "none is connected now")
+
+    def _ranking(self, server_type: str, key: str) -> list[Server]:
+        if len(key) > LONGEST_REMEMBERED:  # clients choose keys: what is kept has to be bounded
+            return self._rank(server_type, key)
+        return self._remembered(server_type, key)
 
     def _rank(self, server_type: str, key: str) -> list[Server]:
         servers = self._by_type.get(server_type)

@@ -15,7 +15,8 @@ from chatcore.connectors.encoding import Encoding
 from chatcore.connectors.outbox import Outbox
 from chatcore.connectors.settings import HeartbeatSettings, Limits, OutboxSettings
 from chatcore.deadlines import Deadlines, IClock
-from chatcore.errors import HandshakeError, WireError
+from chatcore.dispatch.dispatcher import FAILED
+from chatcore.errors import HandshakeError, PackageError, WireError
 from chatcore.sessions.service import SessionService
 from chatcore.sessions.session import Session
 from chatcore.telemetry import Counters
@@ -30,7 +31,10 @@ CLOSING_SECONDS = 2.0
 NORMAL, GOING_AWAY, PROTOCOL_ERROR, POLICY = 1000, 1001, 1002, 1008
 """Close codes (RFC 6455, section 7.4.1)."""
 
-REFUSED = body.encode({"code": 500})
+BYTES_OF_ONE = 4096
+"""Bytes of a message from which on it counts as more than one against the allowance."""
+
+REFUSED = body.encode(FAILED)
 
 Reply = Callable[[bytes], None]
 Serve = Callable[[Session, Message, Reply | None], None]
@@ -132,13 +136,13 @@ class Allowance:
     def __post_init__(self) -> None:
         self.left = self.burst
 
-    def take(self, now: float) -> bool:
-        """Whether one more may come."""
+    def take(self, now: float, size: int) -> bool:
+        """Whether a message of ``size`` bytes may come; a long one counts as several."""
         self.left = min(self.burst, self.left + (now - self.now) * self.rate)
         self.now = now
         if self.left < 1:
             return False
-        self.left -= 1
+        self.left -= 1 + size // BYTES_OF_ONE
         return True
 
 
@@ -206,7 +210,7 @@ class Connection:
 
     def pinged(self, pong: bytes) -> None:
         """The carrier was asked for a sign of life; the answer waits like everything else."""
-        if self._state is not State.CLOSED and self._allowed():
+        if self._state is not State.CLOSED:
             self.outbox.send(pong)
 
     def broken(self, problem: str, code: int = PROTOCOL_ERROR) -> None:
@@ -280,7 +284,7 @@ class Connection:
                 self._parts.silences.start(self)
                 self._message(message.decode(data))
             elif kind == package.HEARTBEAT:
-                if self._parts.heartbeat.interval and self._allowed():
+                if self._parts.heartbeat.interval:
                     self._parts.silences.start(self)
                     self._send(package.HEARTBEAT)
             elif kind == package.KICK:
@@ -320,7 +324,7 @@ class Connection:
         if each.kind == message.REQUEST and each.id:
             parts.counters.requests += 1
             limits = parts.limits
-            if not self._allowed() or (
+            if not self._allowed(each) or (
                 limits.requests_under_way and self._under_way >= limits.requests_under_way
             ):
                 parts.counters.requests_refused += 1
@@ -331,19 +335,25 @@ class Connection:
         elif each.kind != message.RESPONSE:
             # A request with the id 0, and a push from a client, are notifies to Pomelo.
             parts.counters.notifies += 1
-            if self._allowed():
+            if self._allowed(each):
                 parts.serve(session, each, None)
             else:
                 parts.counters.requests_refused += 1
 
-    def _allowed(self) -> bool:
+    def _allowed(self, each: Message) -> bool:
         allowance = self._allowance
-        return allowance is None or allowance.take(self._parts.clock.seconds())
+        return allowance is None or allowance.take(self._parts.clock.seconds(), len(each.body))
 
     def _respond(self, number: int, data: bytes) -> None:
         self._under_way -= 1
-        if self._state is State.WORKING:
-            self.outbox.send(self.encoding.response(number, data))
+        if self._state is not State.WORKING:
+            return
+        try:
+            answer = self.encoding.response(number, data)
+        except PackageError as problem:
+            self.log.error("An answer can't be sent: {problem}", problem=problem)
+            answer = self.encoding.response(number, REFUSED)
+        self.outbox.send(answer)
 
     def _send(self, kind: int, data: bytes = b"") -> None:
         self.outbox.send(self.encoding.package(kind, data))

@@ -11,7 +11,7 @@ from chatcore.config.settings import setting
 
 Seconds = Annotated[float, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=0)]
-Size = Annotated[int, Meta(ge=64, le=0xFFFFFF)]
+Size = Annotated[int, Meta(ge=64, le=4 * 1024 * 1024)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +21,9 @@ class Limits:
     package_bytes: Size = setting(65536, "bytes that a package's body may have")
     handshake_seconds: Seconds = setting(10.0, "seconds from connecting to the handshake's ack")
     connections: Count = setting(20000, "connections that a frontend accepts")
-    messages_per_second: Seconds = setting(200.0, "messages a second from one client")
+    messages_per_second: Seconds = setting(
+        200.0, "messages a second from one client; each 4096 bytes of one count as one more"
+    )
     message_burst: Count = setting(400, "messages that one client may send at once")
     requests_under_way: Count = setting(64, "requests of one client that wait for their answer")
     handler_seconds: Seconds = setting(10.0, "seconds that a handler or remote may take")

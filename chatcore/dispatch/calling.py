@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Coroutine, Generator
+from contextvars import Context, copy_context
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -86,16 +87,17 @@ class _Waiting:
 
 def _run(coroutine: Coroutine[Deferred[Any], Any, Any]) -> Any:
     """Run a coroutine to its first wait: its result, or a Deferred of it if it does wait."""
+    context = copy_context()  # what one call sets is its own
     try:
-        waited_for = coroutine.send(None)
+        waited_for = context.run(coroutine.send, None)
     except StopIteration as stop:
         return stop.value
-    return Deferred.fromCoroutine(_rest(coroutine, waited_for))
+    return Deferred.fromCoroutine(_rest(coroutine, waited_for, context))
 
 
 @types.coroutine
 def _rest(
-    coroutine: Coroutine[Deferred[Any], Any, Any], waited_for: Deferred[Any]
+    coroutine: Coroutine[Deferred[Any], Any, Any], waited_for: Deferred[Any], context: Context
 ) -> Generator[Deferred[Any], Any, Any]:
     """The part of a coroutine from its first wait on."""
     while True:
@@ -109,6 +111,9 @@ def _rest(
         except BaseException as problem:
             raised = problem
         try:
-            waited_for = coroutine.send(value) if raised is None else coroutine.throw(raised)
+            if raised is None:
+                waited_for = context.run(coroutine.send, value)
+            else:
+                waited_for = context.run(coroutine.throw, raised)
         except StopIteration as stop:
             return stop.value

@@ -12,7 +12,7 @@ from typing import Any
 from twisted.logger import Logger
 
 from chatcore.dispatch.calling import Caller
-from chatcore.errors import ClientError
+from chatcore.errors import ClientError, RpcError
 from chatcore.interfaces import ISession
 from chatcore.telemetry import Counters
 
@@ -77,7 +77,10 @@ class Dispatcher:
                 reply(problem.reply)
             else:
                 self._counters.requests_failed += 1
-                self.report(f"{route} for {session!r}", problem)
+                if isinstance(problem, RpcError):  # says all there is to know
+                    self.log.warn("{route}: {problem}", route=route, problem=problem)
+                else:
+                    self.report(f"{route} for {session!r}", problem)
                 reply(FAILED)
 
         self._caller.call(ended, method, msg, session)

@@ -62,11 +62,7 @@ class Refused(Exception):
     """There is no such method there, the arguments do not fit, or it has changed."""
 
 
-class Busy(Exception):
-    """The node can't answer now."""
-
-
-_ERRORS = {Raised: b"RAISED", Refused: b"REFUSED", Busy: b"BUSY"}
+_ERRORS = {Raised: b"RAISED", Refused: b"REFUSED"}
 
 
 class Hello(Command):

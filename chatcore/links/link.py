@@ -124,13 +124,18 @@ class Link(Protocol):
             what: what is called, for the error's text.
             timeout: seconds; the settings' ``call_timeout`` where None.
         """
-        if self.transport is None or self.overloaded:
+        if self._over or self.overloaded:
             why = "the link is blocked" if self.overloaded else None
             self._parts.counters.calls_failed += 1
             done(None, NotConnected(self.peer, what, why))
             return
+        key = b"%x" % (self._last_ask + 1)
+        data = item(b"_ask", key) + payload + END
+        if self._too_long(data):
+            self._parts.counters.calls_failed += 1
+            done(None, RemoteRefused(self.peer, what, f"{len(data)} bytes are too many for a box"))
+            return
         self._last_ask += 1
-        key = b"%x" % self._last_ask
         self._calls[key] = (what, done)
         seconds = self._parts.settings.call_timeout if timeout is None else timeout
         deadlines = self._deadlines.get(seconds)
@@ -138,11 +143,15 @@ class Link(Protocol):
             deadlines = Deadlines(seconds, self._parts.clock, self._timed_out)
             self._deadlines[seconds] = deadlines
         deadlines.start(key)
-        self.write(item(b"_ask", key) + payload + END)
+        self.write(data)
 
     def answer(self, ask: bytes, payload: bytes) -> None:
         """Answer a command with the encoded items of the response."""
-        self.write(item(b"_answer", ask) + payload + END)
+        data = item(b"_answer", ask) + payload + END
+        if self._too_long(data):
+            self.refuse(ask, b"REFUSED", f"an answer of {len(data)} bytes is too long for a box")
+        else:
+            self.write(data)
 
     def refuse(self, ask: bytes, code: bytes, description: str) -> None:
         """Answer a command with an error."""
@@ -155,6 +164,8 @@ class Link(Protocol):
 
     def write(self, data: bytes) -> None:
         """Queue encoded boxes; all that a turn wrote leaves in one write at its end."""
+        if self._over:
+            return
         if not self._queue:
             self._parts.turn.at_end(self._flush)
         self._queue.append(data)
@@ -210,8 +221,6 @@ class Link(Protocol):
         self.last_heard = self._parts.clock.seconds()
         try:
             boxes = self._parser.feed(data)
-            if not self.up and self._parser.waiting > self._parser.limit:
-                raise BoxError(f"{self._parser.waiting} bytes before the link is proven")
         except BoxError as problem:
             self.log.warn("{link} is closed: {problem}", link=self, problem=problem)
             self.abort()
@@ -245,6 +254,10 @@ class Link(Protocol):
         pass
 
     # Its own.
+
+    def _too_long(self, data: bytes) -> bool:
+        # The other side would close the link over such a box, and everybody's calls with it.
+        return len(data) - len(END) > self._parts.settings.box_bytes
 
     def _flush(self) -> None:
         if self._blocked or not self._queue or self.transport is None:

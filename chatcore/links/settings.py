@@ -11,6 +11,7 @@ from chatcore.config.settings import setting
 
 Seconds = Annotated[float, Meta(gt=0)]
 Bytes = Annotated[int, Meta(ge=65536)]
+BoxBytes = Annotated[int, Meta(ge=8 * 1024 * 1024)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +24,10 @@ class LinkSettings:
     patience: Seconds = setting(
         10.0, "seconds a lost frontend may take to come back before its members leave"
     )
-    box_bytes: Bytes = setting(16 * 1024 * 1024, "bytes that one box may have")
+    insecure: bool = setting(
+        False, "whether links may leave this machine, though they are not encrypted"
+    )
+    box_bytes: BoxBytes = setting(16 * 1024 * 1024, "bytes that one box may have")
     queue_bytes: Bytes = setting(
         8 * 1024 * 1024,
         "bytes that may wait on a blocked link; over half of it pushes are shed, over all of it"

@@ -21,8 +21,9 @@ from chatcore.links.link import Link, LinkParts
 
 FIRST_RETRY, LONGEST_RETRY = 0.1, 3.0
 """Seconds between attempts to dial; they double, with jitter."""
-CLOSING_SECONDS = 5.0
-"""How long a link may take to send what waits on it when the node stops."""
+
+CLOSING_SECONDS = 1.0
+"""How long the links may take to close before they are cut."""
 
 
 class LinkTable(Service):
@@ -61,13 +62,13 @@ class LinkTable(Service):
             id=id, incarnation=incarnation, secret=secret, remotes=remotes, up=self._up
         )
         self._unproven = Deadlines(hello.UNPROVEN_SECONDS, parts.clock, self._too_late)
-        self._stuck = Deadlines(CLOSING_SECONDS, parts.clock, Link.abort)
         self._closing: dict[Link, Deferred[None]] = {}
         self._diallers = [
             _Dialler(self, peer, endpoint, parts.clock)
             for peer, endpoint in peers.items()
             if id < peer
         ]
+        self._last_pings = 0.0
         self._pings = LoopingCall(self._ping)
         self._pings.clock = parts.clock  # type: ignore[assignment]
         self.factory = _Listener(self)
@@ -95,6 +96,7 @@ class LinkTable(Service):
 
     def startService(self) -> None:
         super().startService()
+        self._last_pings = self._parts.clock.seconds()
         self._pings.start(self._parts.settings.ping_interval, now=False)
         for dialler in self._diallers:
             dialler.start()
@@ -105,13 +107,15 @@ class LinkTable(Service):
             self._pings.stop()
         for dialler in self._diallers:
             dialler.stop()
-        for link in list(self._closing):
-            self._stuck.start(link)
+        links = list(self._closing)
+        for link in links:
             link.close()
+        late = self._parts.clock.callLater(CLOSING_SECONDS, _abort_all, links)
 
-        def closed(_: None) -> None:
+        def closed(_: object) -> None:
             self._unproven.clear()
-            self._stuck.clear()
+            if late.active():
+                late.cancel()
 
         return _all(self._closing.values()).addCallback(closed)
 
@@ -182,7 +186,6 @@ class LinkTable(Service):
 
     def _lost(self, link: Link, reason: Failure) -> None:
         self._unproven.stop(link)
-        self._stuck.stop(link)
         if not link.peer:
             self._parts.counters.links_rejected += 1
         elif self._links.get(link.peer) is link:
@@ -198,7 +201,12 @@ class LinkTable(Service):
             hook(link)
 
     def _ping(self) -> None:
+        now = self._parts.clock.seconds()
+        held_up = now - self._last_pings > 2 * self._parts.settings.ping_interval
+        self._last_pings = now
         for link in list(self._links.values()):
+            if held_up:  # by something here: what the others said meanwhile has yet to be read
+                link.last_heard = now
             link.ping()
 
 
@@ -274,6 +282,11 @@ class _Dialler(Factory):
         delay = self._delay * random.uniform(0.5, 1.5)
         self._delay = min(self._delay * 2, LONGEST_RETRY)
         self._retry = self._clock.callLater(delay, self._dial)
+
+
+def _abort_all(links: Iterable[Link]) -> None:
+    for link in links:
+        link.abort()
 
 
 def _all(waiting: Iterable[Deferred[None]]) -> Deferred[None]:

@@ -9,13 +9,14 @@ from typing import Any, cast
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.logger import Logger
 
 from chatcore.application import Application, Configurator, by_uid
 from chatcore.channels.groups import GroupTable
 from chatcore.channels.service import ChannelService
 from chatcore.cluster.view import View
+from chatcore.config.addresses import is_loopback
 from chatcore.config.run_folder import RunFolder
 from chatcore.config.servers import Server, Servers
 from chatcore.config.settings import Assignment, Settings, resolve
@@ -33,7 +34,7 @@ from chatcore.links.rpc import Remotes, Rpc
 from chatcore.links.settings import LinkSettings
 from chatcore.links.table import LinkTable
 from chatcore.node.backend import SESSIONS, Backend
-from chatcore.node.frontend import Frontend, gone_box
+from chatcore.node.frontend import Frontend
 from chatcore.node.frontends import Frontends
 from chatcore.node.ports import (
     Place,
@@ -71,6 +72,7 @@ class Node(Service):
         assignments: settings given where the node is started.
         reactor: the reactor.
         ready: called once, when the node serves.
+        failed: told what keeps a node from serving that was started already.
 
     Raises:
         ConfigError: something in the application or in the settings is wrong, or a port is in use.
@@ -87,19 +89,22 @@ class Node(Service):
         run_folder: RunFolder,
         assignments: Sequence[Assignment] = (),
         reactor: Any,
-        ready: Callable[[], None] = lambda: None,
+        ready: Callable[[], object] = lambda: None,
+        failed: Callable[[ConfigError], None],
     ) -> None:
         self.server = server
         self.setName(server.id)
         self.counters = Counters()
         self._reactor = reactor
-        self._ready = ready
+        self._ready, self._failed = ready, failed
         self._ports: list[IListeningPort] = []
         self._opening: Any = None
 
         catalogue = load_application(folder)
         configured = _configure(catalogue, servers, server)
         settings = resolve(SECTIONS, [*configured.assignments, *assignments])
+        if not settings[LinkSettings].insecure:
+            _refuse_open_links(servers)
         self._build(catalogue, servers, configured, settings, run_folder)
 
         self._places: list[Place] = []
@@ -182,9 +187,10 @@ class Node(Service):
         responders.update(self._backend.responders())
 
         self.sessions = sessions
+        self._frontend: Frontend | None = None
         self._connector: ConnectorParts | None = None
         if groups is not None:
-            frontend = Frontend(
+            self._frontend = Frontend(
                 server_type=server.type,
                 routes=[
                     f"{handler.server_type}.{handler.service}.{method}"
@@ -197,8 +203,9 @@ class Node(Service):
                 groups=groups,
                 links=self.links,
                 counters=counters,
+                handler_seconds=limits.handler_seconds,
             )
-            responders.update(frontend.responders())
+            responders.update(self._frontend.responders())
 
             self._connector = ConnectorParts(
                 turn=turn,
@@ -208,7 +215,7 @@ class Node(Service):
                 outbox=settings[OutboxSettings],
                 counters=counters,
                 sessions=sessions,
-                serve=frontend.serve,
+                serve=self._frontend.serve,
             )
 
         self.application = Application(
@@ -232,7 +239,7 @@ class Node(Service):
         super().startService()
         allow_many_connections()
         self.log.info("Starting {id}", id=self.server.id)
-        self._ports.append(self._places[0].listen(self._reactor, self.links.factory))
+        self._listen(self._places[0], self.links.factory)
         self._backend.start(self._open_if_linked)
         self.links.on_up(lambda link: self._open_if_linked())
         self._opening = self._reactor.callLater(OPENING_SECONDS, self._open)
@@ -275,20 +282,39 @@ class Node(Service):
             self.log.warn("{id} has no link to {missing} yet", id=self.server.id, missing=missing)
         if self._connector is not None:
             factory = ClientFactory(self._connector, self._reactor)
-            self._ports.append(self._places[1].listen(self._reactor, factory))
+            self._listen(self._places[1], factory)
         self.log.info("{id} is ready", id=self.server.id)
         self._ready()
+
+    def _listen(self, place: Place, factory: IProtocolFactory) -> None:
+        try:
+            self._ports.append(place.listen(self._reactor, factory))
+        except ConfigError as problem:  # somebody was quicker between binding and listening
+            self._failed(problem)
 
     def _gone(self, owner: str, channel: str, uid: str) -> None:
         """A member of a channel is connected here no more: tell who owns the channel."""
         if owner == self.server.id:
             self.channels.gone(owner, channel, uid)
-        elif (link := self.links.get(owner)) is not None:
-            link.write(gone_box(channel, uid))
+        elif self._frontend is not None:
+            self._frontend.gone(owner, channel, uid)
 
     def _release(self) -> None:
         for place in self._places:
             place.release()
+
+
+def _refuse_open_links(servers: Servers) -> None:
+    for server in servers:
+        if server.port is not None and not is_loopback(server.host):
+            raise ConfigError(
+                f"the link port of {server.id} is on {server.host}, which others may reach,"
+                " and links are not encrypted",
+                file=servers.file,
+                line=server.line,
+                advice="Use a loopback address,"
+                " or accept it on a network of your own with --set links.insecure=true",
+            )
 
 
 def _configure(catalogue: Catalogue, servers: Servers, server: Server) -> Configurator:

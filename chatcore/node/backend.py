@@ -12,7 +12,7 @@ from twisted.logger import Logger
 
 from chatcore.channels.service import ChannelService
 from chatcore.deadlines import IClock
-from chatcore.dispatch.dispatcher import Dispatcher, Unknown
+from chatcore.dispatch.dispatcher import FAILED, Dispatcher, Unknown
 from chatcore.errors import (
     BodyError,
     NoSuchServer,
@@ -31,6 +31,9 @@ from chatcore.wire.box import Box, item, join
 
 CALL = item(b"_command", b"Call")
 SESSIONS = "sys.sessions"
+
+LONGEST_WAIT = 20_000
+"""Boxes that may wait for that."""
 
 SETTLING_SECONDS = 5.0
 """How long a node waits for the frontends to offer the groups they hold of it."""
@@ -71,10 +74,10 @@ class Backend:
         self._channels = channels
         self._links = links
         self._clock = clock
-        self._homes: dict[str, FarHome] = {}
+        self._homes: dict[str, tuple[str, FarHome]] = {}
         self._frontends = frozenset(frontends)
         self._unsettled = set(frontends)
-        self._waiting: list[Callable[[], None]] | None = []
+        self._waiting: list[tuple[Link, Box, bytes | None, Responder]] | None = []
         self._timer: Any = None
         links.on_up(self._up)
         links.on_down(self._down)
@@ -119,8 +122,12 @@ class Backend:
             TypeError: an argument can't cross a link; nothing was sent.
         """
         what = f"{service}.{method}"
+        try:
+            packed = pack(args)
+        except UNPACKABLE as problem:
+            raise TypeError(f"arguments of {what} can't cross a link: {problem}") from None
         if server_id == self.id:
-            return self._send_here(what, service, method, args)
+            return self._send_here(what, service, method, unpack(packed))
         server_type = self._type_of(server_id)
         if server_type is None:
             return fail(NoSuchServer(server_id, what))
@@ -131,10 +138,6 @@ class Backend:
         theirs = link.peer_remotes.get(what)
         if mine and theirs and mine != theirs:
             return fail(RemoteRefused(server_id, what, "it is declared differently there"))
-        try:
-            packed = pack(args)
-        except UNPACKABLE as problem:
-            raise TypeError(f"arguments of {what} can't cross a link: {problem}") from None
         called: Deferred[Any] = Deferred()
 
         def done(box: Box | None, problem: RpcError | None) -> None:
@@ -158,14 +161,19 @@ class Backend:
         )
         return called
 
-    def home(self, frontend: str) -> FarHome:
-        """Where the sessions of a frontend live."""
-        home = self._homes.get(frontend)
-        if home is None:
-            home = self._homes[frontend] = FarHome(partial(self._ask_home, frontend))
+    def _home(self, link: Link) -> FarHome:
+        """Where the sessions of a frontend live: this life of it, for the next counts anew."""
+        frontend, incarnation = link.peer, link.peer_incarnation
+        known, home = self._homes.get(frontend, (None, None))
+        if home is None or known != incarnation:
+            home = FarHome(partial(self._ask_home, frontend, incarnation))
+            self._homes[frontend] = incarnation, home
         return home
 
-    async def _ask_home(self, frontend: str, method: str, *args: Any) -> None:
+    async def _ask_home(self, frontend: str, incarnation: str, method: str, *args: Any) -> None:
+        link = self._links.get(frontend)
+        if link is not None and link.peer_incarnation != incarnation:
+            raise SessionError(f"{frontend} has started anew; its sessions are gone")
         try:
             await self.send(frontend, SESSIONS, method, args)
         except RemoteRaised as problem:
@@ -192,11 +200,10 @@ class Backend:
     # What other nodes ask.
 
     def _forward(self, link: Link, box: Box, ask: bytes | None) -> None:
-        if self._waiting is not None:
-            self._waiting.append(lambda: self._forward(link, box, ask))
+        if self._wait(link, box, ask, self._forward):
             return
         route = box[b"route"].decode()
-        session = import_copy(join(box, b"session"), link.peer, self.home(link.peer))
+        session = import_copy(join(box, b"session"), link.peer, self._home(link))
 
         def reply(value: Any) -> None:
             if ask is None:
@@ -210,14 +217,13 @@ class Backend:
         try:
             msg = body.decode(join(box, b"body"))
         except BodyError:
-            reply({"code": 500})
+            reply(FAILED)
             return
         self._dispatcher.handle(route, msg, session, reply)
 
     def _call(self, link: Link, box: Box, ask: bytes | None) -> None:
         service, method = box[b"service"].decode(), box[b"method"].decode()
-        if self._waiting is not None and service != SESSIONS:
-            self._waiting.append(lambda: self._call(link, box, ask))
+        if service != SESSIONS and self._wait(link, box, ask, self._call):
             return
         what = f"{service}.{method}"
 
@@ -253,6 +259,8 @@ class Backend:
             self._settle()
 
     def _gone(self, link: Link, box: Box, ask: bytes | None) -> None:
+        if self._wait(link, box, ask, self._gone):
+            return
         for uid in unpack(join(box, b"uids")):
             self._channels.gone(link.peer, box[b"channel"].decode(), uid)
 
@@ -264,14 +272,26 @@ class Backend:
         if link.peer in self._frontends:
             self._channels.frontend_down(link.peer)
 
+    def _wait(self, link: Link, box: Box, ask: bytes | None, act: Responder) -> bool:
+        """Put a box off until this node has settled; False if it has."""
+        if self._waiting is None:
+            return False
+        if len(self._waiting) < LONGEST_WAIT:
+            self._waiting.append((link, box, ask, act))
+        elif ask is not None:
+            link.refuse(ask, b"REFUSED", "too many wait for this node to start")
+        return True
+
     def _settle(self) -> None:
         if self.settled:
             return
         waiting, self._waiting = self._waiting, None
         self.stop()
-        for each in waiting or ():
+        for link, box, ask, act in waiting or ():
+            if ask is not None and not link.up:
+                continue  # who asked was told that it failed
             try:
-                each()
+                act(link, box, ask)
             except Exception:
                 self.log.failure("A request that waited was bad")
         self._told()

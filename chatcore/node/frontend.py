@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,7 @@ from chatcore.dispatch.dispatcher import Dispatcher
 from chatcore.errors import BodyError, ChatcoreError, RpcError
 from chatcore.links.link import Link, Responder
 from chatcore.links.table import LinkTable
-from chatcore.node.replies import FAILED_BODY, push_encoder, to_body, unpack
+from chatcore.node.replies import FAILED_BODY, chunks, push_encoder, to_body, unpack
 from chatcore.sessions.copy import copy_of
 from chatcore.sessions.service import SessionService
 from chatcore.sessions.session import Session
@@ -41,6 +41,7 @@ class Frontend:
         server_type: of this node.
         routes: all routes there are, with the server type that answers each.
         choose: picks the server to forward to.
+        handler_seconds: how long a handler may take; 0 for ever.
     """
 
     log = Logger()
@@ -56,6 +57,7 @@ class Frontend:
         groups: GroupTable,
         links: LinkTable,
         counters: Counters,
+        handler_seconds: float,
     ) -> None:
         self._server_type = server_type
         self._targets: dict[str | int, tuple[str, bytes]] = {
@@ -67,6 +69,11 @@ class Frontend:
         self._groups = groups
         self._links = links
         self._counters = counters
+        # The backend answers in this time, also when its handler does not.
+        self._patience = handler_seconds + 1 if handler_seconds else 0
+        # Whom backends gave no chance to say goodbye to, and who was dropped with their groups.
+        self._untold: dict[str, list[tuple[str, str]]] = {}
+        self._dropped: dict[str, set[str]] = {}
         links.on_up(self._offer)
 
     def serve(self, session: Session, message: Message, reply: Reply | None) -> None:
@@ -111,7 +118,7 @@ class Frontend:
         route: bytes,
     ) -> None:
         try:
-            server_id = self._choose(server_type, session)
+            link = self._links.get(self._choose(server_type, session))
             exported = session.export()
         except (LookupError, ChatcoreError):
             self._refuse(reply)  # nobody to route to, or not yet: the client is told
@@ -121,7 +128,6 @@ class Frontend:
             self._refuse(reply)
             return
         payload = route + item(b"body", message.body) + item(b"session", exported)
-        link = self._links.get(server_id)
         if link is None or link.overloaded:
             self._counters.requests_failed += 1
             if reply is not None:
@@ -129,7 +135,8 @@ class Frontend:
         elif reply is None:
             link.write(FORWARD_NOTIFY + payload + END)
         else:
-            link.ask(FORWARD + payload, partial(self._forwarded, reply), str(message.route))
+            done = partial(self._forwarded, reply)
+            link.ask(FORWARD + payload, done, str(message.route), self._patience)
 
     def _forwarded(self, reply: Reply, box: Box | None, problem: RpcError | None) -> None:
         if box is not None:
@@ -156,7 +163,7 @@ class Frontend:
             b"Broadcast": self._broadcast,
             b"GroupJoin": self._join,
             b"GroupLeave": self._leave,
-            b"GroupRenew": lambda link, box, ask: self._groups.drop(link.peer),
+            b"GroupRenew": self._renew,
             b"GroupForget": self._forget,
         }
 
@@ -177,23 +184,45 @@ class Frontend:
     def _join(self, link: Link, box: Box, ask: bytes | None) -> None:
         self._groups.join(link.peer, box[b"channel"].decode(), _uids(box))
 
+    def _renew(self, link: Link, box: Box, ask: bytes | None) -> None:
+        self._dropped[link.peer] = self._groups.drop(link.peer)
+
     def _forget(self, link: Link, box: Box, ask: bytes | None) -> None:
-        for uid in _uids(box):
+        # Only those that were members until now: who has come anew since is not meant.
+        for uid in self._dropped.get(link.peer, set()).intersection(_uids(box)):
             for session in list(self._sessions.by_uid(uid)):
                 session.connection.kick("membership lost")
 
+    def gone(self, backend: str, channel: str, uid: str) -> None:
+        """A member of a backend's channel is connected here no more: tell the backend."""
+        link = self._links.get(backend)
+        if link is not None:
+            link.write(_gone_box(channel, uid))
+        else:
+            self._untold.setdefault(backend, []).append((channel, uid))
+
     def _offer(self, link: Link) -> None:
-        for channel, uids in self._groups.held(link.peer).items():
-            link.write(GROUP_OFFER + _members(channel, uids) + END)
+        """Say whom this frontend holds as members, those included who went unnoticed.
+
+        A backend that started anew has to know them, so that it can tell the others that they left.
+        """
+        untold = self._untold.pop(link.peer, [])
+        held = self._groups.held(link.peer)
+        for channel, uid in untold:
+            held.setdefault(channel, []).append(uid)
+        for channel, uids in held.items():
+            for some in chunks(uids):
+                link.write(GROUP_OFFER + _members(channel, some) + END)
         link.write(OFFERS_DONE)
+        for channel, uid in untold:
+            link.write(_gone_box(channel, uid))
 
 
-def gone_box(channel: str, uid: str) -> bytes:
-    """What tells a backend that a member of its channel is here no more."""
+def _gone_box(channel: str, uid: str) -> bytes:
     return GROUP_GONE + _members(channel, [uid]) + END
 
 
-def _members(channel: str, uids: list[str]) -> bytes:
+def _members(channel: str, uids: Sequence[str]) -> bytes:
     return item(b"channel", channel.encode()) + item(b"uids", msgspec.msgpack.encode(uids))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from chatcore.channels.groups import GroupTable
 from chatcore.cluster.view import View
 from chatcore.links.table import LinkTable
-from chatcore.node.replies import pack, push_encoder
+from chatcore.node.replies import chunks, pack, push_encoder
 from chatcore.telemetry import Counters
 from chatcore.wire.box import END, item
 
@@ -54,19 +54,21 @@ class Frontends:
         if frontend == self.id and self._groups is not None:
             self._groups.join(self.id, channel, uids)
             return True
-        return self._tell(frontend, GROUP_JOIN + _channel(channel) + _uids(uids) + END)
+        head = GROUP_JOIN + _channel(channel)
+        return all(self._tell(frontend, head + _uids(some) + END) for some in chunks(uids))
 
     def leave(self, frontend: str, channel: str, uids: Sequence[str]) -> bool:
         if frontend == self.id and self._groups is not None:
             self._groups.leave(self.id, channel, uids)
             return True
-        return self._tell(frontend, GROUP_LEAVE + _channel(channel) + _uids(uids) + END)
+        head = GROUP_LEAVE + _channel(channel)
+        return all(self._tell(frontend, head + _uids(some) + END) for some in chunks(uids))
 
     def renew(self, frontend: str) -> bool:
         return self._tell(frontend, GROUP_RENEW)
 
     def forget(self, frontend: str, uids: Sequence[str]) -> bool:
-        return self._tell(frontend, GROUP_FORGET + _uids(uids) + END)
+        return all(self._tell(frontend, GROUP_FORGET + _uids(some) + END) for some in chunks(uids))
 
     def push(self, frontends: Iterable[str], channel: str, route: str, body: bytes) -> list[str]:
         box = PUSH + _channel(channel) + _message(route, body) + END
@@ -82,7 +84,8 @@ class Frontends:
         if frontend == self.id and self._groups is not None:
             self._groups.push_to_uids(uids, push_encoder(route, body))
             return True
-        return self._push(frontend, PUSH_TO_UIDS + _uids(uids) + _message(route, body) + END)
+        tail = _message(route, body) + END
+        return all(self._push(frontend, PUSH_TO_UIDS + _uids(some) + tail) for some in chunks(uids))
 
     def broadcast(self, frontend: str, route: str, body: bytes) -> bool:
         if frontend == self.id and self._groups is not None:

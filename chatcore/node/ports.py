@@ -29,14 +29,22 @@ class Place:
     told to the person who started it; and it listens when the node is ready for it.
     """
 
-    def __init__(self, bound: socket.socket, path: Path | None = None) -> None:
+    def __init__(self, bound: socket.socket, purpose: str, path: Path | None = None) -> None:
         self._socket = bound
+        self._purpose = purpose
         self._path = path
 
     def listen(self, reactor: Any, factory: IProtocolFactory) -> IListeningPort:
-        """Begin to accept connections."""
+        """Begin to accept connections.
+
+        Raises:
+            ConfigError: another process listens there since.
+        """
         self._socket.setblocking(False)
-        self._socket.listen(BACKLOG)
+        try:
+            self._socket.listen(BACKLOG)
+        except OSError as problem:
+            raise ConfigError(f"{self._purpose} can't be served: {problem.strerror}") from None
         family = self._socket.family
         port: IListeningPort = reactor.adoptStreamPort(self._socket.fileno(), family, factory)
         self._socket.close()
@@ -77,7 +85,7 @@ def link_place(server: Server, run_folder: RunFolder) -> Place:
         bound.close()
         raise ConfigError(f"no socket for links to {server.id}: {problem}", file=path) from None
     os.chmod(path, 0o600)
-    return Place(bound, path)
+    return Place(bound, f"links to {server.id} on {path}", path)
 
 
 def link_endpoint(server: Server, run_folder: RunFolder, reactor: Any) -> IStreamClientEndpoint:
@@ -113,4 +121,4 @@ def _tcp(host: str, port: int, purpose: str) -> Place:
                 advice="Stop the program that uses it, or give the server another port",
             ) from None
         raise ConfigError(f"{host}:{port}, for {purpose}: {problem.strerror}") from None
-    return Place(bound)
+    return Place(bound, f"port {port} of {host}, for {purpose},")

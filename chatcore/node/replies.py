@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from chatcore.connectors.encoding import Encoding
+from chatcore.dispatch.dispatcher import FAILED
 from chatcore.wire import body
 
 pack = msgspec.msgpack.Encoder().encode
 unpack = msgspec.msgpack.Decoder().decode
 
-FAILED = {"code": 500}
 FAILED_BODY = body.encode(FAILED)
 FAILED_VALUE = pack(FAILED)
 
 _EMPTY_VALUE = pack({})
+
+UIDS_IN_A_BOX = 10_000
 
 UNPACKABLE = (TypeError, ValueError, OverflowError, RecursionError)
 """What `pack` raises for a value that can't cross a link."""
@@ -47,3 +49,9 @@ def encodable(value: Any) -> bytes | None:
         return pack(value)
     except UNPACKABLE:
         return None
+
+
+def chunks(uids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """A list of uids in parts that each fit a box."""
+    for start in range(0, len(uids), UIDS_IN_A_BOX):
+        yield uids[start : start + UIDS_IN_A_BOX]

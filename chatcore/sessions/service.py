@@ -10,7 +10,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from chatcore.errors import SessionError
-from chatcore.sessions.session import ClosedHook, IConnection, Session
+from chatcore.sessions.session import ClosedHook, IConnection, Session, pack
 from chatcore.telemetry import Counters
 
 _NONE: list[Session] = []
@@ -90,8 +90,10 @@ class SessionService:
 
         Raises:
             SessionError: the session is gone.
+            TypeError: a value can't travel to a backend; nothing was changed.
         """
         session = self._existing(id)
+        pack(settings)  # every request takes them along: refuse here what would fail there
         session.settings.update(settings)
         session.changed()
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-_pack = msgspec.msgpack.Encoder().encode
+pack = msgspec.msgpack.Encoder().encode
 
 
 class IConnection(Protocol):
@@ -82,7 +82,7 @@ class Session:
             TypeError: a setting can't travel.
         """
         if self._exported is None:
-            self._exported = _pack((self.id, self.uid, self.settings))
+            self._exported = pack((self.id, self.uid, self.settings))
         return self._exported
 
 

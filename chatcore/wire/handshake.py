@@ -9,7 +9,7 @@ from typing import Any
 from chatcore.errors import BodyError, HandshakeError
 from chatcore.wire import body
 
-OK, FAILED, OLD_CLIENT = 200, 500, 501
+OK, FAILED = 200, 500
 
 
 @dataclass(frozen=True, slots=True)

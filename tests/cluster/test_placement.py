@@ -37,6 +37,8 @@ def test_known_weights() -> None:
     # Nodes of different versions have to agree: these may never change.
     assert weight("chat-server-1", "lobby") == 9670786604121075198
     assert weight("chat-server-1", "大厅 😀") == 5386240379781839083
+    servers = ["chat-server-1", "chat-server-2", "chat-server-3"]
+    assert ranking(servers, "lobby") == ["chat-server-3", "chat-server-1", "chat-server-2"]
 
 
 @pytest.mark.parametrize("count", [2, 3, 10])

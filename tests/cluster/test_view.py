@@ -70,8 +70,18 @@ def test_picking_prefers_who_is_connected() -> None:
     for key in KEYS:
         picked = view.pick("chat", key).id
         assert picked == next(id for id in ranking(whole.values(), key) if id in up)
-    up.clear()  # then one of those that may come back
-    assert {key: view.pick("chat", key).id for key in KEYS} == whole
+    up.clear()
+    with pytest.raises(NoSuchServer, match="none is connected now"):
+        view.pick("chat", "lobby")
+
+
+@pytest.mark.parametrize("length", [63, 64, 65, 10_000])
+def test_keys_of_every_length_have_their_owner(length: int) -> None:
+    view = View(SERVERS)
+    for key in ("x" * length, "x" * (length - 1) + "y"):
+        for _ in range(2):  # also when it is remembered
+            found = view.owner("chat", key).id
+            assert found == ranking(["chat-1", "chat-2", "chat-3"], key)[0]
 
 
 def test_owners_do_not_depend_on_who_is_connected() -> None:

@@ -353,6 +353,7 @@ class TestBodies:
             groups=GroupTable(sessions=connector.sessions, gone=print, counters=connector.counters),
             links=links,
             counters=connector.counters,
+            handler_seconds=10,
         ).serve
         yield connector
         caller.stop()

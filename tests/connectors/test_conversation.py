@@ -306,6 +306,7 @@ class TestMessages:
         reply(b"{}")
         connector.reactor.settle()
         assert client.frames() == []
+        assert client.session.connection.outbox.waiting == 0
 
     def test_several_packages_in_one_frame(self, connector: Connector) -> None:
         client = connector.open()

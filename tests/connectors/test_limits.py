@@ -97,16 +97,26 @@ class TestMessagesPerSecond:
         assert (len(connector.asked), client.frames(), client.closed) == (2, [], False)
         assert (connector.counters.notifies, connector.counters.requests_refused) == (5, 3)
 
-    def test_heartbeats_and_pings_count_too(self, make: Make) -> None:
+    def test_signs_of_life_are_always_answered(self, make: Make) -> None:
         connector = make(
-            limits={"messages_per_second": 1, "message_burst": 3}, heartbeat={"interval": 10}
+            limits={"messages_per_second": 1, "message_burst": 1}, heartbeat={"interval": 10}
         )
         client = connector.enter()
-        for _ in range(2):
-            client.say((package.HEARTBEAT, b""))
-            client.send(frame(b"hello", PING))
-        assert client.frames() == [(2, b"\x03\0\0\0"), (PONG, b"hello"), (2, b"\x03\0\0\0")]
-        assert not client.closed
+        client.notify()
+        client.notify()
+        client.say((package.HEARTBEAT, b""))
+        client.send(frame(b"hello", PING))
+        assert client.frames() == [(2, b"\x03\0\0\0"), (PONG, b"hello")]
+        assert len(connector.asked) == 1
+
+    def test_long_messages_count_more(self, make: Make) -> None:
+        """Four times 4096 bytes and a little are as much as five messages."""
+        connector = make(limits={"messages_per_second": 1, "message_burst": 6})
+        client = connector.enter()
+        client.notify(body=b'"' + b"x" * 4 * 4096 + b'"')
+        client.notify()
+        client.notify()
+        assert len(connector.asked) == 2
 
     def test_less_than_one_a_second(self, make: Make) -> None:
         connector = make(limits={"messages_per_second": 0.5, "message_burst": 0})

@@ -134,7 +134,7 @@ def test_what_the_remote_raised(net: Net, a: Node) -> None:
     assert a.counters.calls_failed == 1
 
 
-@pytest.mark.parametrize("code", [b"REFUSED", b"BUSY", b"UNKNOWN", b"SOMETHING NEW"])
+@pytest.mark.parametrize("code", [b"REFUSED", b"UNKNOWN", b"SOMETHING NEW"])
 def test_what_the_remote_refused(net: Net, a: Node, code: bytes) -> None:
     call = a.ask("b", refusing(code, "it is late"))
     net.settle()
@@ -398,3 +398,60 @@ def test_errors_say_what_was_called_and_where(net: Net, a: Node) -> None:
     problem = call.problem
     assert isinstance(problem, RpcError)
     assert str(problem) == "chatRemote.add on b: no answer within the deadline"
+
+
+LIMIT = 70_000
+
+
+@pytest.fixture
+def narrow(net: Net, answering: Answering) -> tuple[Node, Node]:
+    """Two nodes whose boxes may not be long."""
+    responders = {b"Echo": answering.echo}
+    a = Node(net, "a", ["b"], box_bytes=LIMIT)
+    b = Node(net, "b", ["a"], box_bytes=LIMIT, responders=responders)
+    a.table.startService()
+    net.settle()
+    return a, b
+
+
+def around(total: int, payload: bytes, ask: bytes) -> bytes:
+    """The payload with a value that makes its box as long as that, the end not counted."""
+    value = total - len(item(b"_ask", ask) + payload + item(b"value", b"x" * 65_536)) + 65_536
+    return payload + item(b"value", b"v" * value)
+
+
+def test_a_call_as_long_as_a_box_may_be_passes(net: Net, narrow: tuple[Node, Node]) -> None:
+    a, b = narrow
+    call = a.ask("b", around(LIMIT, NOTE, b"3"))
+    net.settle()
+    assert call.box
+    assert len(join(b.heard[0], b"value")) > 69_000
+
+
+def test_a_call_that_is_longer_is_refused_here(net: Net, narrow: tuple[Node, Node]) -> None:
+    a, b = narrow
+    beside = a.ask("b", NOTE)
+    call = a.ask("b", around(LIMIT + 1, NOTE, b"3"))
+    assert isinstance(call.problem, RemoteRefused)
+    assert "too many for a box" in str(call.problem)
+    net.settle()
+    assert beside.box
+    assert len(b.heard) == 1
+    assert a.downs == b.downs == []
+    assert a.counters.calls_failed == 1
+
+
+def test_an_answer_that_is_too_long_becomes_a_refusal(net: Net, narrow: tuple[Node, Node]) -> None:
+    a, b = narrow
+
+    def long(link: Link, box: Box, ask: bytes | None) -> None:
+        assert ask is not None
+        link.answer(ask, item(b"value", bytes(LIMIT)))
+
+    b.table._parts.responders[b"Long"] = long  # type: ignore[index]
+    call = a.ask("b", item(b"_command", b"Long"))
+    net.settle()
+    assert isinstance(call.problem, RemoteRefused)
+    assert "an answer of 70" in str(call.problem)
+    assert a.downs == b.downs == []
+    assert still_works(net, a)

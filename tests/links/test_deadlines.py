@@ -113,6 +113,26 @@ def test_clearing_forgets_all_and_leaves_nothing(
     assert expired == ["b"]
 
 
+def test_after_a_long_sleep_what_came_meanwhile_is_heard_first(
+    clock: Clock, deadlines: Deadlines, expired: list[str]
+) -> None:
+    for key in ("a", "b"):
+        deadlines.start(key)
+    clock.callLater(50, deadlines.stop, "a")  # as reading its answer would
+    clock.advance(50)
+    assert expired == ["b"]
+    assert clock.getDelayedCalls() == []
+
+
+def test_a_timer_that_is_a_little_late_is_no_long_sleep(
+    clock: Clock, deadlines: Deadlines, expired: list[str]
+) -> None:
+    deadlines.start("a")
+    clock.callLater(10.5, deadlines.stop, "a")
+    clock.advance(10.5)
+    assert expired == ["a"]
+
+
 def test_zero_seconds_are_for_ever(clock: Clock, expired: list[str]) -> None:
     deadlines = Deadlines(0, clock, expired.append)
     deadlines.start("a")

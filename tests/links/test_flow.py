@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from chatcore.errors import NotConnected
+from chatcore.errors import LinkLost, NotConnected
 from chatcore.wire.box import item
 
-from .wiring import NOTE, Net, Node, note
+from .wiring import NOTE, Log, Net, Node, note
 
 QUEUE = 100_000
 
@@ -66,6 +66,57 @@ def test_too_much_waits_only_while_it_is_blocked(net: Net, a: Node) -> None:
     assert link.overloaded
     a.wire("b").unblock()
     assert not link.overloaded
+
+
+def test_pushes_are_shed_before_calls_fail(net: Net, a: Node) -> None:
+    link = a.link("b")
+    link.write(note(bytes(QUEUE)))
+    assert not link.crowded
+    net.settle()
+    a.wire("b").block()
+    link.write(note(bytes(QUEUE // 2 - 1000)))
+    assert not link.crowded
+    link.write(note(bytes(1000)))
+    assert link.crowded
+    assert not link.overloaded
+    a.wire("b").unblock()
+    assert not link.crowded
+
+
+def test_a_link_on_which_far_too_much_waits_is_given_up(
+    net: Net, a: Node, b: Node, log: Log
+) -> None:
+    old, waiting = a.link("b"), b.heard
+    a.wire("b").block()
+    call = a.ask("b", NOTE)
+    old.write(note(bytes(2 * QUEUE - 1000)))
+    assert log.texts == []
+    for _ in range(100):
+        old.write(note(bytes(1000)))
+    after = a.ask_on(old, NOTE)
+    assert isinstance(after.problem, NotConnected)
+    net.settle()
+    old.write(note(bytes(3 * QUEUE)))
+    assert log.texts.count("<link to b> has been blocked for too long") == 1
+    assert isinstance(call.problem, LinkLost)
+    assert waiting == []
+    net.pass_time(1)
+    assert a.link("b") is not old
+    again = a.ask("b", NOTE)
+    net.settle()
+    assert again.box
+
+
+def test_nothing_is_kept_for_a_link_that_is_gone(net: Net, a: Node) -> None:
+    old = a.link("b")
+    a.wire("b").abortConnection()
+    net.settle()
+    for _ in range(100):
+        old.write(note(bytes(QUEUE)))
+        old.answer(b"1", item(b"x", b"y"))
+    net.settle()
+    assert old._queue == []
+    assert old._queued == 0
 
 
 def test_calls_fail_at_once_when_too_much_waits(net: Net, a: Node, b: Node) -> None:

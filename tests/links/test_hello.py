@@ -166,6 +166,11 @@ def proves_another_id(scene: Scene, raw: Raw) -> None:
     raw.send(prove_box({**said, b"id": b"a"}, answer))
 
 
+def tells_without_proving(scene: Scene, raw: Raw) -> None:
+    greeted(scene, raw)
+    raw.send(REMOTES)
+
+
 def bad_remotes(wire: bytes) -> Attack:
     def attack(scene: Scene, raw: Raw) -> None:
         said, answer = greeted(scene, raw)
@@ -226,6 +231,7 @@ def hello_again(scene: Scene, raw: Raw) -> None:
         (says({b"_ask": b"1", b"_command": b"Note"}), "b'Note' before"),
         (says({b"_command": b"Note"}), "b'Note' before"),
         (says(REMOTES), "b'Remotes' before"),
+        (tells_without_proving, "b'Remotes' before"),
         (talks_after_proving, "b'Note' before"),
         (proves_twice, "b'Prove' before"),
         (bad_remotes(b"\xc1"), "malformed"),

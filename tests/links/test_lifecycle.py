@@ -356,6 +356,7 @@ def test_stopping_at_any_time_leaves_nothing(net: Net, log: Log, when: str) -> N
     fired = stopped(a)
     net.settle()
     assert fired == [None]
+    assert net.cancelled == (["b"] if when == "dialling" else [])
     stopped(b)
     assert net.clock.getDelayedCalls() == []
     dialled = len(net.dialled)
@@ -398,3 +399,20 @@ def test_a_stopped_node_can_start_again(net: Net) -> None:
     a.table.startService()
     net.settle()
     assert works(net, a, b)
+
+
+def test_a_machine_that_slept_keeps_its_links(net: Net, log: Log) -> None:
+    a, b = pair(net, ping_interval=5, ping_timeout=12)
+    net.clock.advance(3600)  # nobody did anything meanwhile, the other side neither
+    net.settle()
+    net.pass_time(30)
+    assert a.downs == b.downs == []
+    assert works(net, a, b)
+
+
+def test_after_sleeping_a_silent_link_is_still_given_up(net: Net, log: Log) -> None:
+    a, b = pair(net, ping_interval=5, ping_timeout=12)
+    net.freeze(a.wire("b"))
+    net.clock.advance(3600)
+    net.pass_time(20)
+    assert [len(node.downs) for node in (a, b)] == [1, 1]

@@ -13,7 +13,6 @@ from chatcore.errors import RemoteRaised, RemoteRefused
 from chatcore.links import commands, hello
 from chatcore.links.commands import (
     VERSION,
-    Busy,
     Call,
     Forward,
     ForwardNotify,
@@ -72,8 +71,6 @@ class Stock(amp.AMP):
             raise Raised("e9 ValueError('no')")
         if method == "refuse":
             raise Refused("no such method")
-        if method == "busy":
-            raise Busy("later")
         return {"result": args}
 
     @Push.responder
@@ -146,8 +143,6 @@ class Here:
             link.answer(ask, item(b"result", pack(unpack(join(box, b"args")))))
         elif method == "raise":
             link.refuse(ask, b"RAISED", "e5 ValueError('no')")
-        elif method == "busy":
-            link.refuse(ask, b"BUSY", "later")
         elif method == "refuse":
             link.refuse(ask, b"REFUSED", "no such method 中")
         else:
@@ -265,7 +260,6 @@ def test_what_wants_no_answer(net: Net, stock: Stock, here: Here) -> None:
     [
         ("raise", Raised, "e5 ValueError"),
         ("refuse", Refused, "no such method 中"),
-        ("busy", Busy, "later"),
     ],
 )
 def test_errors(net: Net, stock: Stock, method: str, kind: type[Exception], text: str) -> None:
@@ -360,7 +354,6 @@ def test_our_calls(net: Net, a: Node, listener: StockListener, size: int) -> Non
     [
         ("raise", RemoteRaised, "the remote raised ValueError"),
         ("refuse", RemoteRefused, "no such method"),
-        ("busy", RemoteRefused, "BUSY"),
     ],
 )
 def test_their_errors(net: Net, a: Node, method: str, kind: type[Exception], text: str) -> None:

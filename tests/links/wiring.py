@@ -64,6 +64,7 @@ class Net:
         self.listening: dict[str, Factory] = {}
         self.dialled: list[tuple[float, str]] = []
         self.silent: set[str] = set()
+        self.cancelled: list[str] = []
         self._pumps: list[IOPump] = []
         self._frozen: list[IOPump] = []
 
@@ -152,7 +153,7 @@ class MemoryEndpoint:
         net = self._net
         net.dialled.append((net.clock.seconds(), self._to))
         if self._to in net.silent:
-            return Deferred()
+            return Deferred(lambda _: net.cancelled.append(self._to))
         if self._to not in net.listening:
             return fail(ConnectionRefusedError())
         client = factory.buildProtocol(None)
@@ -218,8 +219,12 @@ class Node:
 
     def ask(self, peer: str, payload: bytes, timeout: float | None = None) -> Call:
         """Make a call over the link to a peer."""
+        return self.ask_on(self.link(peer), payload, timeout)
+
+    def ask_on(self, link: Link, payload: bytes, timeout: float | None = None) -> Call:
+        """Make a call over a link of one's own choice."""
         call = Call()
-        self.link(peer).ask(payload, call, "a call", timeout)
+        link.ask(payload, call, "a call", timeout)
         return call
 
 

@@ -212,7 +212,7 @@ class TestPushing:
         ]
 
     @pytest.mark.parametrize(
-        "message", [object(), {"a": {1, object()}}, 2**64, "\ud800", [lambda: None]]
+        "message", [object(), {"a": {1, object()}}, 2**64, "\ud800", [lambda: None], {(1, 2): 3}]
     )
     def test_what_can_not_be_encoded(
         self, channels: ChannelService, room: Any, frontends: FakeFrontends, message: Any

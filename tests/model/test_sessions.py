@@ -207,12 +207,6 @@ class TestExport:
             assert session.export() is session.export()
         assert msgspec.msgpack.decode(session.export()) == [session.id, None, {"rid": "1"}]
 
-    def test_a_setting_that_can_not_travel(self, sessions: SessionService) -> None:
-        session = sessions.open(FakeConnection())
-        sessions.update(session.id, {"what": object()})
-        with pytest.raises(TypeError):
-            session.export()
-
 
 class TestKicking:
     def test_kicks_through_the_connection(self, sessions: SessionService) -> None:
@@ -225,3 +219,13 @@ class TestKicking:
         sessions.close(session, "gone")
         sessions.kick(session.id, "too loud")
         assert connection.kicks == []
+
+
+def test_settings_that_cannot_travel_are_refused(sessions: SessionService) -> None:
+    """Where they are set; what was there before goes on travelling."""
+    session = sessions.open(FakeConnection())
+    sessions.update(session.id, {"colour": "red"})
+    before = session.export()
+    with pytest.raises(TypeError):
+        sessions.update(session.id, {"colour": object()})
+    assert (session.get("colour"), session.export()) == ("red", before)

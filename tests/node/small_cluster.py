@@ -75,6 +75,7 @@ class Cluster:
                     assignments=self._assignments,
                     reactor=reactor,
                     ready=lambda ready=ready: ready.callback(None),
+                    failed=ready.errback,
                 )
                 self.nodes[server.id] = node
                 node.startService()

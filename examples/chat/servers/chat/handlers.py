@@ -20,7 +20,7 @@ class ChatHandler:
     async def send(self, msg: Any, session: ISession) -> Any:
         rid, to = session.get("rid"), msg["target"]
         room = self.app.channels.get(rid)
-        if room is None or session.uid not in room:
+        if room is None or session.frontend_id not in room.sids(session.uid):
             return {"code": 500}
         said = {"msg": msg["content"], "from": name_of(session.uid), "target": to}
         if to == "*":

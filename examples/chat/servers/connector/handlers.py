@@ -30,8 +30,12 @@ class EntryHandler:
             raise ClientError(500, error=True)
         await session.bind(uid)
         await session.update(rid=rid)
-        users = await self.app.rpc.by(session)[IChatRemote].add(uid, self.app.server_id, rid)
+        users: list[str] = []
+        try:
+            users = await self.app.rpc.by(session)[IChatRemote].add(uid, session.frontend_id, rid)
+        finally:
+            if not users:
+                await session.unbind()
         if not users:
-            await session.unbind()
             raise ClientError(500, error=True)
         return {"users": users}
