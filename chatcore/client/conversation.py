@@ -23,6 +23,7 @@ from chatcore.client.errors import (
     ProtocolBroken,
     TimedOut,
 )
+from chatcore.deadlines import OVERSLEPT
 from chatcore.errors import BodyError, HandshakeError, MessageError, PackageError, WireError
 from chatcore.wire import body, handshake, message, package
 
@@ -85,7 +86,7 @@ class Conversation:
         self._heartbeat = 0.0
         self._beat: IDelayedCall | None = None
         self._silence: IDelayedCall | None = None
-        self._last_heard = 0.0
+        self._last_heard = self._look = 0.0
         self._last_id = 0
         self._pending: dict[int, tuple[Deferred[Any], IDelayedCall]] = {}
 
@@ -235,7 +236,7 @@ class Conversation:
         if self._deadline is not None:
             self._deadline.cancel()
         if self._heartbeat:
-            self._silence = self._clock.callLater(2 * self._heartbeat, self._listen)
+            self._listen_in(2 * self._heartbeat)
         self._ready.callback(reply.get("user"))
 
     def _take_kick(self, content: bytes) -> None:
@@ -262,11 +263,18 @@ class Conversation:
 
     def _listen(self) -> None:
         """Give up when the server was silent for two heartbeats."""
-        left = self._last_heard + 2 * self._heartbeat - self._clock.seconds()
-        if left <= 0:
+        now = self._clock.seconds()
+        left = self._last_heard + 2 * self._heartbeat - now
+        if now - self._look > OVERSLEPT:
+            self._listen_in(0)  # this process was held up: read first what came meanwhile
+        elif left <= 0:
             self.end(HeartbeatLost(f"nothing came from the server for {2 * self._heartbeat:g} s"))
         else:
-            self._silence = self._clock.callLater(left, self._listen)
+            self._listen_in(left)
+
+    def _listen_in(self, seconds: float) -> None:
+        self._look = self._clock.seconds() + seconds
+        self._silence = self._clock.callLater(seconds, self._listen)
 
     def _took_too_long(self, timeout: float) -> None:
         what = "no connection" if self._state is _State.CONNECTING else "no answer to the handshake"

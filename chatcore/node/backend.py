@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import msgspec
 from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
 
@@ -24,7 +23,7 @@ from chatcore.errors import (
 )
 from chatcore.links.link import Link, Responder
 from chatcore.links.table import LinkTable
-from chatcore.node.replies import FAILED_VALUE, UNPACKABLE, encodable, pack, unpack
+from chatcore.node.replies import FAILED_VALUE, UNPACKABLE, UNREADABLE, encodable, pack, unpack
 from chatcore.sessions.copy import FarHome, import_copy
 from chatcore.wire import body
 from chatcore.wire.box import Box, item, join
@@ -146,7 +145,7 @@ class Backend:
                 return
             try:
                 result = unpack(join(box, b"result"))
-            except (KeyError, msgspec.MsgspecError) as wrong:
+            except UNREADABLE as wrong:
                 called.errback(RemoteRefused(server_id, what, f"a bad answer: {wrong!r}"))
                 return
             called.callback(result)

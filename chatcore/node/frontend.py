@@ -15,7 +15,7 @@ from chatcore.dispatch.dispatcher import Dispatcher
 from chatcore.errors import BodyError, ChatcoreError, RpcError
 from chatcore.links.link import Link, Responder
 from chatcore.links.table import LinkTable
-from chatcore.node.replies import FAILED_BODY, chunks, push_encoder, to_body, unpack
+from chatcore.node.replies import FAILED_BODY, UNREADABLE, chunks, push_encoder, to_body, unpack
 from chatcore.sessions.copy import copy_of
 from chatcore.sessions.service import SessionService
 from chatcore.sessions.session import Session
@@ -143,7 +143,7 @@ class Frontend:
             try:
                 reply(to_body(join(box, b"reply")))
                 return
-            except (KeyError, BodyError, msgspec.MsgspecError) as wrong:
+            except UNREADABLE as wrong:
                 self.log.error("A backend's answer can't be passed on: {why!r}", why=wrong)
         self._counters.requests_failed += 1
         reply(FAILED_BODY)

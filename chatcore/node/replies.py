@@ -9,6 +9,7 @@ import msgspec
 
 from chatcore.connectors.encoding import Encoding
 from chatcore.dispatch.dispatcher import FAILED
+from chatcore.errors import BodyError
 from chatcore.wire import body
 
 pack = msgspec.msgpack.Encoder().encode
@@ -23,6 +24,9 @@ UIDS_IN_A_BOX = 10_000
 
 UNPACKABLE = (TypeError, ValueError, OverflowError, RecursionError)
 """What `pack` raises for a value that can't cross a link."""
+
+UNREADABLE = (KeyError, BodyError, msgspec.MsgspecError, *UNPACKABLE)
+"""What reading a peer's answer raises when it is not what was agreed."""
 
 
 def to_body(value: bytes) -> bytes:

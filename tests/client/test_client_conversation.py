@@ -473,6 +473,16 @@ class TestHeartbeats:
         assert "for 6 s" in str(found[0])
         assert working.is_over() is found[0]
 
+    def test_its_own_sleep_is_nobodys_silence(self, working: World) -> None:
+        """A process that was held up reads what came meanwhile before it judges."""
+        working.clock.callLater(20, working.says, (package.HEARTBEAT, b""))
+        working.clock.rightNow += 20  # nothing runs for as long as that
+        working.clock.advance(0)
+        working.clock.advance(0)
+        assert working.ends == []
+        working.clock.pump([1] * 7)
+        assert isinstance(working.is_over(), HeartbeatLost)
+
     def test_a_server_that_never_sent_one(self, working: World) -> None:
         working.clock.advance(6)
         assert isinstance(working.is_over(), HeartbeatLost)

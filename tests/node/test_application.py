@@ -9,9 +9,17 @@ import pytest
 import pytest_twisted
 from running import short_folder
 from small_cluster import Cluster, until
+from twisted.internet.defer import Deferred
 
 from chatcore.client import Kicked
-from chatcore.errors import NotConnected, RemoteRaised, RemoteRefused
+from chatcore.config.servers import load_servers
+from chatcore.errors import (
+    ConfigError,
+    NotConnected,
+    RemoteRaised,
+    RemoteRefused,
+    SessionError,
+)
 
 FAILED = {"code": 500}
 
@@ -101,10 +109,13 @@ BACK_REMOTES = """
 
 BACK_HANDLERS = """
     import threading
+    from contextvars import ContextVar
     from zope.interface import implementer
     from twisted.internet.defer import Deferred
     from chatcore.errors import ClientError
     from chatcore.interfaces import IHandler
+
+    SEEN = ContextVar("seen")
 
     class IBackHandler(IHandler):
         async def whoami(msg, session): ""
@@ -122,6 +133,7 @@ BACK_HANDLERS = """
         async def push(msg, session): ""
         async def shout(msg, session): ""
         async def note(msg, session): ""
+        async def context(msg, session): ""
 
     @implementer(IBackHandler)
     class BackHandler:
@@ -178,6 +190,14 @@ BACK_HANDLERS = """
 
         async def note(self, msg, session):
             self.noted.append(msg)
+
+        async def context(self, msg, session):
+            before = SEEN.get(None)
+            token = SEEN.set("mine")
+            await self.app.in_thread(lambda: None)
+            after = SEEN.get(None)
+            SEEN.reset(token)
+            return {"before": before, "after": after}
 """
 
 
@@ -385,3 +405,56 @@ async def test_a_notify_has_no_answer(cluster: Cluster) -> None:
     client.notify("nope.nope.nope", {})
     assert await ask(client, "nothing") == {}
     assert cluster.nodes["front-1"].counters.notifies == 3
+
+
+async def test_who_leaves_while_a_backend_is_away_is_missed(cluster: Cluster) -> None:
+    """The others are told once the backend is back, though it never saw who left."""
+    alice, bob = await login(cluster, "front-1", "alice"), await login(cluster, "front-2", "bob")
+    for client in (alice, bob):
+        await ask(client, "join", {"room": "den"})
+    await cluster.stop("back-1")
+    await bob.disconnect()
+    await until(lambda: len(cluster.nodes["front-2"].sessions) == 0, "bob's session to end")
+    left: list[Any] = []
+    starting = cluster.start("back-1")
+    task = Deferred.fromCoroutine(starting)
+    channels = cluster.nodes["back-1"].channels
+    channels.on_left(lambda channel, uid, sid, why: left.append((channel.name, uid, sid)))
+    await task
+    await until(lambda: left, "bob's leaving")
+    assert left == [("den", "bob", "front-2")]
+    assert channels.get("den").uids() == ["alice"]
+
+
+async def test_sessions_of_a_former_life_are_gone(cluster: Cluster) -> None:
+    """A handler that still holds one must not act on whoever has its number now."""
+    backend = cluster.nodes["back-1"]._backend
+    link = cluster.nodes["back-1"].links.get("front-1")
+    assert link is not None
+    home = backend._home(link)
+    old = await login(cluster, "front-1", "old")
+    await cluster.stop("front-1")
+    await old.closed()
+    await cluster.start("front-1")
+    new = await cluster.client("front-1")
+    assert (await ask(new, "whoami"))["me"][0] == 1
+    with pytest.raises(SessionError, match="started anew"):
+        await home.bind(1, "stranger")
+    assert (await ask(new, "whoami"))["me"][2] is None
+
+
+async def test_contexts_are_kept_apart(cluster: Cluster) -> None:
+    client = await cluster.client("front-1")
+    assert await ask(client, "context") == {"before": None, "after": "mine"}
+    assert await ask(client, "context") == {"before": None, "after": "mine"}
+
+
+async def test_links_stay_on_this_machine_unless_told_otherwise() -> None:
+    """A link port that others may reach is refused, with the words that allow it."""
+    with short_folder() as folder:
+        cluster = Cluster(folder, servers={"back": ["back-1"]}, files={})
+        file = folder / "servers.json"
+        file.write_text(file.read_text().replace("}", ', "host": "192.0.2.1", "port": 4050}', 1))
+        cluster.servers = load_servers(folder, "development")
+        with pytest.raises(ConfigError, match=r"192\.0\.2\.1.*links\.insecure=true"):
+            await cluster.start()

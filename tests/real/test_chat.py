@@ -11,6 +11,7 @@ import pytest_twisted
 from people import Person, connect, pause
 from running import RunningChat
 from twisted.internet.defer import DeferredList
+from twisted.internet.threads import deferToThread
 
 CONNECTORS = [f"connector-server-{n}" for n in (1, 2, 3)]
 FAILED = {"code": 500}
@@ -145,6 +146,42 @@ async def test_only_what_is_declared_can_be_called(visit: Visit, route: str) -> 
     assert await alice.client.request(route, {"target": "*", "content": "x"}) == FAILED
 
 
+async def test_nobody_speaks_as_another(visit: Visit) -> None:
+    """Not even in the moment between asking for a taken name and being refused it."""
+    alice = await visit.enter("alice", "vault", 1)
+    mallory = await visit.to(CONNECTORS[1])
+    entering = mallory.client.request(
+        "connector.entryHandler.enter", {"username": "alice", "rid": "vault"}
+    )
+    speaking = mallory.say("it is me")
+    assert (await entering, await speaking) == (DUPLICATE, FAILED)
+    assert await mallory.say("still me") == FAILED
+    await alice.say("nobody else")
+    await alice.until("onChat", msg="nobody else")
+    assert [msg["msg"] for route, msg in alice.heard if route == "onChat"] == ["nobody else"]
+
+
+async def test_every_frontend_lets_people_in(visit: Visit) -> None:
+    """A connection to the gate is as good as any: who is on it is a member there."""
+    alice = await visit.enter("alice", "yard", 1)
+    bob = await visit.to("gate-server-1")
+    assert await bob.enter("bob", "yard") == {"users": ["alice", "bob"]}
+    await alice.say("hello")
+    await bob.until("onChat", msg="hello")
+
+
+async def test_a_failed_entry_can_be_tried_again(visit: Visit) -> None:
+    """Entering while the chat server is away takes no name from anybody, oneself included."""
+    person = await visit.to(CONNECTORS[0])
+    for server_id in visit.chat.ids("chat"):
+        await deferToThread(visit.chat.kill, server_id)
+    reply = await person.enter("alice", "tower")
+    while reply == FAILED:
+        await pause()
+        reply = await person.enter("alice", "tower")
+    assert reply == {"users": ["alice"]}
+
+
 async def test_a_reply_comes_after_nothing_is_lost(visit: Visit) -> None:
     """Many messages at once: every one answered, each heard once and in the order of its sender."""
     alice, bob = await visit.enter("alice", "gym", 1), await visit.enter("bob", "gym", 2)
@@ -160,7 +197,7 @@ async def test_a_reply_comes_after_nothing_is_lost(visit: Visit) -> None:
 async def test_a_connector_is_killed(visit: Visit) -> None:
     """Its people are gone, the others are told, and the name is free again."""
     alice, bob = await visit.enter("alice", "barn", 1), await visit.enter("bob", "barn", 2)
-    visit.chat.kill(CONNECTORS[1])
+    await deferToThread(visit.chat.kill, CONNECTORS[1])
     await alice.until("onLeave", user="bob")
     await bob.client.closed()
     again = await until_entered(visit, "bob", "barn", CONNECTORS[1])
@@ -173,7 +210,7 @@ async def test_a_chat_server_is_killed(visit: Visit) -> None:
     people = [await visit.enter(f"p{n}", f"room{n}", 1 + n % 3) for n in range(9)]
     guests = [await visit.enter(f"g{n}", f"room{n}", 1 + (n + 1) % 3) for n in range(9)]
     for server_id in visit.chat.ids("chat"):
-        visit.chat.kill(server_id)
+        await deferToThread(visit.chat.kill, server_id)
     for n, (person, guest) in enumerate(zip(people, guests, strict=True)):
         while await person.say(f"hello {n}") != {}:
             await pause()
