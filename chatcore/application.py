@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -122,6 +123,19 @@ class Configurator:
             problem = f"the route for {server_type} is {choose!r}, not a function"
             raise ConfigError(problem, file=file, line=line)
         self._known(server_type, _caller())
+        if not _takes_three(choose):
+            file, line = _caller()
+            given: object = choose
+            raise ConfigError(
+                f"the route for {server_type} can't be called with (session, server_type, servers)",
+                file=file,
+                line=line,
+                advice='Write by_session("key")' if given is by_session else None,
+            )
+        if server_type in self.routes:
+            file, line = _caller()
+            problem = f"there is a route for {server_type} already"
+            raise ConfigError(problem, file=file, line=line, advice="Keep one of the two")
         self.routes[server_type] = choose
 
     def configure(
@@ -152,6 +166,18 @@ def _caller() -> tuple[str, int]:
     """The file and line of the application that called who calls this."""
     frame = sys._getframe(2)
     return frame.f_code.co_filename, frame.f_lineno
+
+
+def _takes_three(choose: Callable[..., Any]) -> bool:
+    try:
+        signature = inspect.signature(choose)
+    except (ValueError, TypeError):
+        return True  # a builtin may have none
+    try:
+        signature.bind(1, 2, 3)
+    except TypeError:
+        return False
+    return True
 
 
 def _names(choices: str, choice: str) -> bool:

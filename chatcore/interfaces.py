@@ -117,7 +117,11 @@ class IChannel(Interface):
     def add(uid: str, sid: str) -> bool:
         """Add who is connected to the frontend ``sid``; False if it is in already.
 
+        Only a uid that is bound on that frontend stays in: one that is not leaves again as soon as
+        the frontend says so, and ``on_left`` is called.
+
         Raises:
+            TypeError: ``uid`` is not a text, or empty, as that of a session that is not bound.
             NoSuchServer: there is no frontend ``sid``.
         """
 

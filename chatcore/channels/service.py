@@ -122,6 +122,10 @@ class ChannelService:
 
     def add(self, channel: Channel, uid: str, sid: str) -> bool:
         """Make somebody a member, and tell the frontend."""
+        if not isinstance(uid, str) or not uid:
+            raise TypeError(
+                f"a uid is a text that is not empty, not {uid!r}; bind the session first"
+            )
         if not self._frontends.exists(sid):
             raise NoSuchServer(sid, f"add to channel {channel.name!r}")
         if not channel.put(uid, sid):

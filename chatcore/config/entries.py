@@ -137,8 +137,10 @@ class _Entry:
         port, client_port = self.port("port"), self.port("clientPort")
         if frontend and client_port is None:
             if port is None:
-                raise self.error(
-                    "a frontend without a port for clients", advice="Give it a 'clientPort'"
+                raise self.document.error(
+                    f"{id} is a frontend and has no clientPort",
+                    self.where,
+                    advice="Give it a 'clientPort'",
                 )
             port, client_port = None, port
         return Server(

@@ -24,7 +24,9 @@ class Limits:
     messages_per_second: Seconds = setting(
         200.0, "messages a second from one client; each 4096 bytes of one count as one more"
     )
-    message_burst: Annotated[int, Meta(ge=1)] = setting(400, "messages that one client may send at once")
+    message_burst: Annotated[int, Meta(ge=1)] = setting(
+        400, "messages that one client may send at once"
+    )
     requests_under_way: Count = setting(64, "requests of one client that wait for their answer")
     handler_seconds: Seconds = setting(10.0, "seconds that a handler or remote may take")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,9 @@ from typing import Any
 
 from chatcore.errors import ConfigError
 from chatcore.interfaces import IHandler, IRemote
+
+
+_NUMBERED = re.compile(r"chatcore_application_\d+_")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +34,8 @@ class Method:
     @property
     def fingerprint(self) -> str:
         """Changes when its declaration does."""
-        said = f"{self.name}{self.signature}".encode()
+        # The package that an application is imported as has a number, which differs by process.
+        said = _NUMBERED.sub("", f"{self.name}{self.signature}").encode()
         return hashlib.sha256(said).hexdigest()[:16]
 
 

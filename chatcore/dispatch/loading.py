@@ -6,6 +6,7 @@ The folder becomes a package of its own, under a name that nothing else has: not
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import importlib.util
 import inspect
@@ -44,8 +45,12 @@ def load_application(folder: Path) -> Catalogue:
     if (folder / "app.py").is_file():
         app = _import(f"{package}.app", folder)
         configure = getattr(app, "configure", None)
-        if configure is not None and not callable(configure):
+        if configure is None:
+            _refuse_near_configure(app)
+        elif not callable(configure):
             raise ConfigError("configure is not a function", file=folder / "app.py")
+        elif inspect.iscoroutinefunction(configure):
+            raise mistake_in(configure, "configure must not be async", "Write it as a plain def")
         catalogue.configure = configure
     servers = folder / "servers"
     if not servers.is_dir():
@@ -54,8 +59,9 @@ def load_application(folder: Path) -> Catalogue:
         if not place.is_dir() or place.name.startswith((".", "_")):
             continue
         catalogue.server_types.append(place.name)
+        _refuse_unread(place)
         for kind, base in KINDS.items():
-            if (place / f"{kind}.py").is_file() or (place / kind).is_dir():
+            if _has(place, kind):
                 module = _import(f"{package}.servers.{place.name}.{kind}", folder)
                 for cls in _classes(module, folder):
                     if _is_component(cls, base, kind):
@@ -71,23 +77,70 @@ def instantiate(component: Component, app: object, folder: Path) -> object:
     """
     place = (component.file or folder, component.line)
     doing = f"{component.cls.__name__}(app)"
-    return guarded(component.cls, app, folder=folder, doing=doing, place=place)
+    advice = None if _takes_app(component.cls) else "Give it def __init__(self, app)"
+    return guarded(component.cls, app, folder=folder, doing=doing, place=place, advice=advice)
+
+
+def _takes_app(cls: type) -> bool:
+    try:
+        inspect.signature(cls).bind(None)
+    except TypeError:
+        return False
+    except ValueError:
+        return True  # it has no signature to know it from
+    return True
 
 
 def guarded(
-    function: Callable[..., Any], *args: Any, folder: Path, doing: str, place: Place | None = None
+    function: Callable[..., Any],
+    *args: Any,
+    folder: Path,
+    doing: str,
+    place: Place | None = None,
+    advice: str | None = None,
 ) -> Any:
     """Call code of the application; what it raises becomes a `ConfigError` that names the line.
 
     Args:
         place: what to name where no line of the application raised it.
+        advice: what to do next about whatever it raises.
     """
     try:
         return function(*args)
     except ConfigError:
         raise
     except Exception as problem:
-        _blame(problem, folder, doing, place or (folder, None))
+        _blame(problem, folder, doing, place or (folder, None), advice)
+
+
+def _refuse_near_configure(app: ModuleType) -> None:
+    """Refuse a function that seems to be ``configure``, under a name that nobody calls."""
+    functions = {
+        name: value
+        for name, value in vars(app).items()
+        if inspect.isfunction(value) and value.__module__ == app.__name__ and name[0] != "_"
+    }
+    for near in difflib.get_close_matches("configure", functions, 1, 0.8):
+        raise mistake_in(
+            functions[near], "app.py defines no configure(app)", f"Did you mean {near}?"
+        )
+
+
+def _has(place: Path, kind: str) -> bool:
+    return (place / f"{kind}.py").is_file() or (place / kind).is_dir()
+
+
+def _refuse_unread(place: Path) -> None:
+    """Refuse a server type with python files of which none would be imported."""
+    files = sorted(file.stem for file in place.glob("[!_.]*.py"))
+    if not files or any(_has(place, kind) for kind in KINDS):
+        return
+    near = [m for kind in KINDS for m in difflib.get_close_matches(kind, files, 1)]
+    raise ConfigError(
+        f"servers/{place.name} has neither handlers.py nor remotes.py",
+        file=place,
+        advice=f"Is it {(near or files)[0]}.py?",
+    )
 
 
 def _package(folder: Path) -> str:
@@ -151,7 +204,9 @@ def _is_component(cls: type, base: Any, kind: str) -> bool:
     return False
 
 
-def _blame(problem: Exception, folder: Path, doing: str, place: Place) -> NoReturn:
+def _blame(
+    problem: Exception, folder: Path, doing: str, place: Place, advice: str | None
+) -> NoReturn:
     """Turn an exception into a `ConfigError` at the innermost line of the application."""
     if isinstance(problem, SyntaxError) and problem.filename:
         raise ConfigError(
@@ -166,6 +221,8 @@ def _blame(problem: Exception, folder: Path, doing: str, place: Place) -> NoRetu
         if Path(frame.filename).is_relative_to(folder)
     ]
     file, line = (frames[-1].filename, frames[-1].lineno) if frames else place
+    if isinstance(problem, ModuleNotFoundError) and (problem.name or "").split(".")[0] == "servers":
+        advice = "Import from other server types as from ..chat.remotes import …"
     raise ConfigError(
-        f"{doing}: {type(problem).__name__}: {problem}", file=file, line=line
+        f"{doing}: {type(problem).__name__}: {problem}", file=file, line=line, advice=advice
     ) from problem

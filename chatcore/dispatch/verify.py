@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import re
 from typing import Any
 
 from zope.interface import implementedBy
@@ -17,6 +18,7 @@ from chatcore.errors import ConfigError
 from chatcore.interfaces import IHandler
 
 _HANDLER_ARGUMENTS = 2
+_INTERFACE = re.compile(r"<InterfaceClass (?:[^<>]*\.)?(\w+)>")
 
 
 def component_of(cls: type, base: Any, server_type: str) -> Component:
@@ -63,17 +65,19 @@ def _verify_declaration(interface: Any, name: str, function: Any, base: Any) -> 
         return mistake_in(function, f"{interface.__name__}.{name} {problem}", advice)
 
     if not inspect.iscoroutinefunction(function):
-        raise wrong("is not declared async", f"Write `async def {name}{signature}: …`")
+        raise wrong("is not declared async", f"Write `async def {name}{_shown(signature)}: …`")
     if "self" in signature.parameters:
         raise wrong("names self", "Interfaces declare methods without it")
     for parameter in signature.parameters.values():
         if parameter.kind is not inspect.Parameter.POSITIONAL_OR_KEYWORD:
             raise wrong(
-                f"has the argument {parameter}", "Only plain arguments cross from node to node"
+                f"has the argument {_shown(parameter)}",
+                "Only plain arguments cross from node to node",
             )
     if base is IHandler and len(signature.parameters) != _HANDLER_ARGUMENTS:
+        count = len(signature.parameters)
         raise wrong(
-            f"takes {len(signature.parameters)} arguments",
+            f"takes {count} argument{'' if count == 1 else 's'}",
             "A handler's methods take two: the message and the session",
         )
 
@@ -103,8 +107,8 @@ def _verify_method(cls: type, interface: Any, name: str, declared: Any) -> None:
     if problem:
         raise mistake_in(
             function,
-            f"{cls.__name__}.{name}{found} {problem}",
-            f"{interface.__name__} declares {name}{expected}",
+            f"{cls.__name__}.{name}{_shown(found)} {problem}",
+            f"{interface.__name__} declares {name}{_shown(expected)}",
         )
 
 
@@ -119,7 +123,7 @@ def _difference(expected: inspect.Signature, found: inspect.Signature) -> str | 
     pairs = list(zip(every, found.parameters.values(), strict=False))
     for mine, theirs in pairs:
         if not _compatible(mine.annotation, theirs.annotation):
-            return f"takes {theirs} where {mine} is declared"
+            return f"takes {_shown(theirs)} where {_shown(mine)} is declared"
     if not _compatible(expected.return_annotation, found.return_annotation):
         return f"returns {_text(found.return_annotation)}"
     return None
@@ -133,6 +137,12 @@ def _compatible(declared: Any, found: Any) -> bool:
 
 def _text(annotation: Any) -> str:
     text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+    text = _shown(text)
     if annotation is inspect.Parameter.empty:
         return "_empty"
     return text.rpartition(".")[2] if "[" not in text else text
+
+
+def _shown(signature: object) -> str:
+    """A signature as it was written: with the names of interfaces, not what they are."""
+    return _INTERFACE.sub(r"\1", str(signature))

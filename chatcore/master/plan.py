@@ -66,6 +66,9 @@ def make_plan(
     page, for_nodes = check_settings(parse_assignment(text) for text in assignments)
     servers = load_servers(folder, env)
     _refuse_own_names(servers)
+    from chatcore.node import verify  # late, because it brings everything that a node is made of
+
+    verify(folder, servers, for_nodes)
     page_or_none = page if (folder / "web").is_dir() else None
     needs = needs_of(servers, page_or_none)
     refuse_page_clash(needs)

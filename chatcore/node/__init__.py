@@ -1,5 +1,5 @@
 """One server, assembled from the parts."""
 
-from chatcore.node.assembly import SECTIONS, Node
+from chatcore.node.assembly import SECTIONS, Node, verify
 
-__all__ = ["SECTIONS", "Node"]
+__all__ = ["SECTIONS", "Node", "verify"]

@@ -43,6 +43,7 @@ from chatcore.node.ports import (
     link_endpoint,
     link_place,
 )
+from chatcore.node.server_types import compare_types
 from chatcore.sessions.service import SessionService
 from chatcore.telemetry import Counters
 from chatcore.turn import Turn
@@ -57,6 +58,22 @@ SECTIONS: dict[str, type] = {
 
 OPENING_SECONDS = 5.0
 """How long a frontend waits for its links before it opens its port to clients."""
+
+
+def verify(folder: Path, servers: Servers, assignments: Sequence[Assignment]) -> None:
+    """Check an application as each of its servers would, without starting any.
+
+    Raises:
+        ConfigError: something in the application or in the settings is wrong.
+    """
+    catalogue = load_application(folder)
+    compare_types(catalogue, servers)
+    for server_type in servers.types:
+        for server in servers.of_type(server_type)[:1]:
+            configured = _configure(catalogue, servers, server)
+            settings = resolve(SECTIONS, [*configured.assignments, *assignments])
+            if not settings[LinkSettings].insecure:
+                _refuse_open_links(servers)
 
 
 class Node(Service):
@@ -101,6 +118,7 @@ class Node(Service):
         self._opening: Any = None
 
         catalogue = load_application(folder)
+        compare_types(catalogue, servers)
         configured = _configure(catalogue, servers, server)
         settings = resolve(SECTIONS, [*configured.assignments, *assignments])
         if not settings[LinkSettings].insecure:

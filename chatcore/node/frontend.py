@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import difflib
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -29,6 +30,11 @@ FORWARD_NOTIFY = item(b"_command", b"ForwardNotify")
 GROUP_GONE = item(b"_command", b"GroupGone")
 GROUP_OFFER = item(b"_command", b"GroupOffer")
 OFFERS_DONE = item(b"_command", b"OffersDone") + END
+
+MOST_REFUSALS = 100
+"""How many different reasons of one kind for refusing requests are logged."""
+
+LONGEST_REASON = 300
 
 Choose = Callable[[str, Any], str]
 """The id of the server of a type that a session's requests go to."""
@@ -74,12 +80,15 @@ class Frontend:
         # Whom backends gave no chance to say goodbye to, and who was dropped with their groups.
         self._untold: dict[str, list[tuple[str, str]]] = {}
         self._dropped: dict[str, set[str]] = {}
+        self._unknown_routes = _Seen(MOST_REFUSALS)
+        self._unchosen = _Seen(MOST_REFUSALS)
         links.on_up(self._offer)
 
     def serve(self, session: Session, message: Message, reply: Reply | None) -> None:
         """Act on a client's request or notify; each request gets exactly one reply."""
         target = self._targets.get(message.route)
         if target is None:
+            self._say_unknown(message.route)
             self._refuse(reply)
             return
         server_type, route = target
@@ -120,7 +129,8 @@ class Frontend:
         try:
             link = self._links.get(self._choose(server_type, session))
             exported = session.export()
-        except (LookupError, ChatcoreError):
+        except (LookupError, ChatcoreError) as problem:
+            self._say_unchosen(server_type, problem)
             self._refuse(reply)  # nobody to route to, or not yet: the client is told
             return
         except Exception as problem:
@@ -152,6 +162,21 @@ class Frontend:
         self._counters.requests_refused += 1
         if reply is not None:
             reply(FAILED_BODY)
+
+    def _say_unknown(self, route: str | int) -> None:
+        if not self._unknown_routes.first(route):
+            return
+        near = difflib.get_close_matches(str(route), map(str, self._targets), 1)
+        self.log.warn(
+            "{route}: no such route{near}",
+            route=_printable(str(route)),
+            near=f"; did you mean {near[0]}?" if near else "",
+        )
+
+    def _say_unchosen(self, server_type: str, problem: Exception) -> None:
+        why = f"{type(problem).__name__}: {problem}"[:LONGEST_REASON]
+        if self._unchosen.first((server_type, why)):
+            self.log.warn("The route to {type}: {why}", type=server_type, why=_printable(why))
 
     # What backends ask of it.
 
@@ -216,6 +241,25 @@ class Frontend:
         link.write(OFFERS_DONE)
         for channel, uid in untold:
             link.write(_gone_box(channel, uid))
+
+
+class _Seen:
+    """Says what is new, until there was as much as it remembers; then nothing is."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._seen: set[Hashable] = set()
+
+    def first(self, what: Hashable) -> bool:
+        if len(self._seen) >= self._most or what in self._seen:
+            return False
+        self._seen.add(what)
+        return True
+
+
+def _printable(text: str) -> str:
+    """Text of a client's, so that it can't pass for other lines of the log."""
+    return text if text.isprintable() else repr(text)
 
 
 def _gone_box(channel: str, uid: str) -> bytes:

@@ -310,7 +310,7 @@ class TestEntries:
 
     def test_a_frontend_without_any_port(self, tmp_path: Path) -> None:
         text = mistake_in(tmp_path, {"gate": [{"id": "gate-1", "frontend": True}]})
-        assert "server 'gate-1': a frontend without a port for clients" in text
+        assert re.search(r":4:\d+: gate-1 is a frontend and has no clientPort", text)
         assert "Give it a 'clientPort'" in text
 
     def test_unknown_key(self, tmp_path: Path) -> None:

@@ -190,6 +190,32 @@ class TestConfigurator:
         assert configurator.routes == {}
 
     @pytest.mark.parametrize(
+        "choose", [lambda session, server_type: "", lambda: "", by_session], ids=repr
+    )
+    def test_a_route_that_can_not_be_called(self, configurator: Configurator, choose: Any) -> None:
+        said = r"the route for chat can't be called with \(session, server_type, servers\)"
+        with pytest.raises(ConfigError, match=said) as raised:
+            configurator.route("chat", choose)
+        assert raised.value.file == __file__
+        assert raised.value.line is not None
+        advised = 'Write by_session("key")' in str(raised.value)
+        assert advised == (choose is by_session)
+        assert configurator.routes == {}
+
+    def test_a_route_of_which_nothing_is_known(self, configurator: Configurator) -> None:
+        configurator.route("chat", max)  # a builtin without a signature
+        assert configurator.routes == {"chat": max}
+
+    def test_a_second_route_for_a_type(self, configurator: Configurator) -> None:
+        configurator.route("gate", by_uid)
+        first = by_session("rid")
+        configurator.route("chat", first)
+        with pytest.raises(ConfigError, match="there is a route for chat already") as raised:
+            configurator.route("chat", by_uid)
+        assert raised.value.file == __file__
+        assert configurator.routes["chat"] is first
+
+    @pytest.mark.parametrize(
         ("env", "type", "runs"),
         [
             ("all", "all", True),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import weakref
 from typing import Any
 
@@ -70,6 +71,13 @@ class TestMembers:
         frontends.take()
         assert room.add("alice", "connector-1") is False
         assert (len(room), frontends.take()) == (1, [])
+
+    @pytest.mark.parametrize("uid", [None, "", 7, b"alice"])
+    def test_only_uids_come_in(self, room: Any, frontends: FakeFrontends, uid: Any) -> None:
+        said = f"a uid is a text that is not empty, not {uid!r}; bind the session first"
+        with pytest.raises(TypeError, match=re.escape(said)):
+            room.add(uid, "connector-1")
+        assert (len(room), frontends.told) == (0, [])
 
     def test_a_member_is_a_uid_on_a_frontend(self, room: Any, frontends: FakeFrontends) -> None:
         room.add("alice", "connector-1")

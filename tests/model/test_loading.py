@@ -220,7 +220,7 @@ class TestFinding:
 
     def test_folders_that_are_no_server_types(self, app: Write) -> None:
         folder = app(
-            servers__chat__other="",
+            servers__chat__handlers="",
             servers___common__handlers="raise ValueError",
             servers__notes="raise ValueError",
         )
@@ -294,6 +294,23 @@ class TestMaking:
         assert (raised.value.file, raised.value.line) == (component.file, component.line)
         assert "missing 1 required positional argument: 'more'" in str(raised.value)
 
+    def test_a_component_without_a_constructor(self, app: Write) -> None:
+        text = ENTRY.replace("    def __init__(self, app):\n        self.app = app\n", "")
+        folder = app(servers__connector__handlers=text)
+        (component,) = load_application(folder).handlers()
+        with pytest.raises(ConfigError) as raised:
+            instantiate(component, object(), folder)
+        assert (raised.value.file, raised.value.line) == (component.file, component.line)
+        assert raised.value.advice == "Give it def __init__(self, app)"
+
+    def test_a_type_error_of_a_right_constructor_gets_no_advice(self, app: Write) -> None:
+        text = ENTRY.replace("self.app = app", "self.app = app + 1")
+        folder = app(servers__connector__handlers=text)
+        (component,) = load_application(folder).handlers()
+        with pytest.raises(ConfigError, match="TypeError") as raised:
+            instantiate(component, object(), folder)
+        assert raised.value.advice is None
+
 
 class TestMistakes:
     """Each is one message that names the place."""
@@ -330,6 +347,58 @@ class TestMistakes:
 
     def test_configure_is_no_function(self, app: Write) -> None:
         self.check(app(app="configure = 5\n"), "app.py", None, "configure is not a function")
+
+    @pytest.mark.parametrize("name", ["confgure", "Configure", "configure_app", "config"])
+    def test_configure_has_another_name(self, app: Write, name: str) -> None:
+        folder = app(app=f"def unlike(): ...\n\ndef {name}(app): ...\n")
+        said = f"app.py defines no configure(app). Did you mean {name}?"
+        self.check(folder, "app.py", 3, said)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "def unlike(app): ...\n",
+            "def confirm(): ...\n",
+            "def _configured(): ...\n",
+            "confgure = 5\n",
+            "from .words import confgure\n",
+        ],
+    )
+    def test_no_configure_is_no_mistake(self, app: Write, text: str) -> None:
+        folder = app(app=text, words="def confgure(): ...\n")
+        assert load_application(folder).configure is None
+
+    def test_configure_is_async(self, app: Write) -> None:
+        folder = app(app="\nasync def configure(app): ...\n")
+        self.check(folder, "app.py", 2, "configure must not be async")
+
+    @pytest.mark.parametrize(
+        ("files", "said"),
+        [
+            (["handler"], "Is it handler.py?"),
+            (["unlike", "remote"], "Is it remote.py?"),
+            (["unlike"], "Is it unlike.py?"),
+        ],
+    )
+    def test_a_folder_without_components(self, app: Write, files: list[str], said: str) -> None:
+        folder = app(**{f"servers__door__{file}": "raise ValueError" for file in files})
+        problem = f"servers/door has neither handlers.py nor remotes.py. {said}"
+        self.check(folder, "servers/door", None, problem)
+
+    def test_a_folder_without_python_is_no_mistake(self, app: Write) -> None:
+        folder = app(servers__door__INIT="")
+        (folder / "servers/window").mkdir()
+        assert load_application(folder).server_types == ["door", "window"]
+
+    @pytest.mark.parametrize("module", ["servers", "servers.chat.remotes"])
+    def test_an_import_as_if_it_were_on_the_path(self, app: Write, module: str) -> None:
+        folder = app(servers__door__handlers=f"import {module}\n", servers__chat__remotes="")
+        advice = "Import from other server types as from ..chat.remotes import …"
+        self.check(folder, "servers/door/handlers.py", 1, advice)
+
+    def test_other_imports_get_no_advice(self, app: Write) -> None:
+        folder = app(servers__door__handlers="import servers_of_mine\n")
+        assert mistake(folder).advice is None
 
     def test_configure_raises(self, app: Write) -> None:
         folder = app(app="def configure(app):\n    app.rout('chat', None)\n")
@@ -417,7 +486,7 @@ class TestMistakes:
             ("def send(msg, session): ...", "IHandler", "is not declared async"),
             ("async def send(self, msg, session): ...", "IHandler", "names self"),
             ("async def send(self, uid): ...", "IRemote", "names self"),
-            ("async def send(msg): ...", "IHandler", "takes 1 arguments"),
+            ("async def send(msg): ...", "IHandler", "takes 1 argument."),
             ("async def send(msg, session, next): ...", "IHandler", "takes 3 arguments"),
             ("async def send(*args): ...", "IRemote", "has the argument *args"),
             ("async def send(*, uid): ...", "IRemote", "has the argument uid"),
@@ -477,6 +546,45 @@ class TestMistakes:
             said,
             "IChatRemote declares add(uid: str, sid: str = '') -> int",
         )
+
+    def test_interfaces_are_called_by_their_names(self, app: Write) -> None:
+        folder = self.component(
+            app,
+            """
+            from chatcore.interfaces import ISession
+
+            class IChatHandler(IHandler):
+                async def send(msg: dict[str, int], session: ISession) -> int: ...
+
+            @implementer(IChatHandler)
+            class ChatHandler:
+                async def send(self, msg: dict[str, int], session: ISession) -> str: ...
+            """,
+        )
+        self.check(
+            folder,
+            "servers/chat/handlers.py",
+            None,
+            "ChatHandler.send(msg: dict[str, int], session: ISession) -> str returns str.",
+            "IChatHandler declares send(msg: dict[str, int], session: ISession) -> int",
+        )
+        assert "InterfaceClass" not in str(mistake(folder))
+
+    def test_an_interface_is_the_same_as_its_name(self, app: Write) -> None:
+        folder = self.component(
+            app,
+            """
+            from chatcore.interfaces import ISession
+
+            class IChatHandler(IHandler):
+                async def send(msg, session: "ISession"): ...
+
+            @implementer(IChatHandler)
+            class ChatHandler:
+                async def send(self, msg, session: ISession): ...
+            """,
+        )
+        assert list(handlers(load_application(folder))) == ["chat.chatHandler"]
 
     def test_two_services_of_one_name(self, app: Write) -> None:
         folder = app(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from people import connect
-from running import RunningChat, environment, short_folder, wait_until
+from running import CopiedChat, RunningChat, environment, short_folder, wait_until
 
 KEPT = {".gitignore", ".claims", "secret"}
 
@@ -132,3 +132,25 @@ def test_a_mistake_ends_the_start(own_chat: RunningChat) -> None:
     assert "nothing_of_that_name" in own_chat.output
     assert processes(own_chat) == {}
     assert left_behind(own_chat) == set()
+
+
+def test_a_mistake_is_told_once_and_nothing_starts() -> None:
+    with short_folder() as folder:
+        chat = CopiedChat(folder)
+        handlers = chat.app / "servers" / "connector" / "handlers.py"
+        handlers.write_text(
+            handlers.read_text().replace("async def enter(self", "async def go(self")
+        )
+        ended = subprocess.run(
+            [sys.executable, "-m", "chatcore", "start", "--app", str(chat.app)],
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=20,
+        )
+        assert ended.returncode == 2
+        assert ended.stdout == ""
+        assert ended.stderr.count("EntryHandler has no method enter") == 1
+        assert "Traceback" not in ended.stderr
+        assert not chat.run_folder.exists()
