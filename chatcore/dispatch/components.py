@@ -13,7 +13,6 @@ from typing import Any
 from chatcore.errors import ConfigError
 from chatcore.interfaces import IHandler, IRemote
 
-
 _NUMBERED = re.compile(r"chatcore_application_\d+_")
 
 
