@@ -6,6 +6,7 @@ from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from chatcore.connectors.connection import (
@@ -73,7 +74,7 @@ class ClientWebSocket(WebSocketServerProtocol):
         # Autobahn found what breaks the WebSocket protocol.
         self.connection.broken(reason, code)
 
-    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
         super().connectionLost(reason)
         self.connection.lost("disconnect")
 

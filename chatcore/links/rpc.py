@@ -128,6 +128,7 @@ class Target:
         self._send = send
 
     def __getitem__(self, interface: type[T]) -> T:
+        # A stub has whatever methods the interface declares, which no type can say.
         return RemoteStub(self, *self._remotes.place(interface))  # type: ignore[return-value]
 
     def __getattr__(self, server_type: str) -> TypeStub:

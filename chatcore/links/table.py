@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -70,7 +70,7 @@ class LinkTable(Service):
         ]
         self._last_pings = 0.0
         self._pings = LoopingCall(self._ping)
-        self._pings.clock = parts.clock  # type: ignore[assignment]
+        self._pings.clock = cast(IReactorTime, parts.clock)
         self.factory = _Listener(self)
 
     def get(self, peer: str) -> Link | None:

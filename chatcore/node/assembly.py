@@ -70,10 +70,7 @@ def verify(folder: Path, servers: Servers, assignments: Sequence[Assignment]) ->
     compare_types(catalogue, servers)
     for server_type in servers.types:
         for server in servers.of_type(server_type)[:1]:
-            configured = _configure(catalogue, servers, server)
-            settings = resolve(SECTIONS, [*configured.assignments, *assignments])
-            if not settings[LinkSettings].insecure:
-                _refuse_open_links(servers)
+            _configure(catalogue, servers, server, assignments)
 
 
 class Node(Service):
@@ -119,10 +116,7 @@ class Node(Service):
 
         catalogue = load_application(folder)
         compare_types(catalogue, servers)
-        configured = _configure(catalogue, servers, server)
-        settings = resolve(SECTIONS, [*configured.assignments, *assignments])
-        if not settings[LinkSettings].insecure:
-            _refuse_open_links(servers)
+        configured, settings = _configure(catalogue, servers, server, assignments)
         self._build(catalogue, servers, configured, settings, run_folder)
 
         self._places: list[Place] = []
@@ -335,12 +329,18 @@ def _refuse_open_links(servers: Servers) -> None:
             )
 
 
-def _configure(catalogue: Catalogue, servers: Servers, server: Server) -> Configurator:
+def _configure(
+    catalogue: Catalogue, servers: Servers, server: Server, assignments: Sequence[Assignment]
+) -> tuple[Configurator, Settings]:
+    """Let the application configure a server, and give every setting its value."""
     types = dict.fromkeys([*servers.types, *catalogue.server_types])
     configured = Configurator(env=servers.env, server_type=server.type, server_types=list(types))
     if catalogue.configure is not None:
         guarded(catalogue.configure, configured, folder=catalogue.folder, doing="configure(app)")
-    return configured
+    settings = resolve(SECTIONS, [*configured.assignments, *assignments])
+    if not settings[LinkSettings].insecure:
+        _refuse_open_links(servers)
+    return configured, settings
 
 
 def _install(
