@@ -8,8 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from running import RunningChat, short_folder
 from twisted.logger import LogEvent, globalLogPublisher
+
+# A slow machine is no mistake of the code's.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 def pytest_collection_finish() -> None:
