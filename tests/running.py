@@ -92,7 +92,7 @@ class CopiedChat:
         for entries in self.servers.values():
             for entry in entries:
                 if entry["id"] == server_id:
-                    return int(entry["clientPort"])
+                    return int(entry.get("clientPort", entry.get("port")))
         raise LookupError(server_id)
 
     def pid(self, server_id: str) -> int | None:
@@ -106,8 +106,13 @@ class CopiedChat:
 class RunningChat(CopiedChat):
     """The copy under ``chatcore start``."""
 
-    def __init__(self, folder: Path, arguments: Sequence[str] = ()) -> None:
-        super().__init__(folder)
+    def __init__(
+        self,
+        folder: Path,
+        arguments: Sequence[str] = (),
+        change: Callable[[Any], None] | None = None,
+    ) -> None:
+        super().__init__(folder, change)
         self._arguments = arguments
         self._output = folder / "output"
         self._frozen: list[int] = []
@@ -140,6 +145,14 @@ class RunningChat(CopiedChat):
             self.process.send_signal(signal.SIGTERM)
             assert self.process.wait(20) == 0, self.output[-3000:]
             self.process = None
+
+    def crash(self) -> None:
+        """End ``chatcore start`` with SIGKILL, and start it again at once."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+        self.process = None
+        self.resume()
 
     def resume(self) -> None:
         """Start whatever is away."""

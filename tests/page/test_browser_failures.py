@@ -106,6 +106,24 @@ def test_the_whole_chat_goes_away(visitor: MakeVisitor, chat: RunningChat) -> No
     assert alice.texts() == bob.texts() == ["before", "to be kept"]
 
 
+def test_the_whole_chat_is_killed(visitor: MakeVisitor, chat: RunningChat) -> None:
+    """It is started again at once, and the page needs nobody's help to come back."""
+    alice, bob = visitor(), visitor()
+    alice.join("alice", "larder")
+    bob.join("bob", "larder")
+    alice.say("before")
+    bob.wait_text("before")
+    chat.crash()
+    for person in (alice, bob):
+        wait_until(lambda who=person: "You are back." in who.notices(), "being back", 60)
+        person.wait_inside(60)
+        person.wait_names("alice", "bob")
+    bob.say("after")
+    for person in (alice, bob):
+        person.wait_text("after")
+    assert alice.texts() == bob.texts() == ["before", "after"]
+
+
 def test_a_message_to_one_who_left(visitor: MakeVisitor) -> None:
     """It doesn't go to all instead: it stays in the field, and the page says why."""
     alice, bob = visitor(), visitor()

@@ -27,6 +27,9 @@ class RunningChat(Protocol):
     def halt(self) -> None:
         """Take the whole chat away."""
 
+    def crash(self) -> None:
+        """End all with SIGKILL, and start it again at once."""
+
     def resume(self) -> None:
         """Start whatever is away."""
 
