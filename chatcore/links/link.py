@@ -81,7 +81,7 @@ class Link(Protocol):
         self._greet, self._made, self._lost = greet, made, lost
         self._parser = BoxParser(limit)
         self._last_ask = 0
-        self._calls: dict[bytes, tuple[str, Done]] = {}
+        self._calls: dict[bytes, tuple[str, Done, Deadlines]] = {}
         self._deadlines: dict[float, Deadlines] = {}
         self._queue: list[bytes] = []
         self._queued = 0
@@ -136,12 +136,12 @@ class Link(Protocol):
             done(None, RemoteRefused(self.peer, what, f"{len(data)} bytes are too many for a box"))
             return
         self._last_ask += 1
-        self._calls[key] = (what, done)
         seconds = self._parts.settings.call_timeout if timeout is None else timeout
         deadlines = self._deadlines.get(seconds)
         if deadlines is None:
             deadlines = Deadlines(seconds, self._parts.clock, self._timed_out)
             self._deadlines[seconds] = deadlines
+        self._calls[key] = (what, done, deadlines)
         deadlines.start(key)
         self.write(data)
 
@@ -239,7 +239,7 @@ class Link(Protocol):
             deadlines.clear()
         calls, self._calls = self._calls, {}
         self._parts.counters.calls_failed += len(calls)
-        for what, done in calls.values():
+        for what, done, _ in calls.values():
             self._tell(done, None, LinkLost(self.peer, what))
         self._lost(self, reason)
 
@@ -299,9 +299,8 @@ class Link(Protocol):
         call = self._calls.pop(key, None)
         if call is None:
             return  # too late, or never asked
-        what, done = call
-        for deadlines in self._deadlines.values():
-            deadlines.stop(key)
+        what, done, deadlines = call
+        deadlines.stop(key)
         if b"_answer" in box:
             self._tell(done, box, None)
             return
@@ -317,7 +316,7 @@ class Link(Protocol):
         self._tell(done, None, problem)
 
     def _timed_out(self, key: Any) -> None:
-        what, done = self._calls.pop(key)
+        what, done, _ = self._calls.pop(key)
         self._parts.counters.calls_failed += 1
         self._tell(done, None, CallTimedOut(self.peer, what))
 
