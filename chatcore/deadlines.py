@@ -43,6 +43,9 @@ class Deadlines:
     def __len__(self) -> int:
         return len(self._due)
 
+    def __contains__(self, key: object) -> bool:
+        return key in self._due
+
     def start(self, key: Hashable) -> None:
         """Start the time of ``key``, or start it again."""
         if not self.seconds:

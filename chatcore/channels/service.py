@@ -17,10 +17,10 @@ from chatcore.deadlines import Deadlines, IClock
 from chatcore.errors import BodyError, NoSuchServer
 from chatcore.interfaces import IChannel, IChannels
 from chatcore.wire.body import encode as to_json
+from chatcore.wire.message import LONGEST_ROUTE
 
 _pack = msgspec.msgpack.Encoder().encode
 
-LONGEST_ROUTE = 255
 LONGEST_PUSH = 4 * 1024 * 1024
 
 CLOSED = "closed"
@@ -78,7 +78,6 @@ class ChannelService:
         self._lost = Deadlines(patience, clock, self._give_up)
         self._incarnations: dict[str, str] = {}
         self._adopting: set[str] = set()
-        self._missing: set[str] = set()
         self._forgotten: dict[str, dict[str, None]] = {}
 
     def get(self, name: str, create: bool = False) -> Channel | None:
@@ -179,7 +178,6 @@ class ChannelService:
     def frontend_up(self, frontend: str, incarnation: str) -> None:
         """The link to a frontend is there, for the first time or again."""
         self._lost.stop(frontend)
-        self._missing.discard(frontend)
         known = self._incarnations.get(frontend)
         self._incarnations[frontend] = incarnation
         if known == incarnation:
@@ -221,8 +219,7 @@ class ChannelService:
         self._lost.clear()
 
     def _miss(self, frontend: str) -> None:
-        if frontend not in self._missing:
-            self._missing.add(frontend)
+        if frontend not in self._lost:
             self._lost.start(frontend)
 
     def _join_all(self, frontend: str) -> None:
@@ -239,7 +236,6 @@ class ChannelService:
             self._frontends.forget(frontend, list(forgotten))
 
     def _give_up(self, frontend: str) -> None:
-        self._missing.discard(frontend)
         self._forgotten.setdefault(frontend, {}).update(
             dict.fromkeys(
                 uid for c in self._channels.values() for uid in c.by_frontend.get(frontend, ())

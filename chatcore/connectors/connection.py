@@ -35,6 +35,7 @@ BYTES_OF_ONE = 4096
 """Bytes of a message from which on it counts as more than one against the allowance."""
 
 REFUSED = body.encode(FAILED)
+"""The body of the answer to what is refused or failed at."""
 
 Reply = Callable[[bytes], None]
 Serve = Callable[[Session, Message, Reply | None], None]
@@ -88,7 +89,6 @@ class ConnectorParts:
         self.silences = Deadlines(silence, clock, Connection.silent)
         self.closings = Deadlines(CLOSING_SECONDS, clock, Connection.cut_off)
         self.stuck = Deadlines(outbox.seconds, clock, Outbox.expired)
-
         self.connections: set[Connection] = set()
         self._emptied: Deferred[None] | None = None
 

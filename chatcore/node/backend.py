@@ -23,7 +23,7 @@ from chatcore.errors import (
 )
 from chatcore.links.link import Link, Responder
 from chatcore.links.table import LinkTable
-from chatcore.node.replies import FAILED_VALUE, UNPACKABLE, UNREADABLE, encodable, pack, unpack
+from chatcore.node.replies import FAILED_VALUE, UNPACKABLE, UNREADABLE, pack, unpack
 from chatcore.sessions.copy import FarHome, import_copy
 from chatcore.wire import body
 from chatcore.wire.box import Box, item, join
@@ -207,9 +207,10 @@ class Backend:
         def reply(value: Any) -> None:
             if ask is None:
                 return
-            packed = encodable(value)
-            if packed is None:
-                self._dispatcher.report(f"the answer of {route}", TypeError(repr(value)[:200]))
+            try:
+                packed = pack(value)
+            except UNPACKABLE as problem:
+                self._dispatcher.report(f"the answer of {route}", problem)
                 packed = FAILED_VALUE
             link.answer(ask, item(b"reply", packed))
 

@@ -11,12 +11,12 @@ import msgspec
 from twisted.logger import Logger
 
 from chatcore.channels.groups import GroupTable
-from chatcore.connectors.connection import Reply
+from chatcore.connectors.connection import REFUSED, Reply
 from chatcore.dispatch.dispatcher import Dispatcher
 from chatcore.errors import BodyError, ChatcoreError, RpcError
 from chatcore.links.link import Link, Responder
 from chatcore.links.table import LinkTable
-from chatcore.node.replies import FAILED_BODY, UNREADABLE, chunks, push_encoder, to_body, unpack
+from chatcore.node.replies import UNREADABLE, chunks, push_encoder, to_body, unpack
 from chatcore.sessions.copy import copy_of
 from chatcore.sessions.service import SessionService
 from chatcore.sessions.session import Session
@@ -113,7 +113,7 @@ class Frontend:
             except BodyError as problem:
                 self._counters.requests_failed += 1
                 self._dispatcher.report(f"the answer of {route}", problem)
-                data = FAILED_BODY
+                data = REFUSED
             reply(data)
 
         self._dispatcher.handle(route, msg, copy_of(session, self._sessions), replied)
@@ -141,7 +141,7 @@ class Frontend:
         if link is None or link.overloaded:
             self._counters.requests_failed += 1
             if reply is not None:
-                reply(FAILED_BODY)
+                reply(REFUSED)
         elif reply is None:
             link.write(FORWARD_NOTIFY + payload + END)
         else:
@@ -156,12 +156,12 @@ class Frontend:
             except UNREADABLE as wrong:
                 self.log.error("A backend's answer can't be passed on: {why!r}", why=wrong)
         self._counters.requests_failed += 1
-        reply(FAILED_BODY)
+        reply(REFUSED)
 
     def _refuse(self, reply: Reply | None) -> None:
         self._counters.requests_refused += 1
         if reply is not None:
-            reply(FAILED_BODY)
+            reply(REFUSED)
 
     def _say_unknown(self, route: str | int) -> None:
         if not self._unknown_routes.first(route):

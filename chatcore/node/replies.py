@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import msgspec
 
@@ -15,7 +14,6 @@ from chatcore.wire import body
 pack = msgspec.msgpack.Encoder().encode
 unpack = msgspec.msgpack.Decoder().decode
 
-FAILED_BODY = body.encode(FAILED)
 FAILED_VALUE = pack(FAILED)
 
 _EMPTY_VALUE = pack({})
@@ -45,14 +43,6 @@ def push_encoder(route: str, value: bytes) -> Callable[[Encoding], bytes]:
     """What makes the bytes of a push for one encoding; the JSON is made once for all."""
     data = to_body(value)
     return lambda encoding: encoding.push(route, data)
-
-
-def encodable(value: Any) -> bytes | None:
-    """A handler's answer as it crosses a link; None if it can't."""
-    try:
-        return pack(value)
-    except UNPACKABLE:
-        return None
 
 
 def chunks(uids: Sequence[str]) -> Iterator[Sequence[str]]:

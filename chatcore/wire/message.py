@@ -15,7 +15,8 @@ from chatcore.errors import MessageError
 REQUEST, NOTIFY, RESPONSE, PUSH = 0, 1, 2, 3
 
 _COMPRESSED = 0x01
-_LONGEST_ROUTE = 255
+LONGEST_ROUTE = 255
+"""Bytes of a route: its length has one byte."""
 _LARGEST_ID = 0xFFFFFFFF
 
 
@@ -118,6 +119,6 @@ def _head(kind: int, route: str | int, number: bytes = b"") -> bytes:
             raise MessageError(f"{route} is no route code; they fit two bytes")
         return bytes((kind << 1 | _COMPRESSED,)) + number + route.to_bytes(2, "big")
     text = route.encode()
-    if len(text) > _LONGEST_ROUTE:
-        raise MessageError(f"a route of {len(text)} bytes; {_LONGEST_ROUTE} at most")
+    if len(text) > LONGEST_ROUTE:
+        raise MessageError(f"a route of {len(text)} bytes; {LONGEST_ROUTE} at most")
     return bytes((kind << 1,)) + number + bytes((len(text),)) + text
