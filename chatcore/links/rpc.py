@@ -5,14 +5,16 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatcore.errors import NoSuchServer
-from chatcore.interfaces import IRpc, IServers, ISession, T
+from chatcore.interfaces import IRpc, IServers, ISession
+
+T = TypeVar("T")
 
 Send = Callable[[str, str, str, Sequence[Any]], Deferred[Any]]
 """Calls ``(server_id, service, method, args)``."""

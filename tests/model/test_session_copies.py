@@ -9,7 +9,7 @@ import pytest
 from twisted.internet.defer import Deferred
 from zope.interface.verify import verifyObject
 
-from chatcore.application import Sessions
+from chatcore.application.sessions import Sessions
 from chatcore.errors import NotConnected, SessionError
 from chatcore.interfaces import ISession, ISessions
 from chatcore.sessions.copy import FarHome, SessionCopy, copy_of, import_copy

@@ -1,4 +1,4 @@
-"""What an application is given: `app` for its components, and for its ``configure(app)``."""
+"""What an application's ``configure(app)`` is given, and what it said."""
 
 from __future__ import annotations
 
@@ -7,94 +7,13 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from twisted.internet.defer import Deferred
-from twisted.internet.threads import deferToThreadPool
 from zope.interface import implementer
 
-from chatcore.channels.service import ChannelService
-from chatcore.cluster.view import View
+from chatcore.application.routes import by_session
 from chatcore.config.names import suggestion
 from chatcore.config.settings import Assignment
 from chatcore.errors import ConfigError
-from chatcore.interfaces import (
-    IApplication,
-    IConfigurator,
-    IServers,
-    ISession,
-    ISessions,
-    Route,
-    T,
-)
-from chatcore.links.rpc import Rpc
-from chatcore.sessions.copy import copy_of
-from chatcore.sessions.service import SessionService
-
-
-def by_session(key: str) -> Route:
-    """A route: the server that owns what the session has under ``key``."""
-
-    def choose(session: ISession, server_type: str, servers: IServers) -> str:
-        value = session.get(key)
-        if value is None:
-            raise LookupError(f"the session has no {key!r} to route by; set and push it first")
-        return servers.owner(server_type, str(value)).id
-
-    return choose
-
-
-def by_uid(session: ISession, server_type: str, servers: IServers) -> str:
-    """The route where none is set: by the uid, or by the connection while there is none."""
-    return servers.owner(server_type, session.uid or f"{session.frontend_id} {session.id}").id
-
-
-@implementer(ISessions)
-class Sessions:
-    """The sessions of this frontend, as the application sees them."""
-
-    def __init__(self, service: SessionService) -> None:
-        self._service = service
-
-    def __len__(self) -> int:
-        return len(self._service)
-
-    def get(self, id: int) -> ISession | None:
-        session = self._service.get(id)
-        return None if session is None else copy_of(session, self._service)
-
-    def by_uid(self, uid: str) -> Sequence[ISession]:
-        return [copy_of(session, self._service) for session in self._service.by_uid(uid)]
-
-    def kick(self, uid: str, reason: str = "kick") -> int:
-        sessions = list(self._service.by_uid(uid))
-        for session in sessions:
-            session.connection.kick(reason)
-        return len(sessions)
-
-
-@implementer(IApplication)
-class Application:
-    """The ``app`` that handlers and remotes are made with."""
-
-    def __init__(
-        self,
-        *,
-        server_id: str,
-        server_type: str,
-        env: str,
-        servers: View,
-        sessions: SessionService,
-        channels: ChannelService,
-        rpc: Rpc,
-        reactor: Any,
-    ) -> None:
-        self.server_id, self.server_type, self.env = server_id, server_type, env
-        self.servers, self.sessions = servers, Sessions(sessions)
-        self.channels, self.rpc = channels, rpc
-        self._reactor = reactor
-
-    def in_thread(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> Deferred[T]:
-        pool = self._reactor.getThreadPool()
-        return deferToThreadPool(self._reactor, pool, function, *args, **kwargs)
+from chatcore.interfaces import IConfigurator, Route
 
 
 @implementer(IConfigurator)

@@ -1,0 +1,24 @@
+"""The interfaces that applications declare and are given."""
+
+from chatcore.interfaces.application import IApplication, IConfigurator, Route
+from chatcore.interfaces.channels import IChannel, IChannels
+from chatcore.interfaces.components import IHandler, IRemote
+from chatcore.interfaces.rpc import IRpc, IRpcTarget
+from chatcore.interfaces.servers import IServer, IServers
+from chatcore.interfaces.sessions import ISession, ISessions
+
+__all__ = [
+    "IApplication",
+    "IChannel",
+    "IChannels",
+    "IConfigurator",
+    "IHandler",
+    "IRemote",
+    "IRpc",
+    "IRpcTarget",
+    "IServer",
+    "IServers",
+    "ISession",
+    "ISessions",
+    "Route",
+]

@@ -1,0 +1,55 @@
+"""What a component is given as ``app``, and what ``configure(app)`` is given."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from zope.interface import Attribute, Interface
+
+from chatcore.interfaces.channels import IChannels
+from chatcore.interfaces.rpc import IRpc
+from chatcore.interfaces.servers import IServers
+from chatcore.interfaces.sessions import ISession, ISessions
+
+T = TypeVar("T")
+
+
+class IApplication(Interface):
+    """What handlers and remotes are given as ``app``."""
+
+    server_id: str = Attribute("The id of this server.")
+    server_type: str = Attribute("Its type.")
+    env: str = Attribute("The environment: development, production, …")
+    servers: IServers = Attribute("The servers of the view.")
+    sessions: ISessions = Attribute("The sessions of this frontend.")
+    channels: IChannels = Attribute("The channels of this node.")
+    rpc: IRpc = Attribute("Calls to other servers.")
+
+    def in_thread(function: Callable[..., T], *args: Any, **kwargs: Any) -> Awaitable[T]:
+        """Run blocking code in a thread, so that nobody else waits for it."""
+
+
+Route = Callable[[ISession, str, IServers], str]
+"""Chooses a server: given the session, the server type and the servers, the id of one."""
+
+
+class IConfigurator(Interface):
+    """What the application's ``configure(app)`` is given before the server starts."""
+
+    env: str = Attribute("The environment: development, production, …")
+    server_type: str = Attribute("The type of this server.")
+
+    def set(key: str, value: Any) -> None:
+        """Change a setting, as in ``app.set("heartbeat.interval", 3)``.
+
+        What is given where a node is started (``--set``) wins over it.
+        """
+
+    def route(server_type: str, choose: Route) -> None:
+        """How a server of that type is chosen for a session."""
+
+    def configure(
+        env: str = "all", type: str = "all"
+    ) -> Callable[[Callable[[], None]], Callable[[], None]]:
+        """Run the decorated function at once if this server is of these; as in ``"a|b"``."""

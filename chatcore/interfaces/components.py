@@ -1,0 +1,38 @@
+"""What the interfaces of handlers and remotes derive from."""
+
+from __future__ import annotations
+
+from types import FunctionType
+from typing import TYPE_CHECKING
+
+from zope.interface import Interface
+from zope.interface.interface import InterfaceClass
+
+if TYPE_CHECKING:
+
+    class IHandler(Interface):
+        """What a handler's interface derives from."""
+
+    class IRemote(Interface):
+        """What a remote's interface derives from."""
+
+else:
+
+    class ComponentInterface(InterfaceClass):
+        """An interface that remembers the functions it was declared with.
+
+        Whether a method is declared ``async``, its annotations and its line are what
+        `zope.interface` itself forgets.
+        """
+
+        def __init__(self, name, bases=(), attrs=None, *args, **kwargs):
+            found = {n: f for n, f in (attrs or {}).items() if isinstance(f, FunctionType)}
+            super().__init__(name, bases, attrs, *args, **kwargs)
+            self.functions = found
+
+    IHandler = ComponentInterface(
+        "IHandler", (Interface,), {}, "What a handler's interface derives from.", __name__
+    )
+    IRemote = ComponentInterface(
+        "IRemote", (Interface,), {}, "What a remote's interface derives from.", __name__
+    )

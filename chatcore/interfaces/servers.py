@@ -1,0 +1,44 @@
+"""The servers of the view, as an application sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from zope.interface import Attribute, Interface
+
+
+class IServer(Interface):
+    """One server of the view."""
+
+    id: str = Attribute("Its id.")
+    type: str = Attribute("Its server type.")
+    host: str = Attribute("The host its link port is on.")
+    client_host: str | None = Attribute("The host that clients are told, where it differs.")
+    client_port: int | None = Attribute("The port for clients, on a frontend.")
+    frontend: bool = Attribute("Whether clients connect to it.")
+
+
+class IServers(Interface):
+    """The servers of the view."""
+
+    def of_type(server_type: str) -> Sequence[IServer]:
+        """All servers of a type, sorted by id."""
+
+    def get(server_id: str) -> IServer | None:
+        """The server with that id."""
+
+    def owner(server_type: str, key: str) -> IServer:
+        """Which server of a type owns a key: the same on every node.
+
+        Raises:
+            NoSuchServer: there is none of that type.
+        """
+
+    def pick(server_type: str, key: str) -> IServer:
+        """As `owner`, but only among the servers that this node is connected to now.
+
+        For handing out frontends, where nothing is lost if two nodes differ.
+
+        Raises:
+            NoSuchServer: it is connected to none of that type.
+        """
