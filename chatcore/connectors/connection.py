@@ -16,12 +16,13 @@ from chatcore.connectors.outbox import Outbox
 from chatcore.connectors.settings import HeartbeatSettings, Limits, OutboxSettings
 from chatcore.deadlines import Deadlines, IClock
 from chatcore.dispatch.dispatcher import FAILED
-from chatcore.errors import HandshakeError, PackageError, WireError
+from chatcore.errors import BodyError, HandshakeError, PackageError, WireError
 from chatcore.sessions.service import SessionService
 from chatcore.sessions.session import Session
 from chatcore.telemetry import Counters
 from chatcore.turn import Turn
-from chatcore.wire import body, handshake, message, package
+from chatcore.wire import handshake, message, package
+from chatcore.wire.body import Body
 from chatcore.wire.message import Message
 from chatcore.wire.package import Package
 
@@ -34,10 +35,10 @@ NORMAL, GOING_AWAY, PROTOCOL_ERROR, POLICY = 1000, 1001, 1002, 1008
 BYTES_OF_ONE = 4096
 """Bytes of a message from which on it counts as more than one against the allowance."""
 
-REFUSED = body.encode(FAILED)
+REFUSED = Body(FAILED)
 """The body of the answer to what is refused or failed at."""
 
-Reply = Callable[[bytes], None]
+Reply = Callable[[Body], None]
 Serve = Callable[[Session, Message, Reply | None], None]
 """Acts on a request, and replies with a body; on a notify there is nobody to reply to."""
 
@@ -328,10 +329,10 @@ class Connection:
                 limits.requests_under_way and self._under_way >= limits.requests_under_way
             ):
                 parts.counters.requests_refused += 1
-                self.outbox.send(self.encoding.response(each.id, REFUSED))
+                self.outbox.send(self.encoding.response(each.id, each.route, REFUSED))
                 return
             self._under_way += 1
-            parts.serve(session, each, partial(self._respond, each.id))
+            parts.serve(session, each, partial(self._respond, each.id, each.route))
         elif each.kind != message.RESPONSE:
             # A request with the id 0, and a push from a client, are notifies to Pomelo.
             parts.counters.notifies += 1
@@ -344,15 +345,16 @@ class Connection:
         allowance = self._allowance
         return allowance is None or allowance.take(self._parts.clock.seconds(), len(each.body))
 
-    def _respond(self, number: int, data: bytes) -> None:
+    def _respond(self, number: int, route: str | int, body: Body) -> None:
         self._under_way -= 1
         if self._state is not State.WORKING:
             return
         try:
-            answer = self.encoding.response(number, data)
-        except PackageError as problem:
-            self.log.error("An answer can't be sent: {problem}", problem=problem)
-            answer = self.encoding.response(number, REFUSED)
+            answer = self.encoding.response(number, route, body)
+        except (BodyError, PackageError) as problem:
+            self._parts.counters.requests_failed += 1
+            self.log.error("The answer of {route}: {problem}", route=route, problem=problem)
+            answer = self.encoding.response(number, route, REFUSED)
         self.outbox.send(answer)
 
     def _send(self, kind: int, data: bytes = b"") -> None:

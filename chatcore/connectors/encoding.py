@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from chatcore.wire import frame, message, package
+from chatcore.wire import body, frame, message, package
+from chatcore.wire.body import Body
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Encoding:
-    """One way to write packages; clients with equal encodings are sent the same bytes.
+    """One way to write and read messages; clients that share an encoding are sent the same bytes.
 
     Args:
         name: what it is called.
@@ -24,13 +26,26 @@ class Encoding:
         """One package."""
         return self.envelope(package.encode(kind, body))
 
-    def response(self, number: int, body: bytes) -> bytes:
-        """The answer to the request with the id ``number``."""
-        return self.package(package.DATA, message.encode_response(number, body))
+    def response(self, number: int, route: str | int, body: Body) -> bytes:
+        """The answer to the request with the id ``number``.
 
-    def push(self, route: str, body: bytes) -> bytes:
-        """A push."""
-        return self.package(package.DATA, message.encode_push(route, body))
+        Raises:
+            BodyError: the body can't be written.
+            PackageError: it is too long.
+        """
+        return self.package(package.DATA, message.encode_response(number, body.json))
+
+    def push(self, route: str, body: Body) -> bytes:
+        """A push; raises as `response` does."""
+        return self.package(package.DATA, message.encode_push(route, body.json))
+
+    def decode(self, route: str | int, data: bytes) -> Any:
+        """The value of a client's body.
+
+        Raises:
+            BodyError: it can't be read.
+        """
+        return body.decode(data)
 
 
 WEBSOCKET = Encoding("websocket", frame.encode)

@@ -21,7 +21,7 @@ from chatcore.sessions.copy import copy_of
 from chatcore.sessions.service import SessionService
 from chatcore.sessions.session import Session
 from chatcore.telemetry import Counters
-from chatcore.wire import body
+from chatcore.wire.body import Body
 from chatcore.wire.box import END, Box, item, join
 from chatcore.wire.message import Message
 
@@ -100,21 +100,14 @@ class Frontend:
     def _answer_here(self, session: Session, message: Message, reply: Reply | None) -> None:
         route = str(message.route)
         try:
-            msg = body.decode(message.body)
+            msg = session.connection.encoding.decode(route, message.body)
         except BodyError:
             self._refuse(reply)
             return
 
         def replied(value: Any) -> None:
-            if reply is None:
-                return
-            try:
-                data = body.encode(value)
-            except BodyError as problem:
-                self._counters.requests_failed += 1
-                self._dispatcher.report(f"the answer of {route}", problem)
-                data = REFUSED
-            reply(data)
+            if reply is not None:
+                reply(Body(value))
 
         self._dispatcher.handle(route, msg, copy_of(session, self._sessions), replied)
 

@@ -8,8 +8,7 @@ import msgspec
 
 from chatcore.connectors.encoding import Encoding
 from chatcore.dispatch.dispatcher import FAILED
-from chatcore.errors import BodyError
-from chatcore.wire import body
+from chatcore.wire.body import EMPTY, Body
 
 pack = msgspec.msgpack.Encoder().encode
 unpack = msgspec.msgpack.Decoder().decode
@@ -23,26 +22,25 @@ UIDS_IN_A_BOX = 10_000
 UNPACKABLE = (TypeError, ValueError, OverflowError, RecursionError)
 """What `pack` raises for a value that can't cross a link."""
 
-UNREADABLE = (KeyError, BodyError, msgspec.MsgspecError, *UNPACKABLE)
+UNREADABLE = (KeyError, msgspec.MsgspecError, *UNPACKABLE)
 """What reading a peer's answer raises when it is not what was agreed."""
 
 
-def to_body(value: bytes) -> bytes:
-    """What a backend answered, as the client reads it.
+def to_body(packed: bytes) -> Body:
+    """What a backend answered, for the client.
 
     Raises:
-        BodyError: it has no form in JSON.
         msgspec.MsgspecError: that was no msgpack.
     """
-    if value == _EMPTY_VALUE:  # most handlers answer nothing in particular
-        return body.EMPTY
-    return body.encode(unpack(value))
+    if packed == _EMPTY_VALUE:  # most handlers answer nothing in particular
+        return EMPTY
+    return Body(unpack(packed))
 
 
-def push_encoder(route: str, value: bytes) -> Callable[[Encoding], bytes]:
-    """What makes the bytes of a push for one encoding; the JSON is made once for all."""
-    data = to_body(value)
-    return lambda encoding: encoding.push(route, data)
+def push_encoder(route: str, packed: bytes) -> Callable[[Encoding], bytes]:
+    """What makes the bytes of a push for one encoding."""
+    body = to_body(packed)
+    return lambda encoding: encoding.push(route, body)
 
 
 def chunks(uids: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -1,4 +1,4 @@
-"""Message bodies: JSON as Pomelo's clients write and read it."""
+"""Message bodies: values, and JSON as Pomelo's clients write and read it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,35 @@ _ASTRAL = re.compile("[\U00010000-\U0010ffff]")
 _to_json = msgspec.json.Encoder().encode
 _from_json = msgspec.json.Decoder().decode
 
-EMPTY = b"{}"
+
+class Body:
+    """What is sent to clients: a value, made into JSON once however many are sent it.
+
+    Args:
+        value: the value.
+        json: its JSON, where that is known already.
+    """
+
+    __slots__ = ("_json", "value")
+
+    def __init__(self, value: Any, json: bytes | None = None) -> None:
+        self.value = value
+        self._json = json
+
+    @property
+    def json(self) -> bytes:
+        """The value as JSON.
+
+        Raises:
+            BodyError: it, or something in it, has no form in JSON.
+        """
+        data = self._json
+        if data is None:
+            data = self._json = encode(self.value)
+        return data
+
+
+EMPTY = Body({}, b"{}")
 
 
 def encode(value: Any) -> bytes:

@@ -28,6 +28,7 @@ from chatcore.sessions.session import Session
 from chatcore.telemetry import Counters
 from chatcore.turn import Turn
 from chatcore.wire import message, package
+from chatcore.wire.body import Body
 from chatcore.wire.message import Message
 
 UPGRADE = (
@@ -341,7 +342,7 @@ def is_served(connector: Connector, client: Client) -> bool:
         return False
     reply = connector.asked.pop().reply
     assert reply is not None
-    reply(b'"here"')
+    reply(Body(None, b'"here"'))
     connector.reactor.settle()
     return client.messages() == [Message(message.RESPONSE, 77, "", b'"here"')]
 

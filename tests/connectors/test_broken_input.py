@@ -14,6 +14,7 @@ from chatcore.dispatch.calling import Caller
 from chatcore.dispatch.dispatcher import Dispatcher
 from chatcore.node.frontend import Frontend
 from chatcore.wire import message, package
+from chatcore.wire.body import Body
 
 from .clients import (
     BINARY,
@@ -240,7 +241,7 @@ class TestFrames:
         self, connector: Connector, neighbour: Client
     ) -> None:
         client = connector.enter()
-        connector.serve = lambda session, message, reply: reply and reply(b"{}")
+        connector.serve = lambda session, message, reply: reply and reply(Body(None, b"{}"))
         client.send(frame(REQUEST) + frame(b"hello", PING) + close_frame())
         connector.serve = connector._note
         assert [opcode for opcode, _ in client.frames()] == [BINARY, PONG, CLOSE]

@@ -10,6 +10,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
 from chatcore.wire import message, package
+from chatcore.wire.body import Body
 from chatcore.wire.message import Message
 
 from .clients import (
@@ -246,7 +247,7 @@ class TestMessages:
             message.REQUEST, 300, "chat.chatHandler.send", b'{"content": "hi"}'
         )
         assert asked.reply is not None
-        asked.reply(b'{"code":200}')
+        asked.reply(Body(None, b'{"code":200}'))
         connector.reactor.settle()
         assert client.frames() == [(2, b'\x04\x00\x00\x0f\x04\xac\x02{"code":200}')]
         connector.count(clients_now=1, clients_accepted=1, sessions_now=1, requests=1)
@@ -257,7 +258,7 @@ class TestMessages:
             client.request(number)
         for asked in reversed(connector.asked):
             assert asked.reply is not None
-            asked.reply(b"%d" % asked.message.id)
+            asked.reply(Body(None, b"%d" % asked.message.id))
         connector.reactor.settle()
         assert [(each.id, each.body) for each in client.messages()] == [
             (2**32 - 1, b"4294967295"),
@@ -267,7 +268,7 @@ class TestMessages:
 
     def test_an_answer_given_at_once(self, connector: Connector) -> None:
         client = connector.enter()
-        connector.serve = lambda session, message, reply: reply and reply(b"{}")
+        connector.serve = lambda session, message, reply: reply and reply(Body(None, b"{}"))
         client.request(1)
         client.request(2)
         assert [each.id for each in client.messages()] == [1, 2]
@@ -303,7 +304,7 @@ class TestMessages:
         client.hang_up()
         reply = connector.asked[0].reply
         assert reply is not None
-        reply(b"{}")
+        reply(Body(None, b"{}"))
         connector.reactor.settle()
         assert client.frames() == []
         assert client.session.connection.outbox.waiting == 0

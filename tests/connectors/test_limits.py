@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from chatcore.wire import message, package
+from chatcore.wire.body import Body
 
 from .clients import CLOSE, PING, PONG, Client, Connector, close_frame, frame, is_served
 
@@ -20,7 +21,7 @@ def answer(connector: Connector, number: int) -> None:
     (asked,) = [asked for asked in connector.asked if asked.message.id == number]
     connector.asked.remove(asked)
     assert asked.reply is not None
-    asked.reply(b"{}")
+    asked.reply(Body(None, b"{}"))
     connector.reactor.settle()
 
 
@@ -241,7 +242,7 @@ class TestKicking:
         client.request(1)
         reply = connector.asked[0].reply
         assert reply is not None
-        reply(b"{}")
+        reply(Body(None, b"{}"))
         client.session.connection.kick("attack")
         connector.reactor.settle()
         assert [kind for kind, _ in client.packages()] == [package.DATA, package.KICK]

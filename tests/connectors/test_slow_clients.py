@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from chatcore.wire import message, package
+from chatcore.wire.body import Body
 
 from .clients import PING, Client, Connector, frame, frames, is_served
 
@@ -25,7 +26,7 @@ def connector(make: Make) -> Connector:
 def push(client: Client, number: int, size: int = 1000) -> bytes:
     """Put a push into a client's outbox; its bytes."""
     connection = client.session.connection
-    data: bytes = connection.encoding.push("onChat", b"%d " % number + b"x" * size)
+    data: bytes = connection.encoding.push("onChat", Body(None, b"%d " % number + b"x" * size))
     connection.outbox.send(data)
     return data
 
@@ -225,7 +226,9 @@ def test_pings_of_a_client_that_does_not_read(make: Make) -> None:
 def test_requests_of_a_client_that_does_not_read(make: Make) -> None:
     connector = make(outbox={"bytes": MOST}, limits={"messages_per_second": 0})
     client = connector.enter()
-    connector.serve = lambda session, message, reply: reply and reply(b'"%s"' % (b"x" * 900))
+    connector.serve = lambda session, message, reply: (
+        reply and reply(Body(None, b'"%s"' % (b"x" * 900)))
+    )
     client.socket.room = 0
     for number in range(1, 1000):
         client.request(number)
@@ -273,7 +276,7 @@ def test_the_answer_after_a_pause_is_whole(connector: Connector) -> None:
     client.socket.room = 3
     for asked in connector.asked:
         assert asked.reply is not None
-        asked.reply(b"{}")
+        asked.reply(Body(None, b"{}"))
         connector.reactor.settle()
     client.socket.room = 1 << 60
     connector.reactor.settle()
