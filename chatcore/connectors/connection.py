@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
@@ -11,6 +11,7 @@ from typing import Protocol
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from chatcore.connectors.addresses import Address, shown
 from chatcore.connectors.encoding import Encoding
 from chatcore.connectors.outbox import Outbox
 from chatcore.connectors.settings import HeartbeatSettings, Limits, OutboxSettings
@@ -154,30 +155,30 @@ class Connection:
         parts: what it shares with the others.
         carrier: closes what carries it.
         encoding: how packages are written for it.
-        address: where the client is, for the log.
+        address: where the client is, as far as is known: its host and port.
     """
 
     log = Logger()
 
     __slots__ = (
-        "_address",
         "_allowance",
         "_carrier",
         "_parts",
         "_session",
         "_state",
         "_under_way",
+        "address",
         "encoding",
         "outbox",
     )
 
     def __init__(
-        self, *, parts: ConnectorParts, carrier: ICarrier, encoding: Encoding, address: str
+        self, *, parts: ConnectorParts, carrier: ICarrier, encoding: Encoding, address: Address
     ) -> None:
         self.encoding = encoding
         self._parts = parts
         self._carrier = carrier
-        self._address = address
+        self.address = address
         self._state = State.WAITING_FOR_HANDSHAKE
         self._session: Session | None = None
         self._under_way = 0
@@ -209,6 +210,14 @@ class Connection:
         except WireError as problem:
             self.broken(str(problem))
 
+    def received_packages(self, packages: Iterable[Package]) -> None:
+        """Take packages, where the carrier cuts a stream into them itself."""
+        try:
+            for each in packages:
+                self._package(each)
+        except WireError as problem:
+            self.broken(str(problem))
+
     def pinged(self, pong: bytes) -> None:
         """The carrier was asked for a sign of life; the answer waits like everything else."""
         if self._state is not State.CLOSED:
@@ -218,7 +227,7 @@ class Connection:
         """What came breaks the protocol: close this connection, and only this one."""
         if self._state is not State.CLOSED:
             self._parts.counters.clients_broken += 1
-            self.log.info("{address} broke the protocol: {p}", address=self._address, p=problem)
+            self.log.info("{client} broke the protocol: {p}", client=shown(self.address), p=problem)
             self.close(problem, code)
 
     def lost(self, reason: str) -> None:
@@ -259,7 +268,7 @@ class Connection:
     def _slow(self, why: str) -> None:
         if self._state is not State.CLOSED:
             self._parts.counters.clients_slow += 1
-            self.log.info("{address} does not read: {why}", address=self._address, why=why)
+            self.log.info("{client} does not read: {why}", client=shown(self.address), why=why)
             self._end("slow client")
             self._carrier.abort()
 

@@ -9,6 +9,7 @@ from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
+from chatcore.connectors.addresses import address_of
 from chatcore.connectors.connection import (
     GOING_AWAY,
     NORMAL,
@@ -37,7 +38,10 @@ class ClientWebSocket(WebSocketServerProtocol):
         parts: ConnectorParts = self.factory.parts
         self._limit = parts.limits.package_bytes + package.HEAD
         self.connection = Connection(
-            parts=parts, carrier=self, encoding=WEBSOCKET, address=str(self.peer)
+            parts=parts,
+            carrier=self,
+            encoding=WEBSOCKET,
+            address=address_of(self.transport.getPeer()),
         )
 
     def dataReceived(self, data: bytes) -> None:
