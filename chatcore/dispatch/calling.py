@@ -85,6 +85,19 @@ class _Waiting:
             ended(result, problem)
 
 
+def outcome(function: Callable[..., Any], *args: Any) -> Any | Deferred[Any]:
+    """Call what may return at once, or be a coroutine, or return a Deferred.
+
+    Returns:
+        Its result, or a Deferred of it if it waits. What returns at once costs no Deferred.
+
+    Raises:
+        Exception: what it raised before it waited for anything.
+    """
+    result = function(*args)
+    return _run(result) if isinstance(result, types.CoroutineType) else result
+
+
 def _run(coroutine: Coroutine[Deferred[Any], Any, Any]) -> Any:
     """Run a coroutine to its first wait: its result, or a Deferred of it if it does wait."""
     context = copy_context()  # what one call sets is its own
