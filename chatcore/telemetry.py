@@ -18,6 +18,8 @@ class Counters:
     """Connections refused because there were too many."""
     clients_broken: int = 0
     """Connections closed because of bytes that break the protocol."""
+    clients_turned_away: int = 0
+    """Connections closed because the application refused the handshake."""
     clients_silent: int = 0
     """Connections closed because no handshake or no heartbeat came in time."""
     clients_slow: int = 0

@@ -13,7 +13,7 @@ from chatcore.application.routes import by_session
 from chatcore.config.names import suggestion
 from chatcore.config.settings import Assignment
 from chatcore.errors import ConfigError
-from chatcore.interfaces import IConfigurator, Route
+from chatcore.interfaces import CheckClient, HandshakeHook, IConfigurator, Route
 
 
 @implementer(IConfigurator)
@@ -30,6 +30,8 @@ class Configurator:
         self.env, self.server_type = env, server_type
         self.assignments: list[Assignment] = []
         self.routes: dict[str, Route] = {}
+        self.client_check: CheckClient | None = None
+        self.handshake_hook: HandshakeHook | None = None
         self._server_types = server_types
 
     def set(self, key: str, value: Any) -> None:
@@ -42,7 +44,7 @@ class Configurator:
             problem = f"the route for {server_type} is {choose!r}, not a function"
             raise ConfigError(problem, file=file, line=line)
         self._known(server_type, _caller())
-        if not _takes_three(choose):
+        if not _takes(choose, 3):
             file, line = _caller()
             given: object = choose
             raise ConfigError(
@@ -56,6 +58,14 @@ class Configurator:
             problem = f"there is a route for {server_type} already"
             raise ConfigError(problem, file=file, line=line, advice="Keep one of the two")
         self.routes[server_type] = choose
+
+    def check_client(self, check: CheckClient) -> None:
+        _verify_callable(check, "check_client", ("type", "version"), self.client_check)
+        self.client_check = check
+
+    def on_handshake(self, hook: HandshakeHook) -> None:
+        _verify_callable(hook, "on_handshake", ("handshake",), self.handshake_hook)
+        self.handshake_hook = hook
 
     def configure(
         self, env: str = "all", type: str = "all"
@@ -81,19 +91,35 @@ class Configurator:
             )
 
 
-def _caller() -> tuple[str, int]:
+def _caller(depth: int = 2) -> tuple[str, int]:
     """The file and line of the application that called who calls this."""
-    frame = sys._getframe(2)
+    frame = sys._getframe(depth)
     return frame.f_code.co_filename, frame.f_lineno
 
 
-def _takes_three(choose: Callable[..., Any]) -> bool:
+def _verify_callable(function: Any, called: str, arguments: Sequence[str], former: object) -> None:
+    """Check what the application gave to ``app.called``, of which there may be one."""
+    file, line = _caller(3)
+    if former is not None:
+        raise ConfigError(
+            f"{called} was called before", file=file, line=line, advice="Keep one of the two"
+        )
+    if not callable(function):
+        raise ConfigError(f"{called} got {function!r}, not a function", file=file, line=line)
+    if not _takes(function, len(arguments)):
+        expected = ", ".join(arguments)
+        raise ConfigError(
+            f"what {called} got can't be called with ({expected})", file=file, line=line
+        )
+
+
+def _takes(function: Callable[..., Any], count: int) -> bool:
     try:
-        signature = inspect.signature(choose)
+        signature = inspect.signature(function)
     except (ValueError, TypeError):
         return True  # a builtin may have none
     try:
-        signature.bind(1, 2, 3)
+        signature.bind(*range(count))
     except TypeError:
         return False
     return True

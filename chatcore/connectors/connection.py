@@ -15,6 +15,8 @@ from chatcore.connectors.addresses import Address, shown
 from chatcore.connectors.encoding import Encoding
 from chatcore.connectors.outbox import Outbox
 from chatcore.connectors.settings import HeartbeatSettings, Limits, OutboxSettings
+from chatcore.connectors.signing import Verifier
+from chatcore.connectors.welcome import Accepted, Refused, Welcome
 from chatcore.deadlines import Deadlines, IClock
 from chatcore.dispatch.dispatcher import FAILED
 from chatcore.errors import BodyError, HandshakeError, PackageError, WireError
@@ -48,9 +50,10 @@ class State(Enum):
     """Where the conversation stands."""
 
     WAITING_FOR_HANDSHAKE = 0
-    WAITING_FOR_ACK = 1
-    WORKING = 2
-    CLOSED = 3
+    DECIDING = 1
+    WAITING_FOR_ACK = 2
+    WORKING = 3
+    CLOSED = 4
 
 
 class ICarrier(Protocol):
@@ -68,6 +71,7 @@ class ConnectorParts:
 
     Args:
         serve: acts on requests and notifies.
+        welcome: decides about handshakes.
         sessions: where sessions are opened and closed.
     """
 
@@ -81,11 +85,13 @@ class ConnectorParts:
         outbox: OutboxSettings,
         counters: Counters,
         sessions: SessionService,
+        welcome: Welcome,
         serve: Serve,
     ) -> None:
         self.turn, self.clock = turn, clock
         self.limits, self.heartbeat, self.outbox = limits, heartbeat, outbox
-        self.counters, self.sessions, self.serve = counters, sessions, serve
+        self.counters, self.sessions = counters, sessions
+        self.welcome, self.serve = welcome, serve
         silence = heartbeat.timeout or 2 * heartbeat.interval if heartbeat.interval else 0
         self.handshakes = Deadlines(limits.handshake_seconds, clock, Connection.no_handshake)
         self.silences = Deadlines(silence, clock, Connection.silent)
@@ -167,6 +173,7 @@ class Connection:
         "_session",
         "_state",
         "_under_way",
+        "_verifier",
         "address",
         "encoding",
         "outbox",
@@ -182,6 +189,7 @@ class Connection:
         self._state = State.WAITING_FOR_HANDSHAKE
         self._session: Session | None = None
         self._under_way = 0
+        self._verifier: Verifier | None = None
         self.outbox = Outbox(
             turn=parts.turn, settings=parts.outbox, stuck=parts.stuck, full=self._slow
         )
@@ -309,15 +317,22 @@ class Connection:
             raise HandshakeError("only a server kicks")
 
     def _shake_hands(self, data: bytes) -> None:
-        try:
-            handshake.decode_request(data)
-        except HandshakeError as problem:
-            self._parts.counters.clients_broken += 1
-            self._send(package.HANDSHAKE, handshake.encode_refusal())
-            self.close(str(problem), POLICY)
+        self._state = State.DECIDING
+        self._parts.welcome.decide(data, self.encoding, self.address, self._decided)
+
+    def _decided(self, outcome: Accepted | Refused) -> None:
+        if self._state is not State.DECIDING:
+            return  # it did not wait for the answer
+        self._send(package.HANDSHAKE, outcome.reply)
+        if isinstance(outcome, Refused):
+            if outcome.broken:
+                self._parts.counters.clients_broken += 1
+            else:
+                self._parts.counters.clients_turned_away += 1
+            self.close(outcome.why, POLICY)
             return
-        reply = handshake.encode_reply(heartbeat=self._parts.heartbeat.interval)
-        self._send(package.HANDSHAKE, reply)
+        self.encoding = outcome.encoding
+        self._verifier = outcome.verifier
         self._state = State.WAITING_FOR_ACK
 
     def _work(self) -> None:
@@ -333,26 +348,38 @@ class Connection:
         assert session is not None
         if each.kind == message.REQUEST and each.id:
             parts.counters.requests += 1
-            limits = parts.limits
-            if not self._allowed(each) or (
-                limits.requests_under_way and self._under_way >= limits.requests_under_way
-            ):
-                parts.counters.requests_refused += 1
-                self.outbox.send(self.encoding.response(each.id, each.route, REFUSED))
-                return
+            reply = partial(self._respond, each.id, each.route)
             self._under_way += 1
-            parts.serve(session, each, partial(self._respond, each.id, each.route))
         elif each.kind != message.RESPONSE:
             # A request with the id 0, and a push from a client, are notifies to Pomelo.
             parts.counters.notifies += 1
-            if self._allowed(each):
-                parts.serve(session, each, None)
-            else:
-                parts.counters.requests_refused += 1
+            reply = None
+        else:
+            return
+        admitted = self._admit(each)
+        if admitted is not None:
+            parts.serve(session, admitted, reply)
+            return
+        parts.counters.requests_refused += 1
+        if reply is not None:
+            reply(REFUSED)
 
-    def _allowed(self, each: Message) -> bool:
+    def _admit(self, each: Message) -> Message | None:
+        """The message as it is to be served; None where a limit or its signature forbids it."""
+        parts = self._parts
+        most = parts.limits.requests_under_way
+        if most and self._under_way > most and each.kind == message.REQUEST:
+            return None
         allowance = self._allowance
-        return allowance is None or allowance.take(self._parts.clock.seconds(), len(each.body))
+        if allowance is not None and not allowance.take(parts.clock.seconds(), len(each.body)):
+            return None
+        if self._verifier is None:
+            return each
+        try:
+            return each._replace(body=self._verifier.unsigned(each.body))
+        except BodyError as problem:
+            self.log.debug("{client}: {p}", client=shown(self.address), p=problem)
+            return None
 
     def _respond(self, number: int, route: str | int, body: Body) -> None:
         self._under_way -= 1

@@ -15,6 +15,15 @@ Size = Annotated[int, Meta(ge=64, le=4 * 1024 * 1024)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectorSettings:
+    """What a frontend speaks with its clients."""
+
+    signed: bool = setting(
+        False, "whether clients have to sign every message, as Pomelo's useCrypto asks them to"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What clients may use up. 0 turns a limit off."""
 

@@ -3,16 +3,20 @@
 from chatcore.interfaces.application import IApplication, IConfigurator, Route
 from chatcore.interfaces.channels import IChannel, IChannels
 from chatcore.interfaces.components import IHandler, IRemote
+from chatcore.interfaces.handshake import CheckClient, HandshakeHook, IHandshake
 from chatcore.interfaces.rpc import IRpc, IRpcTarget
 from chatcore.interfaces.servers import IServer, IServers
 from chatcore.interfaces.sessions import ISession, ISessions
 
 __all__ = [
+    "CheckClient",
+    "HandshakeHook",
     "IApplication",
     "IChannel",
     "IChannels",
     "IConfigurator",
     "IHandler",
+    "IHandshake",
     "IRemote",
     "IRpc",
     "IRpcTarget",

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from zope.interface import Attribute, Interface
 
 from chatcore.interfaces.channels import IChannels
+from chatcore.interfaces.handshake import CheckClient, HandshakeHook
 from chatcore.interfaces.rpc import IRpc
 from chatcore.interfaces.servers import IServers
 from chatcore.interfaces.sessions import ISession, ISessions
@@ -48,6 +49,21 @@ class IConfigurator(Interface):
 
     def route(server_type: str, choose: Route) -> None:
         """How a server of that type is chosen for a session."""
+
+    def check_client(check: CheckClient) -> None:
+        """Have ``check(type, version)`` decide whether a client is recent enough.
+
+        One that is not is answered ``{"code": 501}``, which its library reports as "client version
+        not fulfilled". The check may be async.
+        """
+
+    def on_handshake(hook: HandshakeHook) -> None:
+        """Have ``hook(handshake)`` decide who comes in.
+
+        What it returns is told to the client as ``user``, unless it is empty. If it raises, the
+        client is answered ``{"code": 500}``; a `ClientError` is a refusal like any other, anything
+        else is logged as a mistake. The hook may be async.
+        """
 
     def configure(
         env: str = "all", type: str = "all"

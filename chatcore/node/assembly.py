@@ -21,8 +21,14 @@ from chatcore.config.run_folder import RunFolder
 from chatcore.config.servers import Server, Servers
 from chatcore.config.settings import Assignment, Settings, resolve
 from chatcore.connectors.connection import GOING_AWAY, ConnectorParts
-from chatcore.connectors.settings import HeartbeatSettings, Limits, OutboxSettings
+from chatcore.connectors.settings import (
+    ConnectorSettings,
+    HeartbeatSettings,
+    Limits,
+    OutboxSettings,
+)
 from chatcore.connectors.websocket import ClientFactory
+from chatcore.connectors.welcome import Welcome
 from chatcore.dispatch.calling import Caller
 from chatcore.dispatch.components import Catalogue, Component
 from chatcore.dispatch.dispatcher import Dispatcher
@@ -49,6 +55,7 @@ from chatcore.telemetry import Counters
 from chatcore.turn import Turn
 
 SECTIONS: dict[str, type] = {
+    "connector": ConnectorSettings,
     "limits": Limits,
     "heartbeat": HeartbeatSettings,
     "outbox": OutboxSettings,
@@ -227,6 +234,13 @@ class Node(Service):
                 outbox=settings[OutboxSettings],
                 counters=counters,
                 sessions=sessions,
+                welcome=Welcome(
+                    heartbeat=settings[HeartbeatSettings].interval,
+                    signed=settings[ConnectorSettings].signed,
+                    check_client=configured.client_check,
+                    hook=configured.handshake_hook,
+                    caller=self._caller,
+                ),
                 serve=self._frontend.serve,
             )
 

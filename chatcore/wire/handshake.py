@@ -9,7 +9,7 @@ from typing import Any
 from chatcore.errors import BodyError, HandshakeError
 from chatcore.wire import body
 
-OK, FAILED = 200, 500
+OK, FAILED, TOO_OLD = 200, 500, 501
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ from twisted.python.failure import Failure
 from chatcore.connectors.connection import ConnectorParts, Reply
 from chatcore.connectors.settings import HeartbeatSettings, Limits, OutboxSettings
 from chatcore.connectors.websocket import ClientFactory
+from chatcore.connectors.welcome import Welcome
+from chatcore.dispatch.calling import Caller
 from chatcore.sessions.service import SessionService
 from chatcore.sessions.session import Session
 from chatcore.telemetry import Counters
@@ -181,6 +183,7 @@ class Connector:
     limits: dict[str, Any] = field(default_factory=dict)
     heartbeat: dict[str, Any] = field(default_factory=lambda: {"interval": 0})
     outbox: dict[str, Any] = field(default_factory=dict)
+    welcome: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.reactor = Reactor()
@@ -188,6 +191,7 @@ class Connector:
         self.sessions = SessionService(frontend_id="connector-1", counters=self.counters)
         self.asked: list[Asked] = []
         self.serve: Callable[[Session, Message, Reply | None], None] = self._note
+        self.caller = Caller(seconds=5, clock=self.reactor)
         self.parts = ConnectorParts(
             turn=Turn(self.reactor.callLater),
             clock=self.reactor,
@@ -196,6 +200,11 @@ class Connector:
             outbox=OutboxSettings(**self.outbox),
             counters=self.counters,
             sessions=self.sessions,
+            welcome=Welcome(
+                heartbeat=self.heartbeat.get("interval", HeartbeatSettings().interval),
+                caller=self.caller,
+                **self.welcome,
+            ),
             serve=lambda *asked: self.serve(*asked),
         )
         self.factory = ClientFactory(self.parts, self.reactor)
@@ -250,6 +259,7 @@ class Connector:
         for deadlines in ("handshakes", "silences", "closings", "stuck"):
             assert len(getattr(self.parts, deadlines)) == 0, deadlines
         self.parts.stop()
+        self.caller.stop()
         assert self.reactor.getDelayedCalls() == []
 
 

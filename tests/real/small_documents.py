@@ -17,7 +17,7 @@ def write_application(document: Path, folder: Path, replaced: Mapping[str, str])
     files = {"config/servers.json": blocks(document, "json")[0]}
     for block in blocks(document, "python"):
         if path := re.match(r"# (\S+\.py)\n", block):
-            files[path[1]] = block
+            files.setdefault(path[1], block)  # what is shown again is another way
     for name, text in files.items():
         for old, new in replaced.items():
             text = text.replace(old, new)

@@ -1,0 +1,168 @@
+"""Whether a client is let in, and what it is told (Pomelo's handshake)."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from chatcore.connectors.addresses import Address
+from chatcore.connectors.encoding import Encoding
+from chatcore.connectors.signing import Verifier, verifier
+from chatcore.dispatch.calling import Caller
+from chatcore.errors import BodyError, ClientError, HandshakeError
+from chatcore.interfaces import CheckClient, HandshakeHook, IHandshake
+from chatcore.wire import handshake
+from chatcore.wire.handshake import TOO_OLD
+
+
+@implementer(IHandshake)
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """What a client says of itself; see `IHandshake`."""
+
+    sys: Mapping[str, Any]
+    user: Any
+    address: Address
+
+    @property
+    def type(self) -> str:
+        return _text(self.sys.get("type"))
+
+    @property
+    def version(self) -> str:
+        return _text(self.sys.get("version"))
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The client may come in.
+
+    Attributes:
+        reply: the body of the answer.
+        encoding: how what it is sent is written from then on.
+        verifier: what checks its signatures, where they are asked for.
+    """
+
+    reply: bytes
+    encoding: Encoding
+    verifier: Verifier | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The client may not come in.
+
+    Attributes:
+        reply: the body of the answer.
+        why: for the log and for the close frame.
+        broken: whether it broke the protocol, rather than the application's rules.
+    """
+
+    reply: bytes
+    why: str
+    broken: bool
+
+
+Decided = Callable[[Accepted | Refused], None]
+
+
+class Welcome:
+    """Decides about handshakes.
+
+    Args:
+        heartbeat: seconds between heartbeats; 0 for none.
+        signed: whether every message has to be signed.
+        check_client: the application's word on types and versions of clients.
+        hook: the application's word on who comes in.
+        caller: calls the two.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        *,
+        heartbeat: float,
+        signed: bool = False,
+        check_client: CheckClient | None = None,
+        hook: HandshakeHook | None = None,
+        caller: Caller,
+    ) -> None:
+        self._heartbeat = heartbeat
+        self._signed = signed
+        self._check_client = check_client
+        self._hook = hook
+        self._caller = caller
+
+    def decide(self, data: bytes, encoding: Encoding, address: Address, decided: Decided) -> None:
+        """Read a handshake and answer it, at once or later.
+
+        Args:
+            data: the body of its package.
+            encoding: how the client's transport writes packages.
+            address: where it comes from.
+            decided: told the outcome, once.
+        """
+        try:
+            request = handshake.decode_request(data)
+            verify = verifier(request.sys) if self._signed else None
+        except HandshakeError as problem:
+            decided(Refused(handshake.encode_refusal(), str(problem), broken=True))
+            return
+
+        def accept(user: Any) -> None:
+            try:
+                reply = handshake.encode_reply(heartbeat=self._heartbeat, user=user)
+            except BodyError as problem:
+                self._fail(problem, decided)
+                return
+            decided(Accepted(reply, encoding, verify))
+
+        if self._check_client is None and self._hook is None:
+            accept(None)
+            return
+
+        def asked(user: Any, problem: BaseException | None) -> None:
+            if problem is None:
+                accept(user)
+            elif isinstance(problem, _TooOld):
+                decided(Refused(handshake.encode_refusal(TOO_OLD), "its client is too old", False))
+            elif isinstance(problem, ClientError):
+                decided(Refused(handshake.encode_refusal(), "refused by the application", False))
+            else:
+                self._fail(problem, decided)
+
+        shaken = Handshake(request.sys, request.user, address)
+        self._caller.call(asked, self._ask, shaken)
+
+    async def _ask(self, shaken: Handshake) -> Any:
+        if self._check_client is not None and not await _value(
+            self._check_client(shaken.type, shaken.version)
+        ):
+            raise _TooOld
+        return None if self._hook is None else await _value(self._hook(shaken))
+
+    def _fail(self, problem: BaseException, decided: Decided) -> None:
+        self.log.error(
+            "The application failed at a handshake: {problem!r}\n{trace}",
+            problem=problem,
+            trace="".join(traceback.format_exception(problem)).rstrip(),
+        )
+        decided(Refused(handshake.encode_refusal(), "the server failed", broken=False))
+
+
+class _TooOld(Exception):
+    """The application does not take clients of that type and version."""
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+async def _value(result: Any) -> Any:
+    return await result if isinstance(result, Awaitable) else result

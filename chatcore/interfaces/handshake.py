@@ -1,0 +1,25 @@
+"""What an application may say to a client that wants to come in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from zope.interface import Attribute, Interface
+
+
+class IHandshake(Interface):
+    """What a client says of itself before it has a session."""
+
+    type: str = Attribute("The kind of its client, as in js-websocket; free text, may be empty.")
+    version: str = Attribute("The version of its client; free text, may be empty.")
+    sys: Mapping[str, Any] = Attribute("All that its client library says.")
+    user: Any = Attribute("What the application's client put beside it; None if nothing.")
+    address: tuple[str, int] = Attribute("The host and the port it comes from.")
+
+
+CheckClient = Callable[[str, str], Any]
+"""Told a client's type and version; whether that client is recent enough, now or later."""
+
+HandshakeHook = Callable[[IHandshake], Any]
+"""Told who wants in; answers what its client is told as ``user``, now or later, or raises."""
