@@ -6,7 +6,7 @@ from chatcore.interfaces.components import IHandler, IRemote
 from chatcore.interfaces.handshake import CheckClient, HandshakeHook, IHandshake
 from chatcore.interfaces.rpc import IRpc, IRpcTarget
 from chatcore.interfaces.servers import IServer, IServers
-from chatcore.interfaces.sessions import ISession, ISessions
+from chatcore.interfaces.sessions import ISession, ISessions, Login, SessionStatistics
 
 __all__ = [
     "CheckClient",
@@ -24,5 +24,7 @@ __all__ = [
     "IServers",
     "ISession",
     "ISessions",
+    "Login",
     "Route",
+    "SessionStatistics",
 ]

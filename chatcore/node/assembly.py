@@ -51,6 +51,7 @@ from chatcore.node.ports import (
 )
 from chatcore.node.server_types import compare_types
 from chatcore.sessions.service import SessionService
+from chatcore.sessions.settings import SessionSettings
 from chatcore.telemetry import Counters
 from chatcore.turn import Turn
 
@@ -60,6 +61,7 @@ SECTIONS: dict[str, type] = {
     "heartbeat": HeartbeatSettings,
     "outbox": OutboxSettings,
     "links": LinkSettings,
+    "sessions": SessionSettings,
 }
 """The settings of a node, by section."""
 
@@ -148,7 +150,9 @@ class Node(Service):
         turn = Turn(reactor.callLater)
         self._caller = Caller(seconds=limits.handler_seconds, clock=reactor)
         dispatcher = Dispatcher(caller=self._caller, counters=counters)
-        sessions = SessionService(frontend_id=server.id, counters=counters)
+        sessions = SessionService(
+            frontend_id=server.id, counters=counters, settings=settings[SessionSettings]
+        )
 
         responders: dict[bytes, Any] = {}
         others = [each for each in servers if each.id != server.id]

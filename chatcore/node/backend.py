@@ -31,6 +31,9 @@ from chatcore.wire.box import Box, item, join
 CALL = item(b"_command", b"Call")
 SESSIONS = "sys.sessions"
 
+EXPECTED = "-"
+"""The error id of what a remote raises on purpose: its log has no more to say."""
+
 LONGEST_WAIT = 20_000
 """Boxes that may wait for that."""
 
@@ -169,13 +172,24 @@ class Backend:
             self._homes[frontend] = incarnation, home
         return home
 
-    async def _ask_home(self, frontend: str, incarnation: str, method: str, *args: Any) -> None:
+    async def _ask_home(self, frontend: str, incarnation: str, method: str, *args: Any) -> Any:
         link = self._links.get(frontend)
         if link is not None and link.peer_incarnation != incarnation:
             raise SessionError(f"{frontend} has started anew; its sessions are gone")
+        return await self.ask_sessions(frontend, method, *args)
+
+    async def ask_sessions(self, frontend: str, method: str, *args: Any) -> Any:
+        """Ask a frontend, maybe this one, something about its sessions.
+
+        Raises:
+            SessionError: as the frontend raised it.
+            RpcError: there was no answer.
+        """
         try:
-            await self.send(frontend, SESSIONS, method, args)
+            return await self.send(frontend, SESSIONS, method, args)
         except RemoteRaised as problem:
+            if problem.error_id != EXPECTED:
+                raise
             raise SessionError(str(problem)) from None
 
     def _send_here(
@@ -187,7 +201,7 @@ class Backend:
             if problem is None:
                 called.callback(result)
             else:
-                error_id = self._dispatcher.report(what, problem)
+                error_id = self._report(what, problem)
                 called.errback(RemoteRaised(self.id, what, f"it raised {problem!r}", error_id))
 
         try:
@@ -195,6 +209,11 @@ class Backend:
         except Unknown as problem:
             return fail(RemoteRefused(self.id, what, str(problem)))
         return called
+
+    def _report(self, what: str, problem: BaseException) -> str:
+        if isinstance(problem, SessionError):
+            return EXPECTED  # says all there is to know
+        return self._dispatcher.report(what, problem)
 
     # What other nodes ask.
 
@@ -235,8 +254,7 @@ class Backend:
                 except UNPACKABLE as unpackable:
                     problem = unpackable
             if problem is not None:
-                expected = isinstance(problem, SessionError)
-                error_id = "-" if expected else self._dispatcher.report(what, problem)
+                error_id = self._report(what, problem)
                 if ask is not None:
                     link.refuse(ask, b"RAISED", f"{error_id} {problem!r}")
             elif ask is not None:

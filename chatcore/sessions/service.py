@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from heapq import nlargest
 from typing import Any
 
 from twisted.internet.defer import maybeDeferred
@@ -10,10 +12,24 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from chatcore.errors import SessionError
-from chatcore.sessions.session import ClosedHook, IConnection, Session, pack
+from chatcore.interfaces import Login, SessionStatistics
+from chatcore.sessions.session import (
+    ClosedHook,
+    IConnection,
+    Session,
+    check_reason,
+    check_uid,
+)
+from chatcore.sessions.settings import SessionSettings
 from chatcore.telemetry import Counters
 
 _NONE: list[Session] = []
+
+TAKEN_OVER = "logged in elsewhere"
+"""Why a session is kicked whose uid has a newer one, where there is one for each uid."""
+
+BoundHook = Callable[[Session], Any]
+UnboundHook = Callable[[Session, str], Any]
 
 
 class SessionService:
@@ -22,17 +38,31 @@ class SessionService:
     Args:
         frontend_id: the id of this server.
         counters: where the sessions are counted.
+        settings: what may be set about them.
+        now: the time, in seconds since the epoch.
     """
 
     log = Logger()
 
-    def __init__(self, *, frontend_id: str, counters: Counters) -> None:
+    def __init__(
+        self,
+        *,
+        frontend_id: str,
+        counters: Counters,
+        settings: SessionSettings | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self.frontend_id = frontend_id
         self._counters = counters
+        self._per_uid = (settings or SessionSettings()).per_uid
+        self._now = now
         self._last = 0
         self._by_id: dict[int, Session] = {}
         self._by_uid: dict[str, list[Session]] = {}
         self._uid_hooks: list[Callable[[str], None]] = []
+        self._bound_hooks: list[BoundHook] = []
+        self._unbound_hooks: list[UnboundHook] = []
+        self._closed_hooks: list[ClosedHook] = []
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -40,9 +70,35 @@ class SessionService:
     def __iter__(self) -> Iterator[Session]:
         return iter(list(self._by_id.values()))
 
+    def bound(self) -> Iterator[Session]:
+        """Those that are bound to a uid, uid by uid."""
+        return iter([session for sessions in self._by_uid.values() for session in sessions])
+
+    # Who wants to know.
+
     def on_uid_changed(self, hook: Callable[[str], None]) -> None:
         """Have ``hook(uid)`` called when a uid has gained or lost a session here."""
         self._uid_hooks.append(hook)
+
+    def on_bound(self, hook: BoundHook) -> None:
+        """Have ``hook(session)`` called when a session has been bound.
+
+        These three kinds of hooks may wait; what they raise is logged, and changes nothing.
+        """
+        self._bound_hooks.append(hook)
+
+    def on_unbound(self, hook: UnboundHook) -> None:
+        """Have ``hook(session, uid)`` called when a session has been unbound from that uid.
+
+        Not for a session that ends: it keeps its uid.
+        """
+        self._unbound_hooks.append(hook)
+
+    def on_session_closed(self, hook: ClosedHook) -> None:
+        """Have ``hook(session, reason)`` called when a session has ended, after its own hooks."""
+        self._closed_hooks.append(hook)
+
+    # Sessions come, change and go.
 
     def open(self, connection: IConnection) -> Session:
         """A new session for a client that has shaken hands."""
@@ -60,42 +116,59 @@ class SessionService:
         """All sessions bound to that uid; not to be changed by the caller."""
         return self._by_uid.get(uid, _NONE)
 
-    def bind(self, id: int, uid: str) -> None:
+    def bind(self, id: int, uid: str) -> float | None:
         """Say who a session's client is; the same uid again is no mistake.
 
+        Returns:
+            when it was bound, in seconds since the epoch.
+
         Raises:
-            SessionError: the session is gone, or is bound to another uid.
+            SessionError: the session is gone, or is bound to another uid, or the uid has a session
+                already and may have one only.
             TypeError: the uid is not a text, or empty.
         """
-        if not isinstance(uid, str) or not uid:
-            raise TypeError(f"a uid is a text that is not empty, not {uid!r}")
+        check_uid(uid)
         session = self._existing(id)
         if session.uid == uid:
-            return
+            return session.logged_in
         if session.uid is not None:
             raise SessionError(f"session {id} is bound to {session.uid!r} already")
-        session.uid = uid
-        session.changed()
+        for_the_uid = self._admit(uid)
+        session.bound(uid, self._now())
         self._by_uid.setdefault(uid, []).append(session)
         self._uid_changed(uid)
+        for older in for_the_uid:
+            older.connection.kick(TAKEN_OVER)
+        self._tell(self._bound_hooks, session)
+        return session.logged_in
 
-    def unbind(self, id: int) -> None:
-        """Forget who a session's client is."""
+    def unbind(self, id: int, uid: str | None = None) -> None:
+        """Forget who a session's client is.
+
+        Args:
+            uid: who it is thought to be; nothing happens where it is nobody any more.
+
+        Raises:
+            SessionError: the session is gone, or it is bound to somebody else.
+        """
         session = self._existing(id)
-        session.changed()
-        self._forget_uid(session)
+        known = session.uid
+        if known is None:
+            return
+        if uid is not None and uid != known:
+            raise SessionError(f"session {id} is bound to {known!r}, not to {uid!r}")
+        session.bound(None, None)
+        self._forget_uid(session, known)
+        self._tell(self._unbound_hooks, session, known)
 
-    def update(self, id: int, settings: Mapping[str, Any]) -> None:
-        """Change settings of a session.
+    def update(self, id: int, settings: Mapping[str, Any], removed: Sequence[str] = ()) -> None:
+        """Change and remove settings of a session.
 
         Raises:
             SessionError: the session is gone.
             TypeError: a value can't travel to a backend; nothing was changed.
         """
-        session = self._existing(id)
-        pack(settings)  # every request takes them along: refuse here what would fail there
-        session.settings.update(settings)
-        session.changed()
+        self._existing(id).update(settings, removed)
 
     def on_closed(self, id: int, hook: ClosedHook) -> None:
         """Have ``hook(session, reason)`` called when the session ends.
@@ -105,11 +178,26 @@ class SessionService:
         """
         self._existing(id).on_closed(hook)
 
-    def kick(self, id: int, reason: str) -> None:
-        """Tell a session's client why, and close its connection. Nothing if it is gone."""
+    def kick(self, id: int, reason: str) -> bool:
+        """Tell a session's client why, and close its connection; False if it is gone.
+
+        Raises:
+            TypeError: the reason is not a text, or empty.
+        """
+        check_reason(reason)
         session = self._by_id.get(id)
-        if session is not None:
+        if session is None:
+            return False
+        session.connection.kick(reason)
+        return True
+
+    def kick_uid(self, uid: str, reason: str) -> int:
+        """Kick all sessions of a uid; how many there were. Raises as `kick` does."""
+        check_reason(reason)
+        sessions = list(self.by_uid(uid))  # a session may end while it is kicked
+        for session in sessions:
             session.connection.kick(reason)
+        return len(sessions)
 
     def close(self, session: Session, reason: str) -> None:
         """The client is gone: forget its session and tell all who asked. Once is enough."""
@@ -117,15 +205,56 @@ class SessionService:
             return
         self._counters.sessions_now -= 1
         session.closed = reason
-        uid = session.uid
         hooks = session.take_hooks()
-        if uid is not None:
-            self._forget_uid(session, keep=True)
+        if session.uid is not None:  # which it keeps, so that its hooks know whose it was
+            self._forget_uid(session, session.uid)
+        self._tell(hooks, session, reason)
+        self._tell(self._closed_hooks, session, reason)
+
+    def statistics(self, most: int) -> SessionStatistics:
+        """What there is to be known of all of them.
+
+        Args:
+            most: how many logins are listed, the newest first.
+        """
+        bound = list(self.bound())
+        newest = nlargest(most, bound, key=lambda session: session.logged_in or 0)
+        return SessionStatistics(
+            server_id=self.frontend_id,
+            connections=self._counters.clients_now,
+            sessions=len(self._by_id),
+            logged_in=len(bound),
+            logins=[
+                Login(
+                    uid=session.uid or "",
+                    id=session.id,
+                    address=session.address,
+                    logged_in=session.logged_in or 0,
+                )
+                for session in newest
+            ],
+        )
+
+    def _admit(self, uid: str) -> Sequence[Session]:
+        """Who has to go when a uid gets another session.
+
+        Raises:
+            SessionError: it may not get one.
+        """
+        others = self._by_uid.get(uid)
+        if others is None or self._per_uid == "many":
+            return ()
+        if self._per_uid == "refuse":
+            raise SessionError(f"{uid!r} has a session already, and sessions.per_uid is refuse")
+        return tuple(others)
+
+    def _tell(self, hooks: Sequence[Callable[..., Any]], session: Session, *more: str) -> None:
         for hook in hooks:
-            maybeDeferred(hook, session, reason).addErrback(self._hook_failed, session)
+            maybeDeferred(hook, session, *more).addErrback(self._hook_failed, session)
 
     def _hook_failed(self, failure: Failure, session: Session) -> None:
-        self.log.failure("An on_closed hook of session {id} raised", failure, id=session.id)
+        what = "on_closed hook" if session.closed is not None else "hook"
+        self.log.failure("An {what} of session {id} raised", failure, what=what, id=session.id)
 
     def _existing(self, id: int) -> Session:
         session = self._by_id.get(id)
@@ -133,12 +262,7 @@ class SessionService:
             raise SessionError(f"session {id} of {self.frontend_id} is gone")
         return session
 
-    def _forget_uid(self, session: Session, keep: bool = False) -> None:
-        uid = session.uid
-        if uid is None:
-            return
-        if not keep:  # a closed session keeps it, so that its hooks know whose it was
-            session.uid = None
+    def _forget_uid(self, session: Session, uid: str) -> None:
         sessions = self._by_uid[uid]
         sessions.remove(session)
         if not sessions:

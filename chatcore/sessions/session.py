@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
 pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(dict[str, Any]).decode
+
+Address = tuple[str, int]
+"""A host and a port."""
+
+_FLAT = frozenset((str, int, float, bool, type(None), bytes))
 
 
 class IConnection(Protocol):
@@ -30,18 +36,24 @@ class Session:
 
     Attributes:
         id: its number on this frontend.
+        address: the host and port that the client connects from, where they are known.
         uid: who it is, once bound.
-        settings: what the application keeps in it.
+        logged_in: when it was bound, in seconds since the epoch.
+        settings: what the application keeps in it; changed by `update` alone.
+        nested: whether a setting holds others, so that copies of it have to be made in depth.
         closed: why it ended, once it has.
     """
 
     __slots__ = (
         "_exported",
         "_hooks",
+        "address",
         "closed",
         "connection",
         "frontend_id",
         "id",
+        "logged_in",
+        "nested",
         "settings",
         "uid",
     )
@@ -50,8 +62,11 @@ class Session:
         self.id = id
         self.frontend_id = frontend_id
         self.connection = connection
+        self.address: Address | None = getattr(connection, "address", None)
         self.uid: str | None = None
+        self.logged_in: float | None = None
         self.settings: dict[str, Any] = {}
+        self.nested = False
         self.closed: str | None = None
         self._hooks: list[ClosedHook] = []
         self._exported: bytes | None = None
@@ -69,22 +84,77 @@ class Session:
         """A setting."""
         return self.settings.get(key, default)
 
-    def changed(self) -> None:
-        """Its uid or its settings are others now."""
-        self._exported = None
+    def update(self, settings: Mapping[str, Any], removed: Sequence[str] = ()) -> None:
+        """Change and remove settings.
 
-    def export(self) -> bytes:
-        """What travels with each request to a backend: id, uid and settings.
-
-        It is packed once and kept until something changes, because most requests change nothing.
+        They are kept as a backend would be given them, and nothing is shared with who set them:
+        what a handler does with its own list afterwards changes nothing here.
 
         Raises:
-            TypeError: a setting can't travel.
+            TypeError: a key is no text, or a value can't travel; nothing was changed.
+        """
+        check_keys(settings)
+        try:
+            packed = pack(settings)  # every request takes them along: refuse what would fail there
+            if not all(type(value) in _FLAT for value in settings.values()):
+                settings = _unpack(packed)
+        except (ValueError, OverflowError, RecursionError) as problem:
+            raise TypeError(f"these settings can't travel: {problem}") from None
+        self.settings.update(settings)
+        for key in removed:
+            self.settings.pop(key, None)
+        self.nested = not all(type(value) in _FLAT for value in self.settings.values())
+        self._exported = None
+
+    def bound(self, uid: str | None, when: float | None) -> None:
+        """It is bound to a uid now, or to none."""
+        self.uid, self.logged_in = uid, when
+        self._exported = None
+
+    def deep_settings(self) -> dict[str, Any]:
+        """The settings, copied in depth."""
+        return _unpack(pack(self.settings))
+
+    def export(self) -> bytes:
+        """What travels with each request to a backend: id, uid, settings, address, time of login.
+
+        It is packed once and kept until something changes, because most requests change nothing.
         """
         if self._exported is None:
-            self._exported = pack((self.id, self.uid, self.settings))
+            self._exported = pack((self.id, self.uid, self.settings, self.address, self.logged_in))
         return self._exported
 
 
 ClosedHook = Callable[[Session, str], Any]
 """Told which session ended, and why."""
+
+
+def check_uid(uid: object) -> None:
+    """Refuse what is no uid.
+
+    Raises:
+        TypeError: it is not a text, or empty.
+    """
+    if not isinstance(uid, str) or not uid:
+        raise TypeError(f"a uid is a text that is not empty, not {uid!r}")
+
+
+def check_reason(reason: object) -> None:
+    """Refuse what can't be told to a client that is kicked.
+
+    Raises:
+        TypeError: it is not a text, or empty.
+    """
+    if not isinstance(reason, str) or not reason:
+        raise TypeError(f"the reason of a kick is a text that is not empty, not {reason!r}")
+
+
+def check_keys(settings: Iterable[object]) -> None:
+    """Refuse keys that a session can't have.
+
+    Raises:
+        TypeError: one is not a text.
+    """
+    for key in settings:
+        if not isinstance(key, str):
+            raise TypeError(f"the key of a setting is a text, not {key!r}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred
 from twisted.logger import formatEvent
@@ -52,6 +52,8 @@ class FakeOutbox:
 @dataclass(eq=False)
 class FakeConnection:
     """A client's connection; its encoding is a word."""
+
+    address: ClassVar[tuple[str, int]] = ("192.0.2.7", 5555)
 
     encoding: str = "plain"
     outbox: FakeOutbox = field(default_factory=FakeOutbox)

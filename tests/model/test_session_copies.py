@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from zope.interface.verify import verifyObject
 
 from chatcore.application.sessions import Sessions
@@ -205,11 +206,12 @@ class TestOnABackend:
         ("act", "call"),
         [
             (lambda copy: copy.bind("bob"), ("bind", "bob")),
-            (lambda copy: copy.unbind(), ("unbind",)),
+            (lambda copy: copy.unbind(), ("unbind", "alice")),
             (lambda copy: copy.update(rid="2"), ("update", {"rid": "2"})),
             (lambda copy: copy.push(), ("update", {"rid": "1"})),
             (lambda copy: copy.push("rid"), ("update", {"rid": "1"})),
             (lambda copy: copy.kick("why"), ("kick", "why")),
+            (lambda copy: copy.remove("x") or copy.push("x"), ("update", {}, ["x"])),
         ],
     )
     def test_asks_its_frontend_and_waits_for_it(
@@ -243,3 +245,107 @@ class TestOnABackend:
     def test_only_the_frontend_knows_when_it_closes(self, far: SessionCopy) -> None:
         with pytest.raises(SessionError, match="on_left"):
             far.on_closed(lambda session, reason: None)
+
+
+class TestEverywhere:
+    """A copy is the same to a handler on the frontend and on a backend."""
+
+    @pytest.fixture(params=["here", "far"])
+    def a_copy(
+        self, request: pytest.FixtureRequest, service: SessionService, session: Session
+    ) -> Callable[[], SessionCopy]:
+        def ask(method: str, *args: Any) -> Deferred[Any]:
+            """As the frontend does it, behind what a link does to arguments and results."""
+            args = msgspec.msgpack.decode(msgspec.msgpack.encode(args))
+            done = maybeDeferred(getattr(service, method), session.id, *args[1:])
+            return done.addCallback(lambda r: msgspec.msgpack.decode(msgspec.msgpack.encode(r)))
+
+        def copy() -> SessionCopy:
+            if request.param == "here":
+                return copy_of(session, service)
+            return import_copy(session.export(), session.frontend_id, FarHome(ask))
+
+        return copy
+
+    def test_says_who_where_and_since_when(
+        self, a_copy: Callable[[], SessionCopy], session: Session
+    ) -> None:
+        copy = a_copy()
+        assert (copy.logged_in, copy.address) == (None, FakeConnection.address)
+        result_of(copy.bind("alice"))
+        assert copy.logged_in == a_copy().logged_in == session.logged_in is not None
+        result_of(copy.update(rid="1"))
+        assert a_copy().as_dict() == {
+            "id": session.id,
+            "frontend_id": "connector-1",
+            "uid": "alice",
+            "address": FakeConnection.address,
+            "logged_in": session.logged_in,
+            "settings": {"rid": "1"},
+        }
+        result_of(copy.unbind())
+        assert (copy.logged_in, session.logged_in) == (None, None)
+
+    def test_nothing_in_it_is_shared(
+        self, a_copy: Callable[[], SessionCopy], session: Session
+    ) -> None:
+        mine: dict[str, Any] = {"friends": ["bob"], "flat": 1}
+        result_of(a_copy().update(**mine))
+        mine["friends"].append("carol")
+        one, other = a_copy(), a_copy()
+        one.get("friends").append("dave")
+        assert (one.get("friends"), other.get("friends")) == (["bob", "dave"], ["bob"])
+        assert session.settings == {"friends": ["bob"], "flat": 1}
+        result_of(one.push("friends"))
+        one.get("friends").append("erin")
+        assert session.settings == a_copy().settings == {"friends": ["bob", "dave"], "flat": 1}
+
+    def test_settings_are_as_they_travel(self, a_copy: Callable[[], SessionCopy]) -> None:
+        result_of(a_copy().update(pair=(1, 2)))
+        assert a_copy().get("pair") == [1, 2]
+
+    def test_removing(self, a_copy: Callable[[], SessionCopy], session: Session) -> None:
+        result_of(a_copy().update(a=1, b=2, c=3))
+        copy = a_copy()
+        copy.remove("a")
+        copy.remove("b")
+        assert (copy.get("a"), dict(copy.settings)) == (None, {"c": 3})
+        assert session.settings == {"a": 1, "b": 2, "c": 3}
+        result_of(copy.push("a"))
+        assert session.settings == {"b": 2, "c": 3}
+        copy.set("d", 4)
+        result_of(copy.push())
+        assert session.settings == {"c": 3, "d": 4}
+        copy.set("a", 5)  # after all
+        result_of(copy.push("a"))
+        assert a_copy().settings == {"c": 3, "d": 4, "a": 5}
+
+    def test_what_it_shows_cannot_be_changed(self, a_copy: Callable[[], SessionCopy]) -> None:
+        with pytest.raises(TypeError):
+            a_copy().settings["a"] = 1  # type: ignore[index]
+
+    def test_mistakes_are_told_apart(
+        self, a_copy: Callable[[], SessionCopy], session: Session
+    ) -> None:
+        copy = a_copy()
+        for act in (
+            copy.bind(""),
+            copy.kick(""),
+        ):
+            with pytest.raises(TypeError):
+                result_of(act)
+        copy.set(5, 1)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="the key of a setting"):
+            result_of(copy.push())
+        assert session.settings == {}
+
+    def test_unbinding_somebody_else(
+        self, a_copy: Callable[[], SessionCopy], service: SessionService, session: Session
+    ) -> None:
+        result_of(a_copy().bind("alice"))
+        old = a_copy()
+        service.unbind(session.id)
+        service.bind(session.id, "bob")
+        with pytest.raises(SessionError, match="bound to 'bob'"):
+            result_of(old.unbind())
+        assert session.uid == "bob"

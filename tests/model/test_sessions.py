@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -9,10 +10,24 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from chatcore.errors import SessionError
-from chatcore.sessions.service import SessionService
+from chatcore.interfaces import Login
+from chatcore.sessions.service import TAKEN_OVER, SessionService
+from chatcore.sessions.session import Session
+from chatcore.sessions.settings import SessionSettings
 from chatcore.telemetry import Counters
 
 from .fakes import FakeConnection, Log
+
+NOW = 1_700_000_000.5
+
+
+def service(counters: Counters, now: Callable[[], float] = lambda: NOW, **settings: Any) -> Any:
+    return SessionService(
+        frontend_id="connector-1",
+        counters=counters,
+        settings=SessionSettings(**settings),
+        now=now,
+    )
 
 
 @pytest.fixture
@@ -22,7 +37,7 @@ def counters() -> Counters:
 
 @pytest.fixture
 def sessions(counters: Counters) -> SessionService:
-    return SessionService(frontend_id="connector-1", counters=counters)
+    return service(counters)
 
 
 def test_each_session_has_a_number_of_its_own(sessions: SessionService, counters: Counters) -> None:
@@ -99,6 +114,17 @@ class TestBinding:
     def test_unbinding_what_is_not_bound_changes_nothing(self, sessions: SessionService) -> None:
         session = sessions.open(FakeConnection())
         sessions.unbind(session.id)
+        assert session.uid is None
+
+    def test_unbinding_somebody_else_is_refused(self, sessions: SessionService) -> None:
+        """Whoever thinks it is still alice must not log bob out."""
+        session = sessions.open(FakeConnection())
+        sessions.bind(session.id, "bob")
+        with pytest.raises(SessionError, match="bound to 'bob', not to 'alice'"):
+            sessions.unbind(session.id, "alice")
+        assert session.uid == "bob"
+        sessions.unbind(session.id, "bob")
+        sessions.unbind(session.id, "bob")  # nobody any more
         assert session.uid is None
 
     def test_who_asked_is_told_of_each_gain_and_loss(self, sessions: SessionService) -> None:
@@ -185,12 +211,135 @@ class TestClosing:
             sessions.on_closed(session.id, lambda session, reason: None)
 
 
+class TestHooks:
+    """Those that are told of every session."""
+
+    @pytest.fixture
+    def told(self, sessions: SessionService) -> list[tuple[Any, ...]]:
+        told: list[tuple[Any, ...]] = []
+        sessions.on_bound(lambda session: told.append(("bound", session.id, session.uid)))
+        sessions.on_unbound(lambda session, uid: told.append(("unbound", session.id, uid)))
+        sessions.on_session_closed(lambda session, why: told.append(("closed", session.uid, why)))
+        return told
+
+    def test_are_told_once_of_each_change(
+        self, sessions: SessionService, told: list[tuple[Any, ...]]
+    ) -> None:
+        session = sessions.open(FakeConnection())
+        for uid in ("alice", "alice"):
+            sessions.bind(session.id, uid)
+        for _ in range(2):
+            sessions.unbind(session.id)
+        sessions.bind(session.id, "bob")
+        sessions.on_closed(session.id, lambda session, why: told.append(("own", why)))
+        for _ in range(2):
+            sessions.close(session, "gone")
+        assert told == [
+            ("bound", 1, "alice"),
+            ("unbound", 1, "alice"),
+            ("bound", 1, "bob"),
+            ("own", "gone"),
+            ("closed", "bob", "gone"),
+        ]
+
+    @pytest.mark.logs_failures
+    def test_what_they_raise_changes_nothing(self, sessions: SessionService, log: Log) -> None:
+        async def fails(*told: Any) -> None:
+            raise ValueError("no")
+
+        sessions.on_bound(fails)
+        sessions.on_session_closed(fails)
+        session = sessions.open(FakeConnection())
+        sessions.bind(session.id, "alice")
+        assert session.uid == "alice"
+        sessions.close(session, "gone")
+        assert len(sessions) == 0
+        assert [str(problem) for problem in log.failures()] == ["no", "no"]
+
+
+class TestSeveralSessionsOfOneUid:
+    def sessions(self, per_uid: str) -> tuple[SessionService, Session, Session]:
+        class Closing(FakeConnection):
+            """Closes as soon as it is kicked, as real ones do."""
+
+            def kick(self, reason: str) -> None:
+                super().kick(reason)
+                sessions.close(self.session, reason)
+
+        sessions: SessionService = service(Counters(), per_uid=per_uid)
+        opened = []
+        for _ in range(2):
+            connection = Closing()
+            connection.session = sessions.open(connection)
+            opened.append(connection.session)
+        sessions.bind(opened[0].id, "alice")
+        return sessions, opened[0], opened[1]
+
+    def test_are_many(self) -> None:
+        sessions, first, second = self.sessions("many")
+        sessions.bind(second.id, "alice")
+        assert sessions.by_uid("alice") == [first, second]
+
+    def test_are_refused(self) -> None:
+        sessions, first, second = self.sessions("refuse")
+        with pytest.raises(SessionError, match=r"'alice' has a session already.*per_uid"):
+            sessions.bind(second.id, "alice")
+        assert (second.uid, sessions.by_uid("alice")) == (None, [first])
+        sessions.bind(first.id, "alice")  # its own
+        sessions.bind(second.id, "bob")
+        sessions.close(first, "gone")
+        sessions.unbind(second.id)
+        sessions.bind(second.id, "alice")
+        assert sessions.by_uid("alice") == [second]
+
+    def test_are_taken_over(self) -> None:
+        """The uid is never without a session, so that nobody takes it for gone meanwhile."""
+        sessions, first, second = self.sessions("takeover")
+        left = []
+        sessions.on_uid_changed(lambda uid: left.append(len(sessions.by_uid(uid))))
+        sessions.bind(second.id, "alice")
+        assert sessions.by_uid("alice") == [second]
+        assert (first.closed, second.closed) == (TAKEN_OVER, None)
+        assert left == [2, 1]
+        sessions.bind(second.id, "alice")
+        assert second.closed is None
+
+
+class TestStatistics:
+    def test_say_who_is_logged_in(self, counters: Counters) -> None:
+        times = iter([10.0, 20.0, 30.0])
+        sessions: SessionService = service(counters, now=lambda: next(times))
+        counters.clients_now = 5
+        for uid in ("alice", "bob", "alice", None):
+            session = sessions.open(FakeConnection())
+            if uid is not None:
+                sessions.bind(session.id, uid)
+        statistics = sessions.statistics(2)
+        assert (statistics.server_id, statistics.connections) == ("connector-1", 5)
+        assert (statistics.sessions, statistics.logged_in) == (4, 3)
+        address = FakeConnection.address
+        assert statistics.logins == [
+            Login(uid="alice", id=3, address=address, logged_in=30.0),
+            Login(uid="bob", id=2, address=address, logged_in=20.0),
+        ]
+
+    def test_binding_again_keeps_the_time(self, sessions: SessionService) -> None:
+        session = sessions.open(FakeConnection())
+        assert sessions.bind(session.id, "alice") == session.logged_in == NOW
+        assert sessions.bind(session.id, "alice") == NOW
+        sessions.unbind(session.id)
+        assert session.logged_in is None
+        assert [*sessions.bound()] == []
+
+
 class TestExport:
     def test_says_id_uid_and_settings(self, sessions: SessionService) -> None:
         session = sessions.open(FakeConnection())
         sessions.bind(session.id, "alice")
         sessions.update(session.id, {"rid": "1"})
-        assert msgspec.msgpack.decode(session.export()) == [session.id, "alice", {"rid": "1"}]
+        address = list(FakeConnection.address)
+        exported = msgspec.msgpack.decode(session.export())
+        assert exported == [session.id, "alice", {"rid": "1"}, address, NOW]
 
     def test_is_kept_until_something_changes(self, sessions: SessionService) -> None:
         session = sessions.open(FakeConnection())
@@ -205,27 +354,55 @@ class TestExport:
             change()
             assert session.export() != before
             assert session.export() is session.export()
-        assert msgspec.msgpack.decode(session.export()) == [session.id, None, {"rid": "1"}]
+        assert msgspec.msgpack.decode(session.export())[:3] == [session.id, None, {"rid": "1"}]
 
 
 class TestKicking:
     def test_kicks_through_the_connection(self, sessions: SessionService) -> None:
         session = sessions.open(connection := FakeConnection())
-        sessions.kick(session.id, "too loud")
+        assert sessions.kick(session.id, "too loud")
         assert connection.kicks == ["too loud"]
+
+    @pytest.mark.parametrize("reason", [None, "", 5])
+    def test_always_says_why(self, sessions: SessionService, reason: Any) -> None:
+        session = sessions.open(connection := FakeConnection())
+        sessions.bind(session.id, "alice")
+        for kick, whom in ((sessions.kick, session.id), (sessions.kick_uid, "alice")):
+            with pytest.raises(TypeError, match="the reason of a kick"):
+                kick(whom, reason)  # type: ignore[operator]
+        assert connection.kicks == []
 
     def test_nobody_there_is_no_mistake(self, sessions: SessionService) -> None:
         session = sessions.open(connection := FakeConnection())
         sessions.close(session, "gone")
-        sessions.kick(session.id, "too loud")
+        assert not sessions.kick(session.id, "too loud")
         assert connection.kicks == []
 
 
-def test_settings_that_cannot_travel_are_refused(sessions: SessionService) -> None:
-    """Where they are set; what was there before goes on travelling."""
-    session = sessions.open(FakeConnection())
-    sessions.update(session.id, {"colour": "red"})
-    before = session.export()
-    with pytest.raises(TypeError):
-        sessions.update(session.id, {"colour": object()})
-    assert (session.get("colour"), session.export()) == ("red", before)
+class TestSettings:
+    @pytest.mark.parametrize(
+        "bad", [{"colour": object()}, {"colour": 1 << 70}, {5: "a key"}, {"colour": [object()]}]
+    )
+    def test_that_cannot_travel_are_refused(
+        self, sessions: SessionService, bad: dict[Any, Any]
+    ) -> None:
+        """Where they are set; what was there before goes on travelling."""
+        session = sessions.open(FakeConnection())
+        sessions.update(session.id, {"colour": "red"})
+        before = session.export()
+        with pytest.raises(TypeError):
+            sessions.update(session.id, bad)
+        assert (session.get("colour"), session.export()) == ("red", before)
+
+    def test_are_removed(self, sessions: SessionService) -> None:
+        session = sessions.open(FakeConnection())
+        sessions.update(session.id, {"colour": "red", "size": 1})
+        sessions.update(session.id, {"size": 2}, ["colour", "nothing"])
+        assert session.settings == {"size": 2}
+
+    def test_share_nothing_with_who_set_them(self, sessions: SessionService) -> None:
+        session = sessions.open(FakeConnection())
+        mine = {"list": [1, {"deep": ()}]}
+        sessions.update(session.id, mine)
+        mine["list"].append(2)
+        assert session.settings == {"list": [1, {"deep": []}]}  # as a backend is given it
