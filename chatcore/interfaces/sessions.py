@@ -21,7 +21,9 @@ class ISession(Interface):
     frontend_id: str = Attribute("The id of the frontend that the client is connected to.")
     uid: str | None = Attribute("Who it is, once bound.")
     logged_in: float | None = Attribute("When it was bound, in seconds since the epoch.")
-    address: tuple[str, int] | None = Attribute("The client's host and port, where known.")
+    address: tuple[str, int] = Attribute(
+        "The client's IP address and port; the port is 0 where a proxy did not tell it."
+    )
     settings: Mapping[str, Any] = Attribute("All settings of this copy, to look at.")
 
     def get(key: str, default: Any = None) -> Any:
@@ -95,13 +97,13 @@ class Login:
     Attributes:
         uid: who it is.
         id: the number of the session on its frontend.
-        address: the client's host and port, where known.
+        address: the client's IP address and port.
         logged_in: when it was bound, in seconds since the epoch.
     """
 
     uid: str
     id: int
-    address: tuple[str, int] | None
+    address: tuple[str, int]
     logged_in: float
 
 

@@ -22,7 +22,7 @@ from chatcore.sessions.session import (
 
 T = TypeVar("T")
 
-_Exported = tuple[int, str | None, dict[str, Any], Address | None, float | None]
+_Exported = tuple[int, str | None, dict[str, Any], Address, float | None]
 _unpack = msgspec.msgpack.Decoder(_Exported).decode
 
 
@@ -101,7 +101,7 @@ class SessionCopy:
         uid: str | None,
         settings: dict[str, Any],
         home: IHome,
-        address: Address | None = None,
+        address: Address = ("", 0),
         logged_in: float | None = None,
     ) -> None:
         self.id = id

@@ -11,13 +11,17 @@ pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(dict[str, Any]).decode
 
 Address = tuple[str, int]
-"""A host and a port."""
+"""A client's IP address as text, and its port."""
 
 _FLAT = frozenset((str, int, float, bool, type(None), bytes))
 
 
 class IConnection(Protocol):
     """What a session needs of its client's connection."""
+
+    @property
+    def address(self) -> Address:
+        """Where the client connects from."""
 
     @property
     def encoding(self) -> Any:
@@ -36,7 +40,7 @@ class Session:
 
     Attributes:
         id: its number on this frontend.
-        address: the host and port that the client connects from, where they are known.
+        address: the IP address and the port that the client connects from.
         uid: who it is, once bound.
         logged_in: when it was bound, in seconds since the epoch.
         settings: what the application keeps in it; changed by `update` alone.
@@ -62,7 +66,7 @@ class Session:
         self.id = id
         self.frontend_id = frontend_id
         self.connection = connection
-        self.address: Address | None = getattr(connection, "address", None)
+        self.address = connection.address
         self.uid: str | None = None
         self.logged_in: float | None = None
         self.settings: dict[str, Any] = {}

@@ -256,7 +256,7 @@ class TestKicking:
         assert (connector.asked, client.frames()) == ([], [])
         assert connector.counters.clients_broken == 0
 
-    @pytest.mark.parametrize("reason", ["x" * 500, "ü" * 100, "", "\U0001f600" * 40])
+    @pytest.mark.parametrize("reason", ["x" * 500, "ü" * 100, "\U0001f600" * 40])
     def test_a_reason_that_does_not_fit_a_close_frame_is_cut(
         self, connector: Connector, reason: str
     ) -> None:
