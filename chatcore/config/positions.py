@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import stat
 from collections.abc import Callable, Mapping
@@ -87,6 +88,26 @@ def read_json(file: Path) -> Document:
     except ValueError as error:
         raise ConfigError(f"not usable JSON: {error}", file=file) from None
     return Document(file, value, text, _offsets(text, refuse))
+
+
+def find_json(app: Path, env: str, name: str) -> Document | None:
+    """Read a JSON file of an application: the environment's own, or else the one for all.
+
+    Args:
+        app: the application folder.
+        env: the environment, as in ``development``.
+        name: the file, as in ``dictionary.json``.
+
+    Returns:
+        What is in ``config/<environment>/<name>``, or in ``config/<name>``; None: there is neither.
+
+    Raises:
+        ConfigError: as `read_json` does.
+    """
+    for file in (app / "config" / env / name, app / "config" / name):
+        if os.path.lexists(file):
+            return read_json(file)
+    return None
 
 
 def _read(file: Path) -> bytes:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from chatcore.errors import BodyError
+from chatcore.wire.text import join_halves
 
 _ASTRAL = re.compile("[\U00010000-\U0010ffff]")
 _to_json = msgspec.json.Encoder().encode
@@ -83,15 +84,9 @@ def decode(data: bytes) -> Any:
         try:
             value = _from_json(data)
         except UnicodeDecodeError:
-            value = _from_json(_joined(data))
+            value = _from_json(join_halves(data))
     except (ValueError, RecursionError, msgspec.MsgspecError) as problem:
         raise BodyError(f"a body that is not JSON: {problem}") from None
     if isinstance(value, list):
         raise BodyError("a body that is an array")
     return {} if value is None else value
-
-
-def _joined(data: bytes) -> bytes:
-    """Surrogates that were encoded one by one, joined to the characters that they stand for."""
-    halves = data.decode("utf-8", "surrogatepass").encode("utf-16-le", "surrogatepass")
-    return halves.decode("utf-16-le").encode()

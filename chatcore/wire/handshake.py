@@ -8,8 +8,12 @@ from typing import Any
 
 from chatcore.errors import BodyError, HandshakeError
 from chatcore.wire import body
+from chatcore.wire.dictionary import Dictionary
+from chatcore.wire.protobuf import Protos
 
 OK, FAILED, TOO_OLD = 200, 500, 501
+
+_NOTHING: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +45,44 @@ def decode_request(data: bytes) -> HandshakeRequest:
     return HandshakeRequest(sys, value.get("user"))
 
 
-def encode_reply(*, heartbeat: float = 0, user: Any = None) -> bytes:
+def encode_reply(
+    *,
+    heartbeat: float = 0,
+    user: Any = None,
+    dictionary: Dictionary | None = None,
+    protos: Protos | None = None,
+    sys: Mapping[str, Any] = _NOTHING,
+) -> bytes:
     """The answer to a handshake that is accepted.
+
+    A client that names the version it keeps of the dictionary, or of the schemas, isn't sent them
+    again.
 
     Args:
         heartbeat: seconds between heartbeats; 0 for none.
         user: what the application wants the client to know; left out when empty.
+        dictionary: the route dictionary, where one is in use.
+        protos: the protobuf schemas, where they are in use.
+        sys: the ``sys`` of the client's request.
+
+    Raises:
+        BodyError: ``user`` has no form in JSON.
     """
-    reply: dict[str, Any] = {"code": OK, "sys": {}}
+    members = []
     if heartbeat:
         whole = int(heartbeat)
-        reply["sys"]["heartbeat"] = whole if whole == heartbeat else heartbeat
-    if user:
-        reply["user"] = user
-    return body.encode(reply)
+        number = body.encode(whole if whole == heartbeat else heartbeat)
+        members.append(b'"heartbeat":' + number)
+    if dictionary is not None:
+        if sys.get("dictVersion") != dictionary.version:
+            members.append(dictionary.handshake)
+        members.append(b'"useDict":true')
+    if protos is not None:
+        if not protos.version or sys.get("protoVersion") != protos.version:
+            members.append(protos.handshake)
+        members.append(b'"useProto":true')
+    told = b',"user":' + body.encode(user) if user else b""
+    return b'{"code":%d,"sys":{%b}%b}' % (OK, b",".join(members), told)
 
 
 def encode_refusal(code: int = FAILED) -> bytes:
