@@ -22,6 +22,8 @@ class Counters:
     """Connections closed because the application refused the handshake."""
     clients_silent: int = 0
     """Connections closed because no handshake or no heartbeat came in time."""
+    clients_idle: int = 0
+    """Connections closed because they sent no request and no notify for too long."""
     clients_slow: int = 0
     """Connections closed because they did not read what was sent to them."""
     clients_kicked: int = 0
@@ -33,6 +35,10 @@ class Counters:
     """Requests answered 500 because of an exception, a deadline or a lost server."""
     pushes: int = 0
     """Messages put into clients' outboxes without having been asked for."""
+    pushes_dropped: int = 0
+    """Pushes given up because a client did not read, or because they were too long for it."""
+    pushes_replaced: int = 0
+    """Pushes given up for a newer one of their route, under the policy newest-per-route."""
     links_up: int = 0
     """How often a link to another node came up."""
     links_lost: int = 0

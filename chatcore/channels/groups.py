@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from twisted.logger import Logger
+
+from chatcore.errors import WireError
 from chatcore.sessions.service import SessionService
 from chatcore.telemetry import Counters
+
+Encode = Callable[[Any], bytes]
+"""Makes the bytes of a push for one encoding."""
 
 
 class Group:
@@ -28,6 +34,8 @@ class GroupTable:
         gone: told ``(backend, channel, uid)`` when a member's last session here has ended.
         counters: where pushes are counted.
     """
+
+    log = Logger()
 
     def __init__(
         self,
@@ -76,11 +84,21 @@ class GroupTable:
         groups = self._backends.get(backend, {})
         return {channel: list(group.uids) for channel, group in groups.items()}
 
-    def push(self, backend: str, channel: str, encode: Callable[[Any], bytes]) -> None:
+    def push(
+        self,
+        backend: str,
+        channel: str,
+        route: str,
+        encode: Encode,
+        *,
+        droppable: bool = False,
+    ) -> None:
         """Send to all members of a channel that are here.
 
         Args:
+            route: of the push; an outbox that keeps the newest of each route looks at it.
             encode: makes the bytes for one encoding; called once for each that is in use.
+            droppable: whether who does not keep up is passed over, whatever the policy is.
         """
         group = self._backends.get(backend, {}).get(channel)
         if group is None:
@@ -88,18 +106,20 @@ class GroupTable:
         targets = group.targets
         if targets is None:
             targets = group.targets = self._targets(group.uids)
-        self._send(targets, encode)
+        self._send(targets, route, encode, droppable)
 
-    def push_to_uids(self, uids: Iterable[str], encode: Callable[[Any], bytes]) -> None:
+    def push_to_uids(
+        self, uids: Iterable[str], route: str, encode: Encode, *, droppable: bool = False
+    ) -> None:
         """Send to all sessions of these uids; who isn't here is passed over."""
-        self._send(self._targets(dict.fromkeys(uids)), encode)
+        self._send(self._targets(dict.fromkeys(uids)), route, encode, droppable)
 
-    def broadcast(self, encode: Callable[[Any], bytes]) -> None:
+    def broadcast(self, route: str, encode: Encode, *, droppable: bool = False) -> None:
         """Send to every session of this frontend."""
         targets: dict[Any, list[Any]] = {}
         for session in self._sessions:
             targets.setdefault(session.connection.encoding, []).append(session.connection.outbox)
-        self._send(targets, encode)
+        self._send(targets, route, encode, droppable)
 
     def _targets(self, uids: Iterable[str]) -> dict[Any, list[Any]]:
         targets: dict[Any, list[Any]] = {}
@@ -109,12 +129,28 @@ class GroupTable:
                 targets.setdefault(connection.encoding, []).append(connection.outbox)
         return targets
 
-    def _send(self, targets: dict[Any, list[Any]], encode: Callable[[Any], bytes]) -> None:
+    def _send(
+        self, targets: dict[Any, list[Any]], route: str, encode: Encode, droppable: bool
+    ) -> None:
         for encoding, outboxes in targets.items():
-            data = encode(encoding)
+            try:
+                data = encode(encoding)
+            except WireError as problem:  # what one way to write can't say, another may
+                self._counters.pushes_dropped += len(outboxes)
+                self.log.error(
+                    "A push of {route} can't be sent as {encoding}: {problem}",
+                    route=route,
+                    encoding=getattr(encoding, "name", encoding),
+                    problem=problem,
+                )
+                continue
             self._counters.pushes += len(outboxes)
-            for outbox in outboxes:
-                outbox.send(data)
+            if droppable:
+                for outbox in outboxes:
+                    outbox.push_droppable(data, route)
+            else:
+                for outbox in outboxes:
+                    outbox.push(data, route)
 
     def _uid_changed(self, uid: str) -> None:
         places = self._of_uid.get(uid)

@@ -12,8 +12,9 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from chatcore.connectors.addresses import Address, shown
+from chatcore.connectors.dropping import OUTBOXES
 from chatcore.connectors.encoding import Encoding
-from chatcore.connectors.outbox import Outbox
+from chatcore.connectors.outbox import OutboxParts
 from chatcore.connectors.settings import HeartbeatSettings, Limits, OutboxSettings
 from chatcore.connectors.signing import Verifier
 from chatcore.connectors.welcome import Accepted, Refused, Welcome
@@ -32,7 +33,7 @@ from chatcore.wire.package import Package
 CLOSING_SECONDS = 2.0
 """How long a client may take to answer a close before it is cut off."""
 
-NORMAL, GOING_AWAY, PROTOCOL_ERROR, POLICY = 1000, 1001, 1002, 1008
+NORMAL, GOING_AWAY, PROTOCOL_ERROR, POLICY, TOO_BIG = 1000, 1001, 1002, 1008, 1009
 """Close codes (RFC 6455, section 7.4.1)."""
 
 BYTES_OF_ONE = 4096
@@ -89,14 +90,17 @@ class ConnectorParts:
         serve: Serve,
     ) -> None:
         self.turn, self.clock = turn, clock
-        self.limits, self.heartbeat, self.outbox = limits, heartbeat, outbox
+        self.limits, self.heartbeat = limits, heartbeat
         self.counters, self.sessions = counters, sessions
         self.welcome, self.serve = welcome, serve
         silence = heartbeat.timeout or 2 * heartbeat.interval if heartbeat.interval else 0
         self.handshakes = Deadlines(limits.handshake_seconds, clock, Connection.no_handshake)
         self.silences = Deadlines(silence, clock, Connection.silent)
         self.closings = Deadlines(CLOSING_SECONDS, clock, Connection.cut_off)
-        self.stuck = Deadlines(outbox.seconds, clock, Outbox.expired)
+        idlers = Deadlines(limits.idle_seconds, clock, Connection.idle)
+        self.idlers = idlers if limits.idle_seconds else None
+        self.outboxes = OutboxParts(flushes=turn, settings=outbox, counters=counters, clock=clock)
+        self.make_outbox = OUTBOXES[outbox.policy]
         self.connections: set[Connection] = set()
         self._emptied: Deferred[None] | None = None
 
@@ -122,8 +126,10 @@ class ConnectorParts:
 
     def stop(self) -> None:
         """Forget the timers."""
-        for deadlines in (self.handshakes, self.silences, self.closings, self.stuck):
-            deadlines.clear()
+        for deadlines in (self.handshakes, self.silences, self.closings, self.idlers):
+            if deadlines is not None:
+                deadlines.clear()
+        self.outboxes.stop()
 
 
 @dataclass(slots=True)
@@ -190,9 +196,7 @@ class Connection:
         self._session: Session | None = None
         self._under_way = 0
         self._verifier: Verifier | None = None
-        self.outbox = Outbox(
-            turn=parts.turn, settings=parts.outbox, stuck=parts.stuck, full=self._slow
-        )
+        self.outbox = parts.make_outbox(parts=parts.outboxes, full=self._slow)
         limits = parts.limits
         self._allowance = (
             Allowance(
@@ -269,6 +273,11 @@ class Connection:
         self._parts.counters.clients_silent += 1
         self.close("heartbeat timeout", POLICY)
 
+    def idle(self) -> None:
+        """No request and no notify came for too long."""
+        self._parts.counters.clients_idle += 1
+        self.close("idle for too long", POLICY)
+
     def cut_off(self) -> None:
         """It did not answer the close."""
         self._carrier.abort()
@@ -288,6 +297,8 @@ class Connection:
         parts = self._parts
         parts.handshakes.stop(self)
         parts.silences.stop(self)
+        if parts.idlers is not None:
+            parts.idlers.stop(self)
         self.outbox.close()
         if self._session is not None:
             parts.sessions.close(self._session, reason)
@@ -299,7 +310,10 @@ class Connection:
         state = self._state
         if state is State.WORKING:
             if kind == package.DATA:
-                self._parts.silences.start(self)
+                parts = self._parts
+                parts.silences.start(self)
+                if parts.idlers is not None:
+                    parts.idlers.start(self)
                 self._message(message.decode(data))
             elif kind == package.HEARTBEAT:
                 if self._parts.heartbeat.interval:
@@ -339,9 +353,11 @@ class Connection:
         self._state = State.WORKING
         self._parts.handshakes.stop(self)
         self._session = self._parts.sessions.open(self)
+        if self._parts.idlers is not None:
+            self._parts.idlers.start(self)
         if self._parts.heartbeat.interval:
-            self._send(package.HEARTBEAT)
             self._parts.silences.start(self)
+            self._send(package.HEARTBEAT)
 
     def _message(self, each: Message) -> None:
         session, parts = self._session, self._parts

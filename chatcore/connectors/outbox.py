@@ -3,14 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.internet.interfaces import IPullProducer, IPushProducer
 from zope.interface import implementer
 
 from chatcore.connectors.settings import OutboxSettings
-from chatcore.deadlines import Deadlines
-from chatcore.turn import Turn, is_plain, write_now
+from chatcore.deadlines import Deadlines, IClock
+from chatcore.telemetry import Counters
+from chatcore.turn import is_plain, write_now
+
+
+class IFlushes(Protocol):
+    """Says when outboxes are written: `chatcore.turn.Turn`, or `Intervals`."""
+
+    def at_end(self, action: Callable[[], None]) -> None:
+        """Call ``action`` once when it is time."""
+
+
+class Intervals:
+    """Has each outbox written a while after the first that was put into it.
+
+    Args:
+        seconds: how long each collects.
+        clock: the reactor, or a test's clock.
+    """
+
+    def __init__(self, seconds: float, clock: IClock) -> None:
+        self._due = Deadlines(seconds, clock, _call)
+
+    def at_end(self, action: Callable[[], None]) -> None:
+        self._due.start(action)
+
+    def clear(self) -> None:
+        """Forget all that is to be written."""
+        self._due.clear()
+
+
+def _call(action: Callable[[], None]) -> None:
+    action()
+
+
+class OutboxParts:
+    """What all outboxes of a frontend share.
+
+    Args:
+        flushes: when they are written, unless the settings say that they collect for longer.
+        settings: how much may wait.
+        counters: where pushes that are given up are counted.
+        clock: the reactor, or a test's clock.
+    """
+
+    def __init__(
+        self, *, flushes: IFlushes, settings: OutboxSettings, counters: Counters, clock: IClock
+    ) -> None:
+        self.settings, self.counters, self.clock = settings, counters, clock
+        self.stuck = Deadlines(settings.seconds, clock, Outbox.expired)
+        self._intervals = Intervals(settings.interval, clock) if settings.interval else None
+        self.flushes = self._intervals or flushes
+
+    def stop(self) -> None:
+        """Forget the timers."""
+        self.stuck.clear()
+        if self._intervals is not None:
+            self._intervals.clear()
 
 
 @implementer(IPullProducer, IPushProducer)
@@ -18,31 +74,22 @@ class Outbox:
     """Collects what is sent within a turn, and writes it at its end in one go.
 
     While the client does not read, everything waits here, bounded in bytes and in age; beyond
-    that, ``full`` is called.
+    that, ``full`` is called. This is the policy ``disconnect``; `chatcore.connectors.dropping` has
+    the others.
 
     Args:
-        turn: when to write.
-        settings: how much may wait.
-        stuck: starts and stops the time that a blocked outbox may take.
+        parts: what it shares with the others.
         full: told why the client has to go.
     """
 
-    __slots__ = ("_blocked", "_full", "_most", "_queue", "_stuck", "_transport", "_turn", "waiting")
+    __slots__ = ("_blocked", "_full", "_most", "_parts", "_queue", "_transport", "waiting")
 
-    def __init__(
-        self,
-        *,
-        turn: Turn,
-        settings: OutboxSettings,
-        stuck: Deadlines,
-        full: Callable[[str], None],
-    ) -> None:
-        self._turn = turn
-        self._most = settings.bytes
-        self._stuck = stuck
+    def __init__(self, *, parts: OutboxParts, full: Callable[[str], None]) -> None:
+        self._parts = parts
+        self._most = parts.settings.bytes
         self._full = full
         self._transport: Any = None
-        self._queue: list[bytes] = []
+        self._queue: Any = []
         self._blocked = False
         self.waiting = 0
         """Bytes that have not left yet, those that the transport holds included."""
@@ -56,17 +103,33 @@ class Outbox:
         self._transport = transport
         transport.registerProducer(self, not is_plain(transport))
 
-    def send(self, data: bytes) -> None:
-        """Send whole frames or packages."""
+    def send(self, data: bytes, route: str = "") -> None:
+        """Send whole frames or packages that no policy gives up.
+
+        Args:
+            route: of a push; without a meaning here.
+        """
         queue = self._queue
         if not queue and not self._blocked:
-            self._turn.at_end(self.flush)
+            self._parts.flushes.at_end(self.flush)
         queue.append(data)
         self.waiting += len(data)
         if self.waiting > self._most:
             self.flush()  # much in one turn is no crime where the client reads it
             if self.waiting > self._most:
                 self._full(f"{self.waiting} bytes wait for it")
+
+    push = send
+    """Send a push, which another policy may give up; its route comes second."""
+
+    def push_droppable(self, data: bytes, route: str) -> None:
+        """Send a push if the client keeps up, and give it up otherwise, whatever the policy is."""
+        if self.waiting + len(data) > self._most:
+            self.flush()
+        if self._blocked or self.waiting + len(data) > self._most:
+            self._parts.counters.pushes_dropped += 1
+        else:
+            self.push(data, route)
 
     def flush(self) -> None:
         """Write what was collected, unless the client does not read."""
@@ -78,14 +141,14 @@ class Outbox:
         if write_now(transport, data):
             self.waiting = 0
         else:
-            self.waiting = len(transport.dataBuffer) + transport._tempDataLen
+            self.waiting = held_by(transport)
             self.pauseProducing()
 
     def close(self) -> None:
         """Write what can be written, and stop: the transport may close now."""
         self.flush()
         transport, self._transport = self._transport, None
-        self._stuck.stop(self)
+        self._parts.stuck.stop(self)
         self._queue.clear()
         self.waiting = 0
         if transport is not None:
@@ -98,14 +161,20 @@ class Outbox:
     def pauseProducing(self) -> None:
         if not self._blocked:
             self._blocked = True
-            self._stuck.start(self)
+            self._parts.stuck.start(self)
 
     def resumeProducing(self) -> None:
         if self._blocked:
             self._blocked = False
-            self._stuck.stop(self)
+            self._parts.stuck.stop(self)
             self.waiting = 0
             self.flush()
 
     def stopProducing(self) -> None:
         pass
+
+
+def held_by(transport: Any) -> int:
+    """How many bytes a plain connection holds that its socket did not take."""
+    held: int = len(transport.dataBuffer) + transport._tempDataLen
+    return held

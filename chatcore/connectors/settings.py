@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
@@ -12,6 +12,7 @@ from chatcore.config.settings import setting
 Seconds = Annotated[float, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=0)]
 Size = Annotated[int, Meta(ge=64, le=4 * 1024 * 1024)]
+Policy = Literal["disconnect", "drop-oldest", "newest-per-route"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,9 @@ class Limits:
 
     package_bytes: Size = setting(65536, "bytes that a package's body may have")
     handshake_seconds: Seconds = setting(10.0, "seconds from connecting to the handshake's ack")
+    idle_seconds: Seconds = setting(
+        0.0, "seconds that a client may go without a request or notify; heartbeats don't count"
+    )
     connections: Count = setting(20000, "connections that a frontend accepts")
     messages_per_second: Seconds = setting(
         200.0, "messages a second from one client; each 4096 bytes of one count as one more"
@@ -55,6 +59,16 @@ class OutboxSettings:
     """What may wait for a client that does not read."""
 
     bytes: Annotated[int, Meta(ge=65536)] = setting(
-        1024 * 1024, "bytes that may wait before the client is disconnected"
+        1024 * 1024, "bytes that may wait; beyond them, the policy says what happens"
     )
-    seconds: Seconds = setting(30.0, "seconds that anything may wait before it is disconnected")
+    seconds: Seconds = setting(
+        30.0, "seconds that anything may wait; the policy says what happens then"
+    )
+    policy: Policy = setting(
+        "disconnect",
+        "whether a client with more waiting is disconnected, or does without the oldest pushes, or"
+        " is sent only the newest push of each route; if that is not enough, it is disconnected",
+    )
+    interval: Annotated[float, Meta(ge=0, le=5)] = setting(
+        0.0, "seconds to collect what is sent to a client; 0: until the end of the reactor's turn"
+    )

@@ -14,6 +14,7 @@ from chatcore.connectors.connection import (
     GOING_AWAY,
     NORMAL,
     PROTOCOL_ERROR,
+    TOO_BIG,
     Connection,
     ConnectorParts,
 )
@@ -22,6 +23,9 @@ from chatcore.wire import frame, package
 
 _LONGEST_HEAD = 16384
 """Bytes of the HTTP request that begins a WebSocket."""
+
+_MOST_FRAGMENTS = 1024
+"""Frames that one message may come in: empty ones add nothing to its length."""
 
 _LONGEST_REASON = 123
 """Bytes of reason that fit a close frame (RFC 6455, section 5.5)."""
@@ -65,6 +69,16 @@ class ClientWebSocket(WebSocketServerProtocol):
 
     def onPing(self, payload: bytes) -> None:
         self.connection.pinged(frame.encode_pong(payload))
+
+    def onMessageBegin(self, isBinary: bool) -> None:
+        super().onMessageBegin(isBinary)
+        self._fragments = 0
+
+    def onMessageFrameBegin(self, length: int) -> None:
+        super().onMessageFrameBegin(length)
+        self._fragments += 1
+        if self._fragments > _MOST_FRAGMENTS:
+            self.connection.broken(f"a message in more than {_MOST_FRAGMENTS} fragments", TOO_BIG)
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         # A text frame is taken as bytes, as Pomelo does.

@@ -189,15 +189,17 @@ class Frontend:
         self._groups.leave(link.peer, box[b"channel"].decode(), _uids(box))
 
     def _push(self, link: Link, box: Box, ask: bytes | None) -> None:
-        encode = push_encoder(box[b"route"].decode(), join(box, b"body"))
-        self._groups.push(link.peer, box[b"channel"].decode(), encode)
+        route = box[b"route"].decode()
+        encode = push_encoder(route, join(box, b"body"))
+        self._groups.push(link.peer, box[b"channel"].decode(), route, encode)
 
     def _push_to_uids(self, link: Link, box: Box, ask: bytes | None) -> None:
-        encode = push_encoder(box[b"route"].decode(), join(box, b"body"))
-        self._groups.push_to_uids(_uids(box), encode)
+        route = box[b"route"].decode()
+        self._groups.push_to_uids(_uids(box), route, push_encoder(route, join(box, b"body")))
 
     def _broadcast(self, link: Link, box: Box, ask: bytes | None) -> None:
-        self._groups.broadcast(push_encoder(box[b"route"].decode(), join(box, b"body")))
+        route = box[b"route"].decode()
+        self._groups.broadcast(route, push_encoder(route, join(box, b"body")))
 
     def _join(self, link: Link, box: Box, ask: bytes | None) -> None:
         self._groups.join(link.peer, box[b"channel"].decode(), _uids(box))

@@ -75,21 +75,21 @@ class Frontends:
         missed = []
         for frontend in frontends:
             if frontend == self.id and self._groups is not None:
-                self._groups.push(self.id, channel, push_encoder(route, body))
+                self._groups.push(self.id, channel, route, push_encoder(route, body))
             elif not self._push(frontend, box):
                 missed.append(frontend)
         return missed
 
     def push_to_uids(self, frontend: str, uids: Sequence[str], route: str, body: bytes) -> bool:
         if frontend == self.id and self._groups is not None:
-            self._groups.push_to_uids(uids, push_encoder(route, body))
+            self._groups.push_to_uids(uids, route, push_encoder(route, body))
             return True
         tail = _message(route, body) + END
         return all(self._push(frontend, PUSH_TO_UIDS + _uids(some) + tail) for some in chunks(uids))
 
     def broadcast(self, frontend: str, route: str, body: bytes) -> bool:
         if frontend == self.id and self._groups is not None:
-            self._groups.broadcast(push_encoder(route, body))
+            self._groups.broadcast(route, push_encoder(route, body))
             return True
         return self._push(frontend, BROADCAST + _message(route, body) + END)
 

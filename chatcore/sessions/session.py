@@ -29,7 +29,7 @@ class IConnection(Protocol):
 
     @property
     def outbox(self) -> Any:
-        """Where what is sent to the client waits: has ``send(bytes)``."""
+        """Where what is sent to the client waits: has ``push(bytes, route)``."""
 
     def kick(self, reason: str) -> None:
         """Tell the client why, and close."""

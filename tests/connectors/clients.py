@@ -256,8 +256,10 @@ class Connector:
         assert (self.counters.clients_now, self.counters.sessions_now) == (0, 0)
         assert len(self.sessions) == 0
         assert self.factory.countConnections == 0
-        for deadlines in ("handshakes", "silences", "closings", "stuck"):
+        for deadlines in ("handshakes", "silences", "closings"):
             assert len(getattr(self.parts, deadlines)) == 0, deadlines
+        assert len(self.parts.idlers or ()) == 0
+        assert len(self.parts.outboxes.stuck) == 0
         self.parts.stop()
         self.caller.stop()
         assert self.reactor.getDelayedCalls() == []

@@ -206,6 +206,25 @@ class TestFrames:
         client.send(frame(b"x" * 40_000, CONTINUATION, fin=False))
         expect_closed(connector, client, 1009)
 
+    def test_fragments_without_end(self, connector: Connector, neighbour: Client) -> None:
+        """Empty ones add nothing to the length of a message that never comes."""
+        client = connector.enter()
+        client.send(frame(b"", fin=False))
+        for _ in range(2000):
+            client.send(frame(b"", CONTINUATION, fin=False), settle=False)
+        connector.reactor.settle()
+        expect_closed(connector, client, 1009)
+
+    def test_as_many_fragments_as_may_be(self, connector: Connector, neighbour: Client) -> None:
+        client = connector.enter()
+        for _ in range(3):
+            client.send(frame(REQUEST, fin=False))
+            for _ in range(1022):
+                client.send(frame(b"", CONTINUATION, fin=False), settle=False)
+            client.send(frame(b"", CONTINUATION))
+            assert connector.asked.pop().message.id == 9
+        assert not client.closed
+
     def test_a_frame_in_pieces(self, connector: Connector, neighbour: Client) -> None:
         client = connector.enter()
         data = frame(REQUEST)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
+from chatcore.connectors.connection import Reply
+from chatcore.sessions.session import Session
 from chatcore.wire import message, package
 from chatcore.wire.body import Body
+from chatcore.wire.message import Message
 
-from .clients import CLOSE, PING, PONG, Client, Connector, close_frame, frame, is_served
+from .clients import CLOSE, HANDSHAKE, PING, PONG, Client, Connector, close_frame, frame, is_served
 
 Make = Callable[..., Connector]
 
@@ -200,6 +204,103 @@ class TestSizes:
         assert len(connector.asked) == 1
         client.say(self.data(65537))
         assert client.closed
+
+
+class TestIdle:
+    @pytest.fixture
+    def connector(self, make: Make) -> Connector:
+        return make(limits={"idle_seconds": 60}, heartbeat={"interval": 30})
+
+    def test_who_asks_for_nothing_is_closed(self, connector: Connector) -> None:
+        """Heartbeats say that somebody is alive, not that he wants something."""
+        client, neighbour = connector.enter(), connector.enter()
+        told: list[str] = []
+        connector.sessions.on_closed(client.session.id, lambda s, reason: told.append(reason))
+        for seconds in (20, 20, 19.9):
+            connector.reactor.advance(seconds)
+            client.say((package.HEARTBEAT, b""))
+            neighbour.notify()
+        client.take()
+        connector.reactor.advance(0.1)
+        connector.reactor.settle()
+        assert (client.close_code(), client.closed, told) == (1008, True, ["idle for too long"])
+        connector.count(
+            clients_accepted=2, clients_now=1, sessions_now=1, clients_idle=1, notifies=3
+        )
+        connector.asked.clear()
+        assert is_served(connector, neighbour)
+
+    def test_requests_and_notifies_begin_the_time_again(self, connector: Connector) -> None:
+        client = connector.enter()
+        for _ in range(3):
+            connector.reactor.advance(30)
+            client.say((package.HEARTBEAT, b""))
+            connector.reactor.advance(29)
+            client.request(1)
+            connector.reactor.advance(59)
+            client.notify()
+        assert not client.closed
+
+    def test_begins_with_the_ack(self, connector: Connector) -> None:
+        client = connector.open()
+        connector.reactor.advance(9)
+        client.say((package.HANDSHAKE, HANDSHAKE), (package.ACK, b""))
+        for _ in range(2):
+            connector.reactor.advance(29.9)
+            client.say((package.HEARTBEAT, b""))
+        assert not client.closed
+        connector.reactor.advance(0.3)
+        connector.reactor.settle()
+        assert client.closed
+
+    def test_turned_off(self, connector: Connector, make: Make) -> None:
+        connector = make()
+        client = connector.enter()
+        connector.reactor.advance(1_000_000)
+        assert not client.closed
+
+
+class TestBusyNode:
+    """A node that is held up does not take its own silence for its clients'."""
+
+    def test_a_handler_that_blocks(self, make: Make) -> None:
+        connector = make(heartbeat={"interval": 3})
+        client, other, dead = connector.enter(), connector.enter(), connector.enter()
+
+        def block(session: Session, message: Message, reply: Reply | None) -> None:
+            connector.reactor.rightNow += 60
+            for _ in range(20):  # what they sent meanwhile is read in the next turn
+                for living in (client, other):
+                    say = partial(living.say, (package.HEARTBEAT, b""), settle=False)
+                    connector.reactor.callLater(0, say)
+
+        connector.serve = block
+        for _ in range(3):
+            client.notify()
+            connector.reactor.settle()
+        connector.serve = connector._note
+        assert (client.closed, other.closed, dead.closed) == (False, False, True)
+        assert other.packages() == [(package.HEARTBEAT, b"")] * 60
+        assert connector.counters.clients_silent == 1
+        assert is_served(connector, client)
+        connector.reactor.advance(6)
+        connector.reactor.settle()
+        assert (client.closed, other.closed) == (True, True)
+
+    def test_a_flood_of_messages(self, make: Make) -> None:
+        """Of others, and of the client itself: refused or not, it is alive."""
+        connector = make(heartbeat={"interval": 3})
+        client, flooding = connector.enter(), connector.enter()
+        for _ in range(20):
+            connector.reactor.advance(2)
+            client.say((package.HEARTBEAT, b""), settle=False)
+            for _ in range(1000):
+                flooding.notify()
+            assert client.packages() == [(package.HEARTBEAT, b"")]
+        assert connector.counters.requests_refused > 10_000
+        assert (client.closed, flooding.closed) == (False, False)
+        connector.asked.clear()
+        assert is_served(connector, client)
 
 
 class TestKicking:

@@ -45,8 +45,14 @@ class Log:
 class FakeOutbox:
     sent: list[bytes] = field(default_factory=list)
 
-    def send(self, data: bytes) -> None:
+    reads: bool = True
+
+    def push(self, data: bytes, route: str) -> None:
         self.sent.append(data)
+
+    def push_droppable(self, data: bytes, route: str) -> None:
+        if self.reads:
+            self.sent.append(data)
 
 
 @dataclass(eq=False)

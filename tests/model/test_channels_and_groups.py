@@ -113,7 +113,7 @@ class Frontends:
         return [
             id
             for id in frontends
-            if not self._tell(id, lambda f: f.groups.push(BACKEND, channel, lambda _: body))
+            if not self._tell(id, lambda f: f.groups.push(BACKEND, channel, route, lambda _: body))
         ]
 
     def push_to_uids(self, frontend: str, uids: Sequence[str], route: str, body: bytes) -> bool:

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from chatcore.channels.groups import GroupTable
+from chatcore.errors import PackageError
 from chatcore.sessions.service import SessionService
 from chatcore.sessions.session import Session
 from chatcore.telemetry import Counters
 
-from .fakes import FakeConnection
+from .fakes import FakeConnection, Log
 
 
 class Frontend:
@@ -42,7 +43,7 @@ class Frontend:
 
     def push(self, backend: str = "chat-1", channel: str = "room") -> None:
         self.encoded.clear()
-        self.groups.push(backend, channel, self.encode)
+        self.groups.push(backend, channel, "onChat", self.encode)
 
     def empty(self) -> bool:
         """Whether nothing at all is kept."""
@@ -209,7 +210,7 @@ def test_what_is_held(frontend: Frontend) -> None:
 def test_to_uids(frontend: Frontend) -> None:
     first, second = frontend.enter("alice"), frontend.enter("alice", "packed")
     bob = frontend.enter("bob")
-    frontend.groups.push_to_uids(["alice", "nobody", "alice"], frontend.encode)
+    frontend.groups.push_to_uids(["alice", "nobody", "alice"], "onChat", frontend.encode)
     assert (sent(first), sent(second), sent(bob)) == ([b"as plain"], [b"as packed"], [])
     assert frontend.counters.pushes == 2
 
@@ -217,7 +218,7 @@ def test_to_uids(frontend: Frontend) -> None:
 def test_to_all(frontend: Frontend) -> None:
     bound = frontend.enter("alice")
     unbound = frontend.sessions.open(FakeConnection("packed"))
-    frontend.groups.broadcast(frontend.encode)
+    frontend.groups.broadcast("onChat", frontend.encode)
     assert (sent(bound), sent(unbound)) == ([b"as plain"], [b"as packed"])
     assert sorted(frontend.encoded) == ["packed", "plain"]
 
@@ -227,7 +228,7 @@ def test_a_client_that_goes_while_it_is_pushed_to(frontend: Frontend) -> None:
     clients = [frontend.enter(uid) for uid in "abc"]
     frontend.groups.join("chat-1", "room", "abc")
     outbox: Any = clients[1].connection.outbox
-    outbox.send = lambda data: frontend.leave(clients[1])
+    outbox.push = lambda data, route: frontend.leave(clients[1])
     frontend.push()
     assert (sent(clients[0]), sent(clients[2])) == ([b"as plain"], [b"as plain"])
     assert frontend.told == [("chat-1", "room", "b")]
@@ -260,3 +261,31 @@ def test_nothing_is_kept_when_all_have_gone(frontend: Frontend) -> None:
         frontend.leave(client)
     assert frontend.empty()
     assert len(frontend.told) == 11
+
+
+def test_a_droppable_push_is_for_those_who_keep_up(frontend: Frontend) -> None:
+    quick, slow = frontend.enter("quick"), frontend.enter("slow")
+    outbox: Any = slow.connection.outbox
+    outbox.reads = False
+    frontend.groups.join("chat-1", "room", ["quick", "slow"])
+    frontend.groups.push("chat-1", "room", "onMove", frontend.encode, droppable=True)
+    frontend.groups.push_to_uids(["quick", "slow"], "onMove", frontend.encode, droppable=True)
+    frontend.groups.broadcast("onMove", frontend.encode, droppable=True)
+    assert (sent(quick), sent(slow)) == ([b"as plain"] * 3, [])
+    frontend.push()
+    assert sent(slow) == [b"as plain"]
+
+
+def test_what_one_encoding_can_not_say_the_others_do(frontend: Frontend, log: Log) -> None:
+    clients = [frontend.enter(uid, encoding) for uid, encoding in (("a", "short"), ("b", "plain"))]
+    frontend.groups.join("chat-1", "room", "ab")
+
+    def encode(encoding: Any) -> bytes:
+        if encoding == "short":
+            raise PackageError("too long")
+        return frontend.encode(encoding)
+
+    frontend.groups.push("chat-1", "room", "onChat", encode)
+    assert [sent(client) for client in clients] == [[], [b"as plain"]]
+    assert (frontend.counters.pushes, frontend.counters.pushes_dropped) == (1, 1)
+    assert "A push of onChat can't be sent as short: too long" in log.text()

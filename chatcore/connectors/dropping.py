@@ -1,0 +1,174 @@
+"""Outboxes that give up pushes where a client does not read, before they give up the client."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from chatcore.connectors.outbox import Outbox, OutboxParts, held_by
+from chatcore.connectors.settings import Policy
+from chatcore.turn import write_now
+
+PARTS = 16
+"""What may wait is given to a transport in so many parts: what it has can't be taken back."""
+
+_ROUTES = 64
+"""Routes whose newest push may be looked for in vain before they are sorted out."""
+
+
+class Waiting:
+    """Frames that wait; empty once they were written or given up."""
+
+    __slots__ = ("data", "droppable", "since")
+
+    def __init__(self, data: bytes, since: float, droppable: bool) -> None:
+        self.data, self.since, self.droppable = data, since, droppable
+
+
+class DroppingOutbox(Outbox):
+    """The policy ``drop-oldest``: what is too much is taken from the oldest pushes.
+
+    Pushes that have waited for too long are not written either. The client is given up when it
+    takes nothing at all for that long, or when what must reach it is over a limit by itself.
+    """
+
+    __slots__ = ("_due", "_gone", "_pushes", "_queued")
+
+    def __init__(self, *, parts: OutboxParts, full: Callable[[str], None]) -> None:
+        super().__init__(parts=parts, full=full)
+        self._queue: deque[Waiting] = deque()
+        self._pushes: deque[Waiting] = deque()
+        self._queued = 0  # bytes, without those that the transport holds
+        self._gone = 0  # of the queue, how many were given up
+        self._due = False
+
+    def send(self, data: bytes, route: str = "") -> None:
+        self._put(Waiting(data, self._parts.clock.seconds(), droppable=False))
+
+    def push(self, data: bytes, route: str = "") -> None:
+        self._put(Waiting(data, self._parts.clock.seconds(), droppable=True))
+
+    def _put(self, frames: Waiting) -> None:
+        if not self._due and not self._blocked:
+            self._due = True
+            self._parts.flushes.at_end(self.flush)
+        self._queue.append(frames)
+        if frames.droppable:
+            self._pushes.append(frames)
+        size = len(frames.data)
+        self._queued += size
+        self.waiting += size
+        if self.waiting > self._most:
+            self.flush()
+            self._make_room()
+
+    def _make_room(self) -> None:
+        pushes = self._pushes
+        while self.waiting > self._most and pushes:
+            oldest = pushes.popleft()
+            if oldest.data:
+                self._give_up(oldest)
+                self._parts.counters.pushes_dropped += 1
+        if self.waiting > self._most:
+            self._full(f"{self.waiting} bytes wait for it")
+        elif 2 * self._gone > len(self._queue):
+            self._forget_gone()
+
+    def _give_up(self, push: Waiting) -> None:
+        self.waiting -= len(push.data)
+        self._queued -= len(push.data)
+        push.data = b""
+        self._gone += 1
+
+    def _forget_gone(self) -> None:
+        self._queue = deque(each for each in self._queue if each.data)
+        self._pushes = deque(each for each in self._pushes if each.data)
+        self._gone = 0
+
+    def flush(self) -> None:
+        self._due = False
+        while self._queue and not self._blocked and self._transport is not None:
+            part = self._take(self._most // PARTS)
+            if part is None:
+                self.expired()
+                return
+            self._write(part)
+
+    def _write(self, data: bytes) -> None:
+        self.waiting = self._queued
+        if data and not write_now(self._transport, data):
+            self.waiting += held_by(self._transport)
+            self.pauseProducing()
+
+    def _take(self, most: int) -> bytes | None:
+        """Take frames off the queue; None where one that must not be given up is too old."""
+        parts, queue, pushes = self._parts, self._queue, self._pushes
+        seconds = parts.settings.seconds
+        too_old = parts.clock.seconds() - seconds if seconds else 0.0
+        taken: list[bytes] = []
+        size = 0
+        while queue and size < most:
+            frames = queue.popleft()
+            if not frames.data:
+                self._gone -= 1
+                continue
+            if frames.since >= too_old:
+                taken.append(frames.data)
+                size += len(frames.data)
+            elif frames.droppable:
+                parts.counters.pushes_dropped += 1
+            else:
+                return None
+            self._queued -= len(frames.data)
+            frames.data = b""
+        while pushes and not pushes[0].data:
+            pushes.popleft()
+        return b"".join(taken)
+
+    def close(self) -> None:
+        # Nothing can be given up later, and a kick's reason has to be behind all of it.
+        if self._queue and not self._blocked and self._transport is not None:
+            self._write(self._take(self._queued) or b"")
+        super().close()
+        self._pushes.clear()
+        self._queued = self._gone = 0
+
+    def resumeProducing(self) -> None:
+        if self._blocked:
+            self._blocked = False
+            self._parts.stuck.stop(self)
+            self.waiting = self._queued
+            self.flush()
+
+
+class NewestOutbox(DroppingOutbox):
+    """The policy ``newest-per-route``: what was not written is given up for a newer of its route.
+
+    Over a limit, the oldest pushes go as with ``drop-oldest``.
+    """
+
+    __slots__ = ("_newest",)
+
+    def __init__(self, *, parts: OutboxParts, full: Callable[[str], None]) -> None:
+        super().__init__(parts=parts, full=full)
+        self._newest: dict[str, Waiting] = {}
+
+    def push(self, data: bytes, route: str = "") -> None:
+        older = self._newest.get(route)
+        if older is not None and older.data:
+            self._give_up(older)
+            self._parts.counters.pushes_replaced += 1
+            if 2 * self._gone > len(self._queue):
+                self._forget_gone()
+        newest = self._newest[route] = Waiting(data, self._parts.clock.seconds(), droppable=True)
+        if len(self._newest) > len(self._queue) + _ROUTES:
+            self._newest = {r: each for r, each in self._newest.items() if each.data}
+        self._put(newest)
+
+
+OUTBOXES: dict[Policy, type[Outbox]] = {
+    "disconnect": Outbox,
+    "drop-oldest": DroppingOutbox,
+    "newest-per-route": NewestOutbox,
+}
+"""What is made for each client, by the setting ``outbox.policy``."""
