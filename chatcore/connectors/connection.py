@@ -337,8 +337,8 @@ class Connection:
     def _decided(self, outcome: Accepted | Refused) -> None:
         if self._state is not State.DECIDING:
             return  # it did not wait for the answer
-        self._send(package.HANDSHAKE, outcome.reply)
         if isinstance(outcome, Refused):
+            self._send(package.HANDSHAKE, outcome.reply)
             if outcome.broken:
                 self._parts.counters.clients_broken += 1
             else:
@@ -348,6 +348,7 @@ class Connection:
         self.encoding = outcome.encoding
         self._verifier = outcome.verifier
         self._state = State.WAITING_FOR_ACK
+        self._send(package.HANDSHAKE, outcome.reply)  # last: it may be too much for the outbox
 
     def _work(self) -> None:
         self._state = State.WORKING
