@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, fields
 
 
@@ -36,9 +37,11 @@ class Counters:
     pushes: int = 0
     """Messages put into clients' outboxes without having been asked for."""
     pushes_dropped: int = 0
-    """Pushes given up because a client did not read, or because they were too long for it."""
+    """Pushes given up because a client did not read."""
     pushes_replaced: int = 0
     """Pushes given up for a newer one of their route, under the policy newest-per-route."""
+    pushes_failed: int = 0
+    """Pushes that fit no schema of their route, or are too long; nobody got them."""
     links_up: int = 0
     """How often a link to another node came up."""
     links_lost: int = 0
@@ -52,3 +55,22 @@ class Counters:
     def as_dict(self) -> dict[str, int]:
         """All counters by name."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+class Seen:
+    """Says what is new, so that it is logged once, until there was as much as it remembers.
+
+    Args:
+        most: how many different things; after them, nothing is new.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._seen: set[Hashable] = set()
+
+    def first(self, what: Hashable) -> bool:
+        """Whether this is new, and to be logged."""
+        if len(self._seen) >= self._most or what in self._seen:
+            return False
+        self._seen.add(what)
+        return True

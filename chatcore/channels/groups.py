@@ -9,7 +9,10 @@ from twisted.logger import Logger
 
 from chatcore.errors import WireError
 from chatcore.sessions.service import SessionService
-from chatcore.telemetry import Counters
+from chatcore.telemetry import Counters, Seen
+
+MOST_FAILURES = 100
+"""How many different mistakes in pushes are logged."""
 
 Encode = Callable[[Any], bytes]
 """Makes the bytes of a push for one encoding."""
@@ -47,6 +50,7 @@ class GroupTable:
         self._sessions = sessions
         self._gone = gone
         self._counters = counters
+        self._failures = Seen(MOST_FAILURES)
         self._backends: dict[str, dict[str, Group]] = {}
         self._of_uid: dict[str, set[tuple[str, str]]] = {}
         sessions.on_uid_changed(self._uid_changed)
@@ -135,14 +139,8 @@ class GroupTable:
         for encoding, outboxes in targets.items():
             try:
                 data = encode(encoding)
-            except WireError as problem:  # what one way to write can't say, another may
-                self._counters.pushes_dropped += len(outboxes)
-                self.log.error(
-                    "A push of {route} can't be sent as {encoding}: {problem}",
-                    route=route,
-                    encoding=getattr(encoding, "name", encoding),
-                    problem=problem,
-                )
+            except WireError as problem:  # what one encoding can't say, another may
+                self._failed(route, encoding, len(outboxes), problem)
                 continue
             self._counters.pushes += len(outboxes)
             if droppable:
@@ -151,6 +149,17 @@ class GroupTable:
             else:
                 for outbox in outboxes:
                     outbox.push(data, route)
+
+    def _failed(self, route: str, encoding: Any, count: int, problem: WireError) -> None:
+        self._counters.pushes_failed += count
+        name = getattr(encoding, "name", encoding)
+        if self._failures.first((route, name, str(problem))):
+            self.log.error(
+                "A push of {route} can't be sent as {encoding}: {problem}",
+                route=route,
+                encoding=name,
+                problem=problem,
+            )
 
     def _uid_changed(self, uid: str) -> None:
         places = self._of_uid.get(uid)

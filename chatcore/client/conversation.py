@@ -10,11 +10,11 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import Any, Protocol
 
-import msgspec
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 import chatcore
+from chatcore.client.dialect import Dialect, decode_json
 from chatcore.client.errors import (
     Disconnected,
     HandshakeRefused,
@@ -88,7 +88,8 @@ class Conversation:
         self._silence: IDelayedCall | None = None
         self._last_heard = self._look = 0.0
         self._last_id = 0
-        self._pending: dict[int, tuple[Deferred[Any], IDelayedCall]] = {}
+        self._dialect = Dialect()
+        self._pending: dict[int, tuple[str, Deferred[Any], IDelayedCall]] = {}
 
     @property
     def working(self) -> bool:
@@ -152,7 +153,7 @@ class Conversation:
             self._deadline,
             self._beat,
             self._silence,
-            *(timer for _, timer in pending.values()),
+            *(timer for _, _, timer in pending.values()),
         ]
         for timer in timers:
             if timer is not None and timer.active():
@@ -162,7 +163,7 @@ class Conversation:
         self._listener.ended(why, worked)
         if not self._ready.called:
             self._ready.errback(why)
-        for waiting, _ in pending.values():
+        for _, waiting, _ in pending.values():
             waiting.errback(why)
 
     def request(self, route: str, msg: Any, timeout: float) -> Deferred[Any]:
@@ -179,16 +180,17 @@ class Conversation:
         """
         self._refuse_unless_working()
         number = self._next_id()
-        self._send(package.DATA, message.encode_request(number, route, body.encode(msg)))
+        code, data = self._dialect.encode(route, msg)
+        self._send(package.DATA, message.encode_request(number, code, data))
         answer: Deferred[Any] = Deferred(lambda _: self._forget(number))
         timer = self._clock.callLater(timeout, self._no_answer, number, route, timeout)
-        self._pending[number] = (answer, timer)
+        self._pending[number] = (route, answer, timer)
         return answer
 
     def notify(self, route: str, msg: Any) -> None:
         """Tell the server something and expect no answer; raises as :meth:`request` does."""
         self._refuse_unless_working()
-        self._send(package.DATA, message.encode_notify(route, body.encode(msg)))
+        self._send(package.DATA, message.encode_notify(*self._dialect.encode(route, msg)))
 
     def send_raw(self, frame: bytes) -> None:
         """Send a frame of any bytes; raises Disconnected when there is no connection."""
@@ -222,15 +224,17 @@ class Conversation:
             raise PackageError(f"a {package.NAMES[kind]} package after the handshake")
 
     def _take_handshake(self, content: bytes) -> None:
-        reply = _value(content)
+        reply = decode_json(content)
         code = reply.get("code") if isinstance(reply, dict) else None
         if code != handshake.OK:
             if not isinstance(code, int):
                 raise HandshakeError("a handshake's reply without a code")
             self.end(HandshakeRefused(code))
             return
-        sys = reply.get("sys") or {}
-        self._heartbeat = _seconds(sys.get("heartbeat")) if isinstance(sys, dict) else 0.0
+        sys = reply.get("sys")
+        if isinstance(sys, dict):
+            self._heartbeat = _seconds(sys.get("heartbeat"))
+            self._dialect = Dialect.agreed(sys)
         self._send(package.ACK)
         self._state = _State.WORKING
         if self._deadline is not None:
@@ -241,7 +245,7 @@ class Conversation:
 
     def _take_kick(self, content: bytes) -> None:
         try:
-            data = _value(content)
+            data = decode_json(content)
         except BodyError:
             data = {}
         self._listener.happened("onKick", data)
@@ -250,16 +254,16 @@ class Conversation:
     def _take_message(self, came: message.Message) -> None:
         if came.kind == message.RESPONSE:
             if came.id in self._pending:
-                value = _value(came.body)
-                answer, timer = self._pending.pop(came.id)
+                route, answer, timer = self._pending[came.id]
+                value = self._dialect.decode(route, came.body)
+                del self._pending[came.id]
                 timer.cancel()
                 answer.callback(value)
             return
         if came.kind != message.PUSH:
             raise MessageError("a request from the server")
-        if not isinstance(came.route, str):
-            raise MessageError(f"the route code {came.route}, though no dictionary was agreed on")
-        self._listener.happened(came.route, _value(came.body))
+        route = self._dialect.route(came.route)
+        self._listener.happened(route, self._dialect.decode(route, came.body))
 
     def _listen(self) -> None:
         """Give up when the server was silent for two heartbeats."""
@@ -281,13 +285,13 @@ class Conversation:
         self.end(TimedOut(f"{what} within {timeout:g} s"))
 
     def _no_answer(self, number: int, route: str, timeout: float) -> None:
-        answer, _ = self._pending.pop(number)
+        _, answer, _ = self._pending.pop(number)
         answer.errback(TimedOut(f"no answer to {route} within {timeout:g} s"))
 
     def _forget(self, number: int) -> None:
         entry = self._pending.pop(number, None)
         if entry is not None:
-            entry[1].cancel()
+            entry[2].cancel()
 
     def _abandoned(self, _: Deferred[Any]) -> None:
         self.end(Disconnected("given up before the handshake was made"))
@@ -298,16 +302,6 @@ class Conversation:
             number = number % _LARGEST_ID + 1
         self._last_id = number
         return number
-
-
-def _value(content: bytes) -> Any:
-    """Decode what a server sent; unlike a client's message it may be an array."""
-    if not content:
-        return {}
-    try:
-        return msgspec.json.decode(content)
-    except (ValueError, RecursionError, msgspec.MsgspecError) as problem:
-        raise BodyError(f"a body that is not JSON: {problem}") from None
 
 
 def _seconds(given: Any) -> float:

@@ -13,7 +13,7 @@ from twisted.logger import Logger
 
 from chatcore.connectors.addresses import Address, shown
 from chatcore.connectors.dropping import OUTBOXES
-from chatcore.connectors.encoding import Encoding
+from chatcore.connectors.encoding import REFUSED, Encoding
 from chatcore.connectors.outbox import OutboxParts
 from chatcore.connectors.settings import HeartbeatSettings, Limits, OutboxSettings
 from chatcore.connectors.signing import Verifier
@@ -38,9 +38,6 @@ NORMAL, GOING_AWAY, PROTOCOL_ERROR, POLICY, TOO_BIG = 1000, 1001, 1002, 1008, 10
 
 BYTES_OF_ONE = 4096
 """Bytes of a message from which on it counts as more than one against the allowance."""
-
-REFUSED = Body(FAILED)
-"""The body of the answer to what is refused or failed at."""
 
 Reply = Callable[[Body], None]
 Serve = Callable[[Session, Message, Reply | None], None]
@@ -363,6 +360,8 @@ class Connection:
     def _message(self, each: Message) -> None:
         session, parts = self._session, self._parts
         assert session is not None
+        if isinstance(each.route, int):
+            each = each._replace(route=self.encoding.routes.get(each.route, each.route))
         if each.kind == message.REQUEST and each.id:
             parts.counters.requests += 1
             reply = partial(self._respond, each.id, each.route)
@@ -402,12 +401,16 @@ class Connection:
         self._under_way -= 1
         if self._state is not State.WORKING:
             return
-        try:
-            answer = self.encoding.response(number, route, body)
-        except (BodyError, PackageError) as problem:
-            self._parts.counters.requests_failed += 1
-            self.log.error("The answer of {route}: {problem}", route=route, problem=problem)
-            answer = self.encoding.response(number, route, REFUSED)
+        if body is REFUSED:
+            answer = self.encoding.refusal(number, route)
+        else:
+            try:
+                answer = self.encoding.response(number, route, body)
+            except (BodyError, PackageError) as problem:
+                answer = self.encoding.refusal(number, route)
+                if body.value != FAILED:
+                    self._parts.counters.requests_failed += 1
+                    self.log.error("The answer of {route}: {problem}", route=route, problem=problem)
         self.outbox.send(answer)
 
     def _send(self, kind: int, data: bytes = b"") -> None:

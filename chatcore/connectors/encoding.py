@@ -1,13 +1,23 @@
-"""How what is sent to a client is put into bytes."""
+"""How what is said to a client, and by it, is put into bytes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from chatcore.dispatch.dispatcher import FAILED
+from chatcore.errors import BodyError
 from chatcore.wire import body, frame, message, package
 from chatcore.wire.body import Body
+from chatcore.wire.dictionary import Dictionary
+from chatcore.wire.protobuf import Protos
+
+REFUSED = Body(FAILED)
+"""The body of the answer to what is refused or failed at."""
+
+JAVASCRIPT = "js"
+"""How the types of Pomelo's JavaScript clients begin."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -15,12 +25,22 @@ class Encoding:
     """One way to write and read messages; clients that share an encoding are sent the same bytes.
 
     Args:
-        name: what it is called.
+        name: what its transport is called.
         envelope: puts one package into what the transport carries.
+        codes: what stands for a route that has a code.
+        routes: the routes that codes stand for.
+        protos: the protobuf schemas, where they are in use.
+        cesu: whether protobuf's texts are written for JavaScript (see `chatcore.wire.protobuf`).
+        json_responses: whether answers are JSON even where a schema has their route.
     """
 
     name: str
     envelope: Callable[[bytes], bytes]
+    codes: Mapping[str, int] = field(default_factory=dict)
+    routes: Mapping[int, str] = field(default_factory=dict)
+    protos: Protos | None = None
+    cesu: bool = False
+    json_responses: bool = False
 
     def package(self, kind: int, body: bytes = b"") -> bytes:
         """One package."""
@@ -33,11 +53,28 @@ class Encoding:
             BodyError: the body can't be written.
             PackageError: it is too long.
         """
-        return self.package(package.DATA, message.encode_response(number, body.json))
+        data = body.json if self.json_responses else self._write(route, body)
+        return self.package(package.DATA, message.encode_response(number, data))
+
+    def refusal(self, number: int, route: str | int) -> bytes:
+        """The answer to a request that is refused or failed at.
+
+        Where the route's schema has no room for a code, the client gets an empty body, as from
+        Pomelo: JSON would be read as protobuf.
+        """
+        try:
+            return self.response(number, route, REFUSED)
+        except BodyError:
+            return self.package(package.DATA, message.encode_response(number, b""))
 
     def push(self, route: str, body: Body) -> bytes:
         """A push; raises as `response` does."""
-        return self.package(package.DATA, message.encode_push(route, body.json))
+        code = self.codes.get(route, route)
+        return self.package(package.DATA, message.encode_push(code, self._write(route, body)))
+
+    def is_json(self, route: str | int) -> bool:
+        """Whether what clients send to a route is JSON."""
+        return self.protos is None or route not in self.protos.client
 
     def decode(self, route: str | int, data: bytes) -> Any:
         """The value of a client's body.
@@ -45,8 +82,67 @@ class Encoding:
         Raises:
             BodyError: it can't be read.
         """
+        if self.protos is not None and route in self.protos.client:
+            return self.protos.client.decode(data, str(route))
         return body.decode(data)
+
+    def _write(self, route: str | int, body: Body) -> bytes:
+        if self.protos is not None and route in self.protos.server:
+            return self.protos.server.encode(body.value, str(route), cesu=self.cesu)
+        return body.json
 
 
 WEBSOCKET = Encoding("websocket", frame.encode)
 """One package in one binary frame: the only way that every Pomelo client understands."""
+
+
+class Dialects:
+    """Which encoding a client gets, by its transport and its type.
+
+    Args:
+        dictionary: the codes of routes, where they are in use.
+        protos: the protobuf schemas, where they are in use.
+        json_responses: the types of clients that read every answer as JSON.
+    """
+
+    def __init__(
+        self,
+        *,
+        dictionary: Dictionary | None = None,
+        protos: Protos | None = None,
+        json_responses: Collection[str] = (),
+    ) -> None:
+        self.dictionary = dictionary
+        self.protos = protos
+        self._json_responses = frozenset(json_responses)
+        self._made: dict[tuple[Encoding, bool, bool], Encoding] = {}
+
+    def use(self, protos: Protos) -> None:
+        """Speak by these schemas with who comes from now on; the others keep theirs."""
+        self.protos = protos
+        self._made.clear()
+
+    def of(self, transport: Encoding, type: str) -> Encoding:
+        """The encoding for a client.
+
+        Args:
+            transport: the plain encoding of its transport.
+            type: what its library calls itself.
+        """
+        if self.protos is None and self.dictionary is None:
+            return transport
+        # Where there are no schemas, all clients of a transport share the bytes of a push.
+        cesu = self.protos is not None and type.startswith(JAVASCRIPT)
+        json_responses = self.protos is not None and type in self._json_responses
+        made = self._made.get((transport, cesu, json_responses))
+        if made is None:
+            dictionary = self.dictionary
+            made = self._made[transport, cesu, json_responses] = replace(
+                transport,
+                codes=dictionary.codes if dictionary else {},
+                routes=dictionary.routes if dictionary else {},
+                protos=self.protos,
+                cesu=cesu,
+                json_responses=json_responses,
+            )
+        return made

@@ -19,6 +19,18 @@ Policy = Literal["disconnect", "drop-oldest", "newest-per-route"]
 class ConnectorSettings:
     """What a frontend speaks with its clients."""
 
+    dictionary: bool = setting(
+        False, "whether routes are sent as numbers, as with Pomelo's useDict"
+    )
+    protobuf: bool = setting(
+        False,
+        "whether bodies are sent in protobuf where a schema has their route, as with Pomelo's"
+        " useProtobuf",
+    )
+    json_responses: tuple[str, ...] = setting(
+        ("desktop",),
+        "types of clients that read every answer as JSON, as libpomelo2 does, whatever the schemas",
+    )
     signed: bool = setting(
         False, "whether clients have to sign every message, as Pomelo's useCrypto asks them to"
     )

@@ -11,7 +11,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from chatcore.connectors.addresses import Address
-from chatcore.connectors.encoding import Encoding
+from chatcore.connectors.encoding import Dialects, Encoding
 from chatcore.connectors.signing import Verifier, verifier
 from chatcore.dispatch.calling import Caller
 from chatcore.errors import BodyError, ClientError, HandshakeError
@@ -76,6 +76,7 @@ class Welcome:
 
     Args:
         heartbeat: seconds between heartbeats; 0 for none.
+        dialects: what clients are spoken to in; plain JSON with routes in full where it is None.
         signed: whether every message has to be signed.
         check_client: the application's word on types and versions of clients.
         hook: the application's word on who comes in.
@@ -88,12 +89,14 @@ class Welcome:
         self,
         *,
         heartbeat: float,
+        dialects: Dialects | None = None,
         signed: bool = False,
         check_client: CheckClient | None = None,
         hook: HandshakeHook | None = None,
         caller: Caller,
     ) -> None:
         self._heartbeat = heartbeat
+        self._dialects = dialects or Dialects()
         self._signed = signed
         self._check_client = check_client
         self._hook = hook
@@ -115,13 +118,22 @@ class Welcome:
             decided(Refused(handshake.encode_refusal(), str(problem), broken=True))
             return
 
+        shaken = Handshake(request.sys, request.user, address)
+
         def accept(user: Any) -> None:
+            dialects = self._dialects
             try:
-                reply = handshake.encode_reply(heartbeat=self._heartbeat, user=user)
+                reply = handshake.encode_reply(
+                    heartbeat=self._heartbeat,
+                    dictionary=dialects.dictionary,
+                    protos=dialects.protos,
+                    sys=request.sys,
+                    user=user,
+                )
             except BodyError as problem:
                 self._fail(problem, decided)
                 return
-            decided(Accepted(reply, encoding, verify))
+            decided(Accepted(reply, dialects.of(encoding, shaken.type), verify))
 
         if self._check_client is None and self._hook is None:
             accept(None)
@@ -137,7 +149,6 @@ class Welcome:
             else:
                 self._fail(problem, decided)
 
-        shaken = Handshake(request.sys, request.user, address)
         self._caller.call(asked, self._ask, shaken)
 
     async def _ask(self, shaken: Handshake) -> Any:

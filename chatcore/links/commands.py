@@ -104,10 +104,15 @@ class Ping(Command):
 
 
 class Forward(Command):
-    """A client's request, for a handler here. The reply is what the client gets."""
+    """A client's request, for a handler here. The reply is what the client gets.
+
+    ``body`` is the JSON that the client sent, as it came; or, where ``coding`` is ``msgpack``, a
+    value that the frontend has decoded already.
+    """
 
     arguments = [
         (b"route", Unicode()),
+        (b"coding", String(optional=True)),
         (b"body", Large()),
         (b"session", Large()),
     ]

@@ -40,6 +40,7 @@ from chatcore.links.rpc import Remotes, Rpc
 from chatcore.links.settings import LinkSettings
 from chatcore.links.table import LinkTable
 from chatcore.node.backend import SESSIONS, Backend
+from chatcore.node.dialects import load_dialects
 from chatcore.node.frontend import Frontend
 from chatcore.node.frontends import Frontends
 from chatcore.node.ports import (
@@ -79,7 +80,9 @@ def verify(folder: Path, servers: Servers, assignments: Sequence[Assignment]) ->
     compare_types(catalogue, servers)
     for server_type in servers.types:
         for server in servers.of_type(server_type)[:1]:
-            _configure(catalogue, servers, server, assignments)
+            _, settings = _configure(catalogue, servers, server, assignments)
+            if server.frontend:
+                load_dialects(catalogue, servers, settings[ConnectorSettings])
 
 
 class Node(Service):
@@ -240,6 +243,7 @@ class Node(Service):
                 sessions=sessions,
                 welcome=Welcome(
                     heartbeat=settings[HeartbeatSettings].interval,
+                    dialects=load_dialects(catalogue, servers, settings[ConnectorSettings]),
                     signed=settings[ConnectorSettings].signed,
                     check_client=configured.client_check,
                     hook=configured.handshake_hook,

@@ -233,9 +233,10 @@ class Backend:
                 packed = FAILED_VALUE
             link.answer(ask, item(b"reply", packed))
 
+        data = join(box, b"body")
         try:
-            msg = body.decode(join(box, b"body"))
-        except BodyError:
+            msg = unpack(data) if box.get(b"coding") == b"msgpack" else body.decode(data)
+        except (BodyError, *UNREADABLE):
             reply(FAILED)
             return
         self._dispatcher.handle(route, msg, session, reply)

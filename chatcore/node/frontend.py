@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,22 +11,26 @@ import msgspec
 from twisted.logger import Logger
 
 from chatcore.channels.groups import GroupTable
-from chatcore.connectors.connection import REFUSED, Reply
+from chatcore.connectors.connection import Reply
+from chatcore.connectors.encoding import REFUSED
 from chatcore.dispatch.dispatcher import Dispatcher
 from chatcore.errors import BodyError, ChatcoreError, RpcError
 from chatcore.links.link import Link, Responder
 from chatcore.links.table import LinkTable
-from chatcore.node.replies import UNREADABLE, chunks, push_encoder, to_body, unpack
+from chatcore.node.replies import UNREADABLE, chunks, pack, push_encoder, to_body, unpack
 from chatcore.sessions.copy import copy_of
 from chatcore.sessions.service import SessionService
 from chatcore.sessions.session import Session
-from chatcore.telemetry import Counters
+from chatcore.telemetry import Counters, Seen
 from chatcore.wire.body import Body
 from chatcore.wire.box import END, Box, item, join
 from chatcore.wire.message import Message
 
 FORWARD = item(b"_command", b"Forward")
 FORWARD_NOTIFY = item(b"_command", b"ForwardNotify")
+VALUE = item(b"coding", b"msgpack")
+"""Says that a body is a value, rather than the JSON that a client sent."""
+
 GROUP_GONE = item(b"_command", b"GroupGone")
 GROUP_OFFER = item(b"_command", b"GroupOffer")
 OFFERS_DONE = item(b"_command", b"OffersDone") + END
@@ -80,8 +84,8 @@ class Frontend:
         # Whom backends gave no chance to say goodbye to, and who was dropped with their groups.
         self._untold: dict[str, list[tuple[str, str]]] = {}
         self._dropped: dict[str, set[str]] = {}
-        self._unknown_routes = _Seen(MOST_REFUSALS)
-        self._unchosen = _Seen(MOST_REFUSALS)
+        self._unknown_routes = Seen(MOST_REFUSALS)
+        self._unchosen = Seen(MOST_REFUSALS)
         links.on_up(self._offer)
 
     def serve(self, session: Session, message: Message, reply: Reply | None) -> None:
@@ -130,7 +134,18 @@ class Frontend:
             self._dispatcher.report(f"the route to {server_type}", problem)
             self._refuse(reply)
             return
-        payload = route + item(b"body", message.body) + item(b"session", exported)
+        encoding = session.connection.encoding
+        if encoding.is_json(message.route):
+            payload = route + item(b"body", message.body) + item(b"session", exported)
+        else:
+            # Schemas are an affair of the frontend and its client: who comes after a change of
+            # them has others than who was there before, and no backend knows which.
+            try:
+                value = pack(encoding.decode(message.route, message.body))
+            except BodyError:
+                self._refuse(reply)
+                return
+            payload = route + VALUE + item(b"body", value) + item(b"session", exported)
         if link is None or link.overloaded:
             self._counters.requests_failed += 1
             if reply is not None:
@@ -236,20 +251,6 @@ class Frontend:
         link.write(OFFERS_DONE)
         for channel, uid in untold:
             link.write(_gone_box(channel, uid))
-
-
-class _Seen:
-    """Says what is new, until there was as much as it remembers; then nothing is."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._seen: set[Hashable] = set()
-
-    def first(self, what: Hashable) -> bool:
-        if len(self._seen) >= self._most or what in self._seen:
-            return False
-        self._seen.add(what)
-        return True
 
 
 def _printable(text: str) -> str:

@@ -287,5 +287,5 @@ def test_what_one_encoding_can_not_say_the_others_do(frontend: Frontend, log: Lo
 
     frontend.groups.push("chat-1", "room", "onChat", encode)
     assert [sent(client) for client in clients] == [[], [b"as plain"]]
-    assert (frontend.counters.pushes, frontend.counters.pushes_dropped) == (1, 1)
+    assert (frontend.counters.pushes, frontend.counters.pushes_failed) == (1, 1)
     assert "A push of onChat can't be sent as short: too long" in log.text()

@@ -1,0 +1,99 @@
+"""Route codes and protobuf from a client to a backend and back, with real links."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_twisted
+from running import short_folder
+from small_cluster import Cluster
+from twisted.internet.defer import Deferred
+
+from chatcore.config.servers import load_servers
+from chatcore.errors import ConfigError
+from chatcore.node import verify
+from chatcore.wire import message, package
+
+SAY = "back.sayHandler.say"
+FILES = {
+    "config/dictionary.json": '["onSaid"]',
+    "config/serverProtos.json": json.dumps(
+        {"onSaid": {"required string text": 1}, SAY: {"optional uInt32 length": 1}}
+    ),
+    "config/clientProtos.json": json.dumps({SAY: {"required string text": 1}}),
+    "app.py": """
+        def configure(app):
+            @app.configure(type="front")
+            def fronts():
+                app.set("connector.dictionary", True)
+                app.set("connector.protobuf", True)
+    """,
+    "servers/front/handlers.py": "",
+    "servers/back/handlers.py": """
+        from zope.interface import implementer
+        from chatcore.interfaces import IHandler
+
+        class ISayHandler(IHandler):
+            async def say(msg, session): ""
+
+        @implementer(ISayHandler)
+        class SayHandler:
+            def __init__(self, app):
+                self.app = app
+
+            async def say(self, msg, session):
+                await session.bind("somebody")
+                to = [(session.uid, session.frontend_id)]
+                self.app.channels.push_to_uids("onSaid", {"text": msg["text"]}, to)
+                return {"length": len(msg["text"])}
+    """,
+}
+
+
+@pytest_twisted.async_yield_fixture
+async def cluster() -> AsyncIterator[Cluster]:
+    with short_folder() as folder:
+        made = Cluster(folder, servers={"front": ["front-1"], "back": ["back-1"]}, files=FILES)
+        try:
+            yield made
+        finally:
+            await made.close()
+
+
+@pytest.mark.parametrize("text", ["hi", "中", "😀"])
+async def test_there_and_back(cluster: Cluster, text: str) -> None:
+    await cluster.start()
+    client = await cluster.client("front-1")
+    said: Deferred[Any] = Deferred()
+    client.on("onSaid", said.callback)
+    assert await client.request(SAY, {"text": text}) == {"length": len(text)}
+    assert await said == {"text": text}
+
+
+async def test_a_body_that_is_no_protobuf(cluster: Cluster) -> None:
+    await cluster.start()
+    client = await cluster.client("front-1")
+    for body in (b"\x0a\x7fhi", b'{"text":"hi"}', b"\x0b"):
+        bad = message.encode_request(1000, SAY, body)
+        client.send_raw(package.encode(package.DATA, bad))
+    assert await client.request(SAY, {"text": "well"}) == {"length": 4}
+    assert cluster.nodes["front-1"].counters.requests_refused == 3
+
+
+@pytest.mark.parametrize(
+    "file", ["config/dictionary.json", "config/serverProtos.json", "config/clientProtos.json"]
+)
+def test_a_mistake_in_a_file_is_told_before_anything_starts(file: str) -> None:
+    with short_folder() as folder:
+        made = Cluster(
+            folder,
+            servers={"front": ["front-1"], "back": ["back-1"]},
+            files=FILES | {file: '{"a": 5'},
+        )
+        with pytest.raises(ConfigError) as wrong:
+            verify(folder, load_servers(folder, "development"), [])
+        assert str(wrong.value).startswith(f"{folder / file}:1:")
+        assert not made.nodes
