@@ -58,15 +58,21 @@ def twistd(*arguments: str, name: str = "twistd") -> list[str]:
 
 
 class CopiedChat:
-    """A copy of the example application on ports of its own.
+    """A copy of the example application, or of another, on ports of its own.
 
     Args:
         folder: where to put it; short, because of the paths of sockets.
+        source: the application to copy.
     """
 
-    def __init__(self, folder: Path, change: Callable[[Any], None] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        change: Callable[[Any], None] | None = None,
+        source: Path = EXAMPLE,
+    ) -> None:
         self.app = folder / "chat"
-        shutil.copytree(EXAMPLE, self.app, ignore=shutil.ignore_patterns(".chatcore", "*.pyc"))
+        shutil.copytree(source, self.app, ignore=shutil.ignore_patterns(".chatcore", "*.pyc"))
         self.run_folder = self.app / ".chatcore"
         self._file = self.app / "config" / "servers.json"
         servers = json.loads(self._file.read_text())
@@ -111,8 +117,9 @@ class RunningChat(CopiedChat):
         folder: Path,
         arguments: Sequence[str] = (),
         change: Callable[[Any], None] | None = None,
+        source: Path = EXAMPLE,
     ) -> None:
-        super().__init__(folder, change)
+        super().__init__(folder, change, source)
         self._arguments = arguments
         self._output = folder / "output"
         self._frozen: list[int] = []

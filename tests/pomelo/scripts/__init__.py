@@ -1,0 +1,16 @@
+"""Everything that is played to both servers."""
+
+from pomelo.scripts import bodies, chatting, codecs, conversation, framing, messages, sessions
+from pomelo.scripts.playing import SCRIPTS, Script
+
+__all__ = [
+    "SCRIPTS",
+    "Script",
+    "bodies",
+    "chatting",
+    "codecs",
+    "conversation",
+    "framing",
+    "messages",
+    "sessions",
+]
