@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
+from contextlib import suppress
 from typing import Protocol
 
 from pomelo.raw_client import Stream
@@ -133,10 +134,8 @@ CARRIERS = {"websocket": WebSocketCarrier, "tcp": TcpCarrier}
 
 
 def _send(to: socket.socket, data: bytes) -> None:
-    try:
+    with suppress(ConnectionError):  # what came before the end is still to be read
         to.sendall(data)
-    except ConnectionError:
-        pass  # what came before the end is still to be read
 
 
 def _receive(source: socket.socket, seconds: float) -> bytes:

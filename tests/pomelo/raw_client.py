@@ -179,9 +179,11 @@ def _encode_one(root: Mapping[str, Any], schema: Mapping[str, Any], kind: str, i
     if kind in _FIXED:
         return struct.pack(_FIXED[kind][0], item)
     if kind == "string":
-        data = item.encode()
-    else:
-        data = _encode(root, _nested(root, schema, kind), item)
+        return _counted(item.encode())
+    return _counted(_encode(root, _nested(root, schema, kind), item))
+
+
+def _counted(data: bytes) -> bytes:
     return varint(len(data)) + data
 
 

@@ -6,10 +6,11 @@ import json
 import re
 import time
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from pomelo.carriers import CARRIERS, Closed, ICarrier, WebSocketCarrier
+from pomelo.carriers import CARRIERS, Closed, ICarrier, Package, WebSocketCarrier
 from pomelo.raw_client import (
     ACK,
     DATA,
@@ -38,18 +39,27 @@ class Actor:
 
     Args:
         name: what the transcript calls it.
-        patience: seconds after which nothing is taken for silence.
+        patience: seconds to wait, after which nothing is taken for silence.
+        elsewhere: has another client served: if that is quick, silence is not slowness.
         lines: the transcript.
     """
 
     def __init__(
-        self, *, name: str, kind: str, carrier: ICarrier, patience: float, lines: list[str]
+        self,
+        *,
+        name: str,
+        kind: str,
+        carrier: ICarrier,
+        patience: float,
+        elsewhere: Callable[[], None],
+        lines: list[str],
     ) -> None:
         self.name, self._kind = name, kind
         self._carrier, self._patience, self._lines = carrier, patience, lines
+        self._elsewhere = elsewhere
         self._seen: list[str] = []
         self._fences = 0
-        self._over = False
+        self._over = self._answered = False
         self.last = b""
 
     def send(self, *pieces: bytes) -> None:
@@ -91,12 +101,9 @@ class Actor:
         self._lines[start:] = sorted(self._lines[start:])
 
     def fence(self, route: str | None = None) -> None:
-        """Ask for something harmless, and write down what comes before its answer."""
-        self._fences += 1
-        number = _FENCE + self._fences
-        self.send(request(number, route or HARMLESS[self._kind], b'{"uid":"fence"}'))
-        while self._note(until=number):
-            pass
+        """Ask for something harmless; write down what comes before its answer, and that it came."""
+        if self._served(route):
+            self._write("served")
 
     def ended(self) -> None:
         """Write down what comes until the server closes."""
@@ -112,7 +119,7 @@ class Actor:
         """Ask for something harmless again and again, and say whether that was answered."""
         end = time.monotonic() + seconds
         while time.monotonic() < end and not self._over:
-            self.fence()
+            self._served()
             time.sleep(0.1)
         if not self._over:
             self._write("served")
@@ -122,6 +129,30 @@ class Actor:
         self._over = True
         self._carrier.close()
 
+    def _served(self, route: str | None = None) -> bool:
+        self._fences += 1
+        number = _FENCE + self._fences
+        self.send(request(number, route or HARMLESS[self._kind], b'{"uid":"fence"}'))
+        self._answered = False
+        while not self._answered and self._note(until=number):
+            pass
+        return self._answered
+
+    def _control(self) -> bool:
+        """Whether something came after all, while another client was served."""
+        self._elsewhere()
+        try:
+            self._keep(self._carrier.receive(0.2))
+        except TimeoutError:
+            return False
+        except Closed:
+            return True  # and it will say so again
+        return True
+
+    def _keep(self, found: list[Package]) -> None:
+        self.last = found[-1][1]
+        self._seen += [_line(each) for each in found]
+
     def _note(self, until: int | None = None, code: bool = False) -> bool:
         """Write down one package; False after the last."""
         if self._over:
@@ -130,17 +161,19 @@ class Actor:
             try:
                 found = self._carrier.receive(self._patience)
             except TimeoutError:
+                if self._control():
+                    return self._note(until, code)
                 self._write("silence")
                 return False
             except Closed as closed:
                 self._over = True
                 self._write(f"closed {closed.code}" if code else "closed")
                 return False
-            self.last = found[-1][1]
-            self._seen += [_line(each) for each in found]
+            self._keep(found)
         line = self._seen.pop(0)
         if until is not None and line.startswith(f"response {until} "):
-            return False
+            self._answered = True
+            return True
         self._write(line)
         return True
 
@@ -179,10 +212,22 @@ class Stage:
             kind=kind,
             carrier=CARRIERS[self.carrier](self.servers.port(f"{kind}-server-{number}")),
             patience=self.patience,
+            elsewhere=lambda: self._serve_another(kind, number),
             lines=self.lines,
         )
         self._actors.append(actor)
         return actor
+
+    def _serve_another(self, kind: str, number: int) -> None:
+        """Have somebody else served by the same server, and by one behind it."""
+        other = Stage(self.servers, self.carrier, PATIENT)
+        try:
+            one = other.at_work(kind, number=number)
+            if kind != "gate":
+                one.fence(HARMLESS["connector"])
+                assert other.lines == ["served"], other.lines
+        finally:
+            other.close()
 
     def at_work(self, kind: str, name: str = "", number: int = 1) -> Actor:
         """A client that has shaken hands; that part isn't written down."""

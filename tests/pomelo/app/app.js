@@ -31,16 +31,15 @@ function connector(options) {
 }
 
 app.configure('all', 'gate', function () {
-  connector({ useProtobuf: true });
+  connector({});
 });
 app.configure('all', 'connector', function () {
-  connector({ heartbeat: 3, useDict: true, useProtobuf: true });
+  connector({ heartbeat: 10 });
 });
 app.configure('all', 'probe', function () {
   connector({
-    heartbeat: 3,
-    useDict: true,
-    useProtobuf: true,
+    heartbeat: 10,
+
     checkClient: function (type, version) { return type !== 'outdated' && version !== '0.0.0'; },
     handshake: function (msg, answer) {
       var user = msg.user || {};

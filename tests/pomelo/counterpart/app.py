@@ -1,5 +1,8 @@
+from typing import Any
+
 from chatcore.application import by_session
-from chatcore.interfaces import IConfigurator
+from chatcore.errors import ClientError
+from chatcore.interfaces import IConfigurator, IHandshake
 
 
 def configure(app: IConfigurator) -> None:
@@ -11,8 +14,20 @@ def configure(app: IConfigurator) -> None:
 
     @app.configure(type="connector|probe")
     def connector() -> None:
-        app.set("heartbeat.interval", 3)
+        app.set("heartbeat.interval", 10)
+
+    @app.configure(type="probe")
+    def probe() -> None:
+        app.check_client(lambda type, version: type != "outdated" and version != "0.0.0")
+        app.on_handshake(welcome)
 
     @app.configure(type="bare")
     def bare() -> None:
         app.set("heartbeat.interval", 1)
+
+
+def welcome(handshake: IHandshake) -> Any:
+    user = handshake.user or {}
+    if user.get("refuse"):
+        raise ClientError(500)
+    return user.get("tell")

@@ -33,7 +33,8 @@ _KNOWN = {"type": "js-websocket", "version": "0.0.1"}
         "with fields that nobody knows": {"sys": {**_KNOWN, "x": [1, 2]}, "y": None},
         "with versions of other kinds": {"sys": {"dictVersion": 7, "protoVersion": [1]}},
         "versions that are not ours": {"sys": {"dictVersion": "a", "protoVersion": "b"}},
-        "user is passed on": {"sys": _KNOWN, "user": {"tell": {"level": 3, "name": "中😀"}}},
+        "user is passed on": {"sys": _KNOWN, "user": {"tell": {"name": "中😀"}}},
+        "user is told more": {"sys": _KNOWN, "user": {"tell": {"level": 3, "to": ["a", None]}}},
         "user is told text": {"sys": _KNOWN, "user": {"tell": "hi"}},
         "user is told nothing": {"sys": _KNOWN, "user": {"tell": None}},
         "user is told zero": {"sys": _KNOWN, "user": {"tell": 0}},
@@ -71,16 +72,6 @@ def refused(stage: Stage, hello: Any) -> None:
     one.send(package(HANDSHAKE, hello))
     one.take()
     one.ended()
-
-
-@each("cached", {"dictionary": "d", "schemas": "p", "both": "dp"})
-def cached(stage: Stage, what: Any) -> None:
-    sys = stage.learn("connector")
-    known = {"dictVersion": sys.get("dictVersion")} if "d" in str(what) else {}
-    if "p" in str(what):
-        known["protoVersion"] = sys.get("protos", {}).get("version")
-    one = stage.actor("connector")
-    one.shake(known)
 
 
 @script("second handshake before the ack")

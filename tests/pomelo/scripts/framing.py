@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import struct
 from typing import Any
 
@@ -90,7 +89,7 @@ def text_frames(stage: Stage) -> None:
     one = stage.at_work("probe")
     one.send_text(package(HEARTBEAT))
     one.take()
-    one.send_text(request(1, PROBE_ECHO, '{"a":"中😀"}'.encode()))
+    one.send_text(request(1, PROBE_ECHO, '{"a":"中"}'.encode()))
     one.take()
 
 
@@ -113,7 +112,7 @@ def short_frame(stage: Stage) -> None:
 @script("every byte on its own", ["tcp"])
 def byte_by_byte(stage: Stage) -> None:
     one = stage.actor("probe")
-    hello = package(HANDSHAKE, json.dumps({"sys": _KNOWN}).encode())
+    hello = package(HANDSHAKE, b'{"sys":{}}')
     for byte in hello:
         one.send(bytes((byte,)))
     one.take()

@@ -14,7 +14,7 @@ from pomelo.raw_client import (
     package,
     request,
 )
-from pomelo.scripts.playing import LAB_ECHO, NOTE, PROBE_ECHO, each, script
+from pomelo.scripts.playing import NOTE, PROBE_ECHO, each, script
 from pomelo.stage import Stage
 
 
@@ -123,24 +123,8 @@ def bytes_route(stage: Stage) -> None:
     one.fence()
 
 
-@script("route codes")
-def codes(stage: Stage) -> None:
-    known = stage.learn("connector").get("dict", {})
-    one = stage.at_work("connector")
-    one.ask(1, known.get(LAB_ECHO, LAB_ECHO), {"a": 1})
-    one.ask(2, LAB_ECHO, {"a": 2})
-
-
-@each("route code", {"0": 0, "that is in no dictionary": 999, "of a push": "onAdd"})
-def unknown_codes(stage: Stage, code: Any) -> None:
-    known = stage.learn("connector").get("dict", {})
-    one = stage.at_work("connector")
-    one.ask(1, known.get(code, 4321) if isinstance(code, str) else int(str(code)))
-    one.fence()
-
-
 @script("route code to a server without a dictionary")
 def code_without_dictionary(stage: Stage) -> None:
-    one = stage.at_work("bare")
+    one = stage.at_work("gate")
     one.ask(1, 1)
     one.fence()

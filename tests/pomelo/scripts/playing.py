@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from pomelo.servers import IServers
 from pomelo.stage import Stage
 
 Play = Callable[[Stage], None]
@@ -15,7 +16,7 @@ PROBE_ECHO = "probe.probeHandler.echo"
 LAB_ECHO = "lab.labHandler.echo"
 NOTE = "probe.probeHandler.note"
 
-BOTH = ("websocket", "tcp")
+BOTH = ("websocket",)
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,15 @@ class Script:
     name: str
     play: Play
     carriers: tuple[str, ...]
+
+    def perform(self, servers: IServers, carrier: str, patience: float) -> list[str]:
+        """Play it to one of the two; what was seen comes back."""
+        stage = Stage(servers, carrier, patience)
+        try:
+            self.play(stage)
+        finally:
+            stage.close()
+        return stage.lines
 
 
 SCRIPTS: dict[str, Script] = {}

@@ -37,7 +37,7 @@ def sessions(stage: Stage, handler: Any) -> None:
 def kicks(stage: Stage, handler: Any) -> None:
     one = stage.at_work("probe")
     one.ask(1, f"{handler}.bind", {"uid": stage.unique(f"kick {handler}")})
-    one.send(notify(f"{handler}.kick", '{"reason":"too loud 中😀"}'.encode()))
+    one.send(notify(f"{handler}.kick", '{"reason":"too loud 中"}'.encode()))
     one.ended()
 
 
