@@ -246,6 +246,11 @@ class Stage:
         del self.lines[start:]
         return dict(json.loads(actor.last)["sys"])
 
+    def versions(self, kind: str) -> dict[str, str]:
+        """What a client says that has a server's dictionary and schemas from before."""
+        sys = self.learn(kind)
+        return {"dictVersion": sys["dictVersion"], "protoVersion": sys["protos"]["version"]}
+
     def unique(self, what: str) -> str:
         """A name that only this script has on this carrier, and the same on both servers."""
         return f"n{zlib.crc32(f'{self.carrier} {what}'.encode())}"
@@ -266,7 +271,7 @@ def _line(found: tuple[int, bytes]) -> str:
     each = read_message(body)
     canonical = message(*each)[4:]
     spelled = "" if canonical == body else f" (spelled {body.hex()})"
-    return f"{_head(each)} {_text(each.body)}{spelled}"
+    return f"{_head(each)} {_text(each.body)}{spelled}".rstrip()
 
 
 def _head(each: Message) -> str:

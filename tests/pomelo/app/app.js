@@ -31,14 +31,16 @@ function connector(options) {
 }
 
 app.configure('all', 'gate', function () {
-  connector({});
+  connector({ useProtobuf: true });
 });
 app.configure('all', 'connector', function () {
-  connector({ heartbeat: 10 });
+  connector({ heartbeat: 10, useDict: true, useProtobuf: true });
 });
 app.configure('all', 'probe', function () {
   connector({
     heartbeat: 10,
+    useDict: true,
+    useProtobuf: true,
 
     checkClient: function (type, version) { return type !== 'outdated' && version !== '0.0.0'; },
     handshake: function (msg, answer) {

@@ -11,10 +11,13 @@ def configure(app: IConfigurator) -> None:
     @app.configure(type="gate")
     def gate() -> None:
         app.set("heartbeat.interval", 0)
+        app.set("connector.protobuf", True)
 
     @app.configure(type="connector|probe")
     def connector() -> None:
         app.set("heartbeat.interval", 10)
+        app.set("connector.dictionary", True)
+        app.set("connector.protobuf", True)
 
     @app.configure(type="probe")
     def probe() -> None:

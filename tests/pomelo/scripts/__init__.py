@@ -1,6 +1,6 @@
 """Everything that is played to both servers."""
 
-from pomelo.scripts import bodies, chatting, conversation, framing, messages, sessions
+from pomelo.scripts import bodies, chatting, codecs, conversation, framing, messages, sessions
 from pomelo.scripts.playing import SCRIPTS, Script
 
 __all__ = [
@@ -8,6 +8,7 @@ __all__ = [
     "Script",
     "bodies",
     "chatting",
+    "codecs",
     "conversation",
     "framing",
     "messages",
