@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chatcore.config import dictionary as routes
 from chatcore.config import protos as words
 from chatcore.errors import BodyError, HandshakeError
-from chatcore.wire import schema
+from chatcore.wire import dictionary, message, schema
 from chatcore.wire.protobuf import Protos, Schema
 from chatcore.wire.protobuf_decoder import MAX_DEPTH
 
@@ -368,11 +369,13 @@ def test_a_schema_as_a_client_receives_it() -> None:
         Schema.received({"r": deep})
 
 
-def test_files_and_codec_know_the_same_words() -> None:
-    """The configuration can't import the codec, and says itself what may stand in a file."""
+def test_files_and_codecs_know_the_same_words() -> None:
+    """The configuration can't import the codecs, and says itself what may stand in a file."""
     assert set(words.TYPES) == set(schema.WIRE_TYPES)
     assert words.OPTIONS == schema.OPTIONS
     assert words.LARGEST_TAG == schema.LARGEST_TAG
+    assert routes.MOST_ROUTES == dictionary.MOST_ROUTES
+    assert routes.LONGEST_ROUTE == message.LONGEST_ROUTE
 
 
 EVERYTHING = {
