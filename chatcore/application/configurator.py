@@ -13,7 +13,7 @@ from chatcore.application.routes import by_session
 from chatcore.config.names import suggestion
 from chatcore.config.settings import Assignment
 from chatcore.errors import ConfigError
-from chatcore.interfaces import CheckClient, HandshakeHook, IConfigurator, Route
+from chatcore.interfaces import BroadcastFilter, CheckClient, HandshakeHook, IConfigurator, Route
 
 
 @implementer(IConfigurator)
@@ -32,6 +32,7 @@ class Configurator:
         self.routes: dict[str, Route] = {}
         self.client_check: CheckClient | None = None
         self.handshake_hook: HandshakeHook | None = None
+        self.wanted_by_broadcasts: BroadcastFilter | None = None
         self._server_types = server_types
 
     def set(self, key: str, value: Any) -> None:
@@ -66,6 +67,19 @@ class Configurator:
     def on_handshake(self, hook: HandshakeHook) -> None:
         _verify_callable(hook, "on_handshake", ("handshake",), self.handshake_hook)
         self.handshake_hook = hook
+
+    def broadcast_filter(self, wanted: BroadcastFilter) -> None:
+        arguments = ("session", "msg", "where")
+        _verify_callable(wanted, "broadcast_filter", arguments, self.wanted_by_broadcasts)
+        if inspect.iscoroutinefunction(wanted):
+            file, line = _caller()
+            raise ConfigError(
+                "broadcast_filter got an async function; it has to answer at once",
+                file=file,
+                line=line,
+                advice="Write def, and keep what it has to know in the session",
+            )
+        self.wanted_by_broadcasts = wanted
 
     def configure(
         self, env: str = "all", type: str = "all"

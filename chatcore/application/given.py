@@ -14,7 +14,6 @@ from chatcore.channels.service import ChannelService
 from chatcore.cluster.view import View
 from chatcore.interfaces import IApplication
 from chatcore.links.rpc import Rpc
-from chatcore.sessions.service import SessionService
 
 T = TypeVar("T")
 
@@ -30,13 +29,13 @@ class Application:
         server_type: str,
         env: str,
         servers: View,
-        sessions: SessionService,
+        sessions: Sessions,
         channels: ChannelService,
         rpc: Rpc,
         reactor: Any,
     ) -> None:
         self.server_id, self.server_type, self.env = server_id, server_type, env
-        self.servers, self.sessions = servers, Sessions(sessions)
+        self.servers, self.sessions = servers, sessions
         self.channels, self.rpc = channels, rpc
         self._reactor = reactor
 

@@ -2,24 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from chatcore.interfaces import ISession, ISessions
-from chatcore.sessions.copy import copy_of
+from chatcore.application.far_sessions import Ask, FarSessions
+from chatcore.channels.service import encode_push
+from chatcore.cluster.view import View
+from chatcore.interfaces import Found, ISession, ISessions, Kicks, SessionStatistics
+from chatcore.sessions.copy import IHome, copy_of
 from chatcore.sessions.service import SessionService
+from chatcore.sessions.session import check_reason, check_uid
+
+T = TypeVar("T")
+
+
+class IPushes(Protocol):
+    """Sends messages, packed, to sessions of this node."""
+
+    def push(self, id: int, route: str, packed: bytes, droppable: bool) -> bool: ...
+
+    def push_to_uid(self, uid: str, route: str, packed: bytes, droppable: bool) -> int: ...
 
 
 @implementer(ISessions)
 class Sessions:
-    """The sessions of this frontend, as the application sees them."""
+    """The sessions of this node, as the application sees them, and the way to those elsewhere.
 
-    def __init__(self, service: SessionService) -> None:
+    Args:
+        service: those of this node.
+        pushes: sends messages to them.
+        servers: the view.
+        ask: asks a frontend, which may be this node.
+        far_home: where the sessions of another frontend live.
+    """
+
+    def __init__(
+        self,
+        service: SessionService,
+        *,
+        pushes: IPushes,
+        servers: View,
+        ask: Ask,
+        far_home: Callable[[str], IHome],
+    ) -> None:
         self._service = service
+        self._pushes = pushes
+        self._servers = servers
+        self._ask = ask
+        self._far_home = far_home
 
     def __len__(self) -> int:
         return len(self._service)
+
+    def __iter__(self) -> Iterator[ISession]:
+        return (copy_of(session, self._service) for session in self._service)
+
+    def bound(self) -> Iterator[ISession]:
+        return (copy_of(session, self._service) for session in self._service.bound())
 
     def get(self, id: int) -> ISession | None:
         session = self._service.get(id)
@@ -28,8 +71,54 @@ class Sessions:
     def by_uid(self, uid: str) -> Sequence[ISession]:
         return [copy_of(session, self._service) for session in self._service.by_uid(uid)]
 
+    def update(self, id: int, /, **settings: Any) -> None:
+        self._service.update(id, settings)
+
+    def push(self, id: int, route: str, msg: Any, *, droppable: bool = False) -> bool:
+        return self._pushes.push(id, route, encode_push(route, msg), droppable)
+
+    def push_to_uid(self, uid: str, route: str, msg: Any, *, droppable: bool = False) -> int:
+        return self._pushes.push_to_uid(uid, route, encode_push(route, msg), droppable)
+
     def kick(self, uid: str, reason: str = "kick") -> int:
-        sessions = list(self._service.by_uid(uid))
-        for session in sessions:
-            session.connection.kick(reason)
-        return len(sessions)
+        return self._service.kick_uid(uid, reason)
+
+    def kick_id(self, id: int, reason: str = "kick") -> bool:
+        return self._service.kick(id, reason)
+
+    def statistics(self, most: int = 1000) -> SessionStatistics:
+        return self._service.statistics(most)
+
+    def at(self, frontend_id: str) -> FarSessions:
+        server = self._servers.get(frontend_id)
+        exists = server is not None and server.frontend
+        return FarSessions(frontend_id, exists=exists, ask=self._ask, home=self._home)
+
+    async def find(self, uid: str) -> Found:
+        check_uid(uid)
+        answers, unreached = await self._everywhere(lambda far: far.by_uid(uid))
+        return Found([session for sessions in answers for session in sessions], unreached)
+
+    async def kick_everywhere(self, uid: str, reason: str = "kick") -> Kicks:
+        check_uid(uid)
+        check_reason(reason)
+        answers, unreached = await self._everywhere(lambda far: far.kick(uid, reason))
+        return Kicks(sum(answers), unreached)
+
+    def _home(self, frontend_id: str) -> IHome:
+        here = frontend_id == self._service.frontend_id
+        return self._service if here else self._far_home(frontend_id)
+
+    async def _everywhere(
+        self, ask: Callable[[FarSessions], Coroutine[Any, Any, T]]
+    ) -> tuple[list[T], Mapping[str, Exception]]:
+        """Ask all frontends: what those answered that did, and why the others did not."""
+        frontends = [server.id for server in self._servers.frontends()]
+        asked = [Deferred.fromCoroutine(ask(self.at(frontend))) for frontend in frontends]
+        ended = await DeferredList(asked, consumeErrors=True)
+        unreached = {
+            frontend: result.value
+            for frontend, (answered, result) in zip(frontends, ended, strict=True)
+            if isinstance(result, Failure) and isinstance(result.value, Exception)
+        }
+        return [result for answered, result in ended if answered], unreached

@@ -17,9 +17,11 @@ class IKeeper(Protocol):
 
     def leave(self, channel: Channel, uid: str, sid: str) -> bool: ...
 
-    def push(self, channel: Channel, route: str, msg: Any) -> Deferred[list[str]]: ...
+    def push(
+        self, channel: Channel, route: str, msg: Any, droppable: bool
+    ) -> Deferred[list[str]]: ...
 
-    def destroy(self, channel: Channel) -> None: ...
+    def remove(self, channel: Channel) -> None: ...
 
 
 @implementer(IChannel)
@@ -43,6 +45,15 @@ class Channel:
     def __contains__(self, uid: object) -> bool:
         return any(uid in uids for uids in self.by_frontend.values())
 
+    def members(self) -> list[tuple[str, str]]:
+        return list(self._members)
+
+    def member(self, uid: str) -> tuple[str, str] | None:
+        for sid, uids in self.by_frontend.items():
+            if uid in uids:
+                return uid, sid
+        return None
+
     def uids(self) -> list[str]:
         return list(dict.fromkeys(uid for uid, _ in self._members))
 
@@ -55,11 +66,11 @@ class Channel:
     def leave(self, uid: str, sid: str) -> bool:
         return self._keeper.leave(self, uid, sid)
 
-    def push(self, route: str, msg: Any) -> Deferred[list[str]]:
-        return self._keeper.push(self, route, msg)
+    def push(self, route: str, msg: Any, *, droppable: bool = False) -> Deferred[list[str]]:
+        return self._keeper.push(self, route, msg, droppable)
 
     def destroy(self) -> None:
-        self._keeper.destroy(self)
+        self._keeper.remove(self)
 
     def put(self, uid: str, sid: str) -> bool:
         """Note a member; False if it is noted already. The frontend is not told."""

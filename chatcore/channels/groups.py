@@ -9,6 +9,7 @@ from twisted.logger import Logger
 
 from chatcore.errors import WireError
 from chatcore.sessions.service import SessionService
+from chatcore.sessions.session import Session
 from chatcore.telemetry import Counters, Seen
 
 MOST_FAILURES = 100
@@ -27,6 +28,14 @@ class Group:
         self.uids: dict[str, None] = {}
         # Outboxes by encoding, flat, so that a push is one loop; None when it has to be made anew.
         self.targets: dict[Any, list[Any]] | None = None
+
+
+def _targets(sessions: Iterable[Session]) -> dict[Any, list[Any]]:
+    targets: dict[Any, list[Any]] = {}
+    for session in sessions:
+        connection = session.connection
+        targets.setdefault(connection.encoding, []).append(connection.outbox)
+    return targets
 
 
 class GroupTable:
@@ -118,20 +127,14 @@ class GroupTable:
         """Send to all sessions of these uids; who isn't here is passed over."""
         self._send(self._targets(dict.fromkeys(uids)), route, encode, droppable)
 
-    def broadcast(self, route: str, encode: Encode, *, droppable: bool = False) -> None:
-        """Send to every session of this frontend."""
-        targets: dict[Any, list[Any]] = {}
-        for session in self._sessions:
-            targets.setdefault(session.connection.encoding, []).append(session.connection.outbox)
-        self._send(targets, route, encode, droppable)
+    def push_to_sessions(
+        self, sessions: Iterable[Session], route: str, encode: Encode, *, droppable: bool = False
+    ) -> None:
+        """Send to each of these."""
+        self._send(_targets(sessions), route, encode, droppable)
 
     def _targets(self, uids: Iterable[str]) -> dict[Any, list[Any]]:
-        targets: dict[Any, list[Any]] = {}
-        for uid in uids:
-            for session in self._sessions.by_uid(uid):
-                connection = session.connection
-                targets.setdefault(connection.encoding, []).append(connection.outbox)
-        return targets
+        return _targets(session for uid in uids for session in self._sessions.by_uid(uid))
 
     def _send(
         self, targets: dict[Any, list[Any]], route: str, encode: Encode, droppable: bool

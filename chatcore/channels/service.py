@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from functools import partial
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
 import msgspec
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -20,6 +21,9 @@ from chatcore.wire.body import encode as to_json
 from chatcore.wire.message import LONGEST_ROUTE
 
 _pack = msgspec.msgpack.Encoder().encode
+
+LONGEST_NAME = 1024
+"""Bytes of a channel's name."""
 
 LONGEST_PUSH = 4 * 1024 * 1024
 
@@ -35,6 +39,9 @@ class IFrontends(Protocol):
     def exists(self, frontend: str) -> bool:
         """Whether the view has such a frontend."""
 
+    def all(self) -> Sequence[str]:
+        """The ids of all frontends."""
+
     def of_type(self, server_type: str) -> Sequence[str]:
         """The ids of all frontends of a type."""
 
@@ -48,12 +55,35 @@ class IFrontends(Protocol):
     def forget(self, frontend: str, uids: Sequence[str]) -> bool:
         """These were given up while the link was down; they have to come in again."""
 
-    def push(self, frontends: Iterable[str], channel: str, route: str, body: bytes) -> list[str]:
+    def push(
+        self,
+        frontends: Iterable[str],
+        channel: str,
+        route: str,
+        body: bytes,
+        droppable: bool = False,
+    ) -> list[str]:
         """Push to a channel's groups; the frontends that could not be reached come back."""
 
-    def push_to_uids(self, frontend: str, uids: Sequence[str], route: str, body: bytes) -> bool: ...
+    def push_to_uids(
+        self, frontend: str, uids: Sequence[str], route: str, body: bytes, droppable: bool = False
+    ) -> bool: ...
 
-    def broadcast(self, frontend: str, route: str, body: bytes) -> bool: ...
+    def push_to_found(
+        self, frontend: str, uids: Sequence[str], route: str, body: bytes, droppable: bool = False
+    ) -> Coroutine[Any, Any, list[str]]:
+        """Push to those that have a session there; which of them have comes back."""
+
+    def broadcast(
+        self,
+        frontend: str,
+        route: str,
+        body: bytes,
+        *,
+        bound: bool = False,
+        where: bytes | None = None,
+        droppable: bool = False,
+    ) -> bool: ...
 
 
 @implementer(IChannels)
@@ -85,6 +115,7 @@ class ChannelService:
         if channel is None and create:
             channel = self._empty.get(name)
             if channel is None:
+                _check_name(name)
                 channel = self._empty[name] = Channel(name, self)
         return channel
 
@@ -94,28 +125,64 @@ class ChannelService:
     def on_left(self, hook: LeftHook) -> None:
         self._hooks.append(hook)
 
-    def push_to_uids(
-        self, route: str, msg: Any, members: Iterable[tuple[str, str]]
-    ) -> Deferred[list[str]]:
-        body = _encode(route, msg)
-        by_frontend: dict[str, list[str]] = {}
-        for uid, sid in members:
-            by_frontend.setdefault(sid, []).append(uid)
-        missed: list[str] = []
-        for sid, uids in by_frontend.items():
-            if not self._frontends.push_to_uids(sid, uids, route, body):
-                missed.extend(uids)
-        return succeed(missed)
+    def destroy(self, name: str) -> bool:
+        channel = self._channels.get(name)
+        if channel is None:
+            return False
+        self.remove(channel)
+        return True
 
-    def broadcast(self, server_type: str, route: str, msg: Any) -> Deferred[list[str]]:
-        body = _encode(route, msg)
-        return succeed(
-            [
-                frontend
-                for frontend in self._frontends.of_type(server_type)
-                if not self._frontends.broadcast(frontend, route, body)
-            ]
-        )
+    def push_to_uids(
+        self,
+        route: str,
+        msg: Any,
+        members: Iterable[tuple[str, str] | str],
+        *,
+        droppable: bool = False,
+    ) -> Deferred[list[str]]:
+        by_frontend, anywhere = _by_frontend(members)
+        body = encode_push(route, msg)
+        missed: dict[str, None] = {}
+        for sid, uids in by_frontend.items():
+            if not self._frontends.push_to_uids(sid, list(uids), route, body, droppable):
+                missed.update(uids)
+        if not anywhere:
+            return succeed(list(missed))
+        nowhere = Deferred.fromCoroutine(self._push_anywhere(anywhere, route, body, droppable))
+        return nowhere.addCallback(lambda uids: list(missed | uids))
+
+    async def _push_anywhere(
+        self, uids: Iterable[str], route: str, body: bytes, droppable: bool
+    ) -> dict[str, None]:
+        """Push to uids wherever they have sessions; those that have none come back."""
+        push = self._frontends.push_to_found
+        asked = [
+            Deferred.fromCoroutine(push(frontend, list(uids), route, body, droppable))
+            for frontend in self._frontends.all()
+        ]
+        nowhere = dict.fromkeys(uids)
+        for found in await gatherResults(asked, consumeErrors=True):
+            for uid in found:
+                nowhere.pop(uid, None)
+        return nowhere
+
+    def broadcast(
+        self,
+        server_type: str,
+        route: str,
+        msg: Any,
+        *,
+        bound: bool = False,
+        where: Any = None,
+        droppable: bool = False,
+    ) -> Deferred[list[str]]:
+        frontends = self._frontends.of_type(server_type)
+        if not frontends:
+            raise NoSuchServer(server_type, "broadcast", "the view has no frontend of that type")
+        body = encode_push(route, msg)
+        whom = None if where is None else _packed(where)
+        send = partial(self._frontends.broadcast, bound=bound, where=whom, droppable=droppable)
+        return succeed([each for each in frontends if not send(each, route, body)])
 
     # What channels ask for.
 
@@ -142,15 +209,17 @@ class ChannelService:
         self._drop_if_empty(channel)
         return True
 
-    def push(self, channel: Channel, route: str, msg: Any) -> Deferred[list[str]]:
+    def push(
+        self, channel: Channel, route: str, msg: Any, droppable: bool = False
+    ) -> Deferred[list[str]]:
         """Send to all members of a channel: one box for each frontend that has any."""
-        body = _encode(route, msg)
+        body = encode_push(route, msg)
         # A list, because a slow client of this node is cut off by what it is sent, and leaves.
         frontends = list(channel.by_frontend)
-        missed = self._frontends.push(frontends, channel.name, route, body)
+        missed = self._frontends.push(frontends, channel.name, route, body, droppable)
         return succeed([uid for sid in missed for uid in channel.by_frontend.get(sid, ())])
 
-    def destroy(self, channel: Channel) -> None:
+    def remove(self, channel: Channel) -> None:
         """Remove a channel and all of its members."""
         for sid, uids in list(channel.by_frontend.items()):
             self._frontends.leave(sid, channel.name, list(uids))
@@ -253,7 +322,52 @@ class ChannelService:
             self._empty[channel.name] = self._channels.pop(channel.name)
 
 
-def _encode(route: str, msg: Any) -> bytes:
+def _by_frontend(
+    members: Iterable[tuple[str, str] | str],
+) -> tuple[dict[str, dict[str, None]], dict[str, None]]:
+    """Members by their frontend, and those of whom only the uid is known; each once."""
+    if isinstance(members, str):
+        raise TypeError(f"members are a list, not {members!r}")
+    by_frontend: dict[str, dict[str, None]] = {}
+    anywhere: dict[str, None] = {}
+    for member in members:
+        if isinstance(member, str):
+            anywhere[member] = None
+            continue
+        try:
+            uid, sid = member
+            by_frontend.setdefault(sid, {})[uid] = None
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"a member is a uid, or a pair of uid and frontend id, not {member!r}"
+            ) from None
+    try:
+        _pack(list(anywhere))
+    except ValueError as problem:
+        raise TypeError(f"these members can't cross a link: {problem}") from None
+    return by_frontend, anywhere
+
+
+def _packed(where: Any) -> bytes:
+    try:
+        return _pack(where)
+    except (TypeError, ValueError, OverflowError, RecursionError) as problem:
+        raise TypeError(f"where={where!r} can't cross a link: {problem}") from None
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str) or not name:
+        raise TypeError(f"the name of a channel is a text that is not empty, not {name!r}")
+    if len(name.encode()) > LONGEST_NAME:
+        raise ValueError(f"a channel's name of more than {LONGEST_NAME} bytes: {name[:40]!r}…")
+
+
+def encode_push(route: str, msg: Any) -> bytes:
+    """A message to be pushed, as it crosses links.
+
+    Raises:
+        BodyError: it can't be pushed.
+    """
     try:
         if len(route.encode()) > LONGEST_ROUTE:
             raise BodyError(f"a route of more than {LONGEST_ROUTE} bytes")

@@ -39,6 +39,7 @@ class View:
         self._by_type: dict[str, list[Server]] = {}
         for server in self._by_id.values():
             self._by_type.setdefault(server.type, []).append(server)
+        self._frontends = [server for server in self._by_id.values() if server.frontend]
         # Rooms are asked for again and again; a bounded memory of the last ones saves hashing.
         self._remembered = lru_cache(maxsize=8192)(self._rank)
 
@@ -48,6 +49,10 @@ class View:
     def types(self) -> list[str]:
         """The server types there are."""
         return list(self._by_type)
+
+    def frontends(self) -> Sequence[Server]:
+        """Those that clients connect to, sorted by id."""
+        return self._frontends
 
     def of_type(self, server_type: str) -> Sequence[IServer]:
         return self._by_type.get(server_type, [])

@@ -1,20 +1,31 @@
 """The interfaces that applications declare and are given."""
 
-from chatcore.interfaces.application import IApplication, IConfigurator, Route
+from chatcore.interfaces.application import BroadcastFilter, IApplication, IConfigurator, Route
 from chatcore.interfaces.channels import IChannel, IChannels
 from chatcore.interfaces.components import IHandler, IRemote
 from chatcore.interfaces.handshake import CheckClient, HandshakeHook, IHandshake
 from chatcore.interfaces.rpc import IRpc, IRpcTarget
 from chatcore.interfaces.servers import IServer, IServers
-from chatcore.interfaces.sessions import ISession, ISessions, Login, SessionStatistics
+from chatcore.interfaces.sessions import (
+    Found,
+    IFarSessions,
+    ISession,
+    ISessions,
+    Kicks,
+    Login,
+    SessionStatistics,
+)
 
 __all__ = [
+    "BroadcastFilter",
     "CheckClient",
+    "Found",
     "HandshakeHook",
     "IApplication",
     "IChannel",
     "IChannels",
     "IConfigurator",
+    "IFarSessions",
     "IHandler",
     "IHandshake",
     "IRemote",
@@ -24,6 +35,7 @@ __all__ = [
     "IServers",
     "ISession",
     "ISessions",
+    "Kicks",
     "Login",
     "Route",
     "SessionStatistics",

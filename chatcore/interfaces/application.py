@@ -35,6 +35,10 @@ Route = Callable[[ISession, str, IServers], str]
 """Chooses a server: given the session, the server type and the servers, the id of one."""
 
 
+BroadcastFilter = Callable[[ISession, Any, Any], bool]
+"""Whether a session is meant: given the session, the message and the broadcast's ``where``."""
+
+
 class IConfigurator(Interface):
     """What the application's ``configure(app)`` is given before the server starts."""
 
@@ -63,6 +67,13 @@ class IConfigurator(Interface):
         What it returns is told to the client as ``user``, unless it is empty. If it raises, the
         client is answered ``{"code": 500}``; a `ClientError` is a refusal like any other, anything
         else is logged as a mistake. The hook may be async.
+        """
+
+    def broadcast_filter(wanted: BroadcastFilter) -> None:
+        """Have ``wanted(session, msg, where)`` pick the clients of broadcasts that say ``where``.
+
+        It runs on each frontend, once for each of its sessions, and must answer at once. Whom it
+        raises for is left out, and that is logged once for each broadcast.
         """
 
     def configure(

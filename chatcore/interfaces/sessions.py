@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from zope.interface import Attribute, Interface
 
@@ -126,8 +126,88 @@ class SessionStatistics:
     logins: list[Login]
 
 
+class Found(NamedTuple):
+    """The sessions of a uid on all frontends.
+
+    Attributes:
+        sessions: those that were found.
+        unreached: by the ids of the frontends that did not answer, why.
+    """
+
+    sessions: list[ISession]
+    unreached: Mapping[str, Exception]
+
+
+class Kicks(NamedTuple):
+    """What came of kicking a uid on all frontends.
+
+    Attributes:
+        kicked: how many sessions were.
+        unreached: by the ids of the frontends that did not answer, why.
+    """
+
+    kicked: int
+    unreached: Mapping[str, Exception]
+
+
+class IFarSessions(Interface):
+    """The sessions of the clients connected to one frontend, asked from any node.
+
+    Each of these raises an `RpcError` where the frontend gives no answer: `NoSuchServer` where the
+    view has no such frontend, `NotConnected` where there is no link to it now.
+    """
+
+    frontend_id: str = Attribute("The id of the frontend.")
+
+    async def get(id: int) -> ISession | None:
+        """The session with that number."""
+
+    async def by_uid(uid: str) -> Sequence[ISession]:
+        """All sessions bound to that uid there; empty if there is none."""
+
+    async def count() -> int:
+        """How many sessions there are."""
+
+    async def update(id: int, /, **settings: Any) -> None:
+        """Change settings of a session.
+
+        Raises:
+            SessionError: it is gone.
+            TypeError: a value can't travel; nothing was changed.
+        """
+
+    async def push(id: int, route: str, msg: Any, *, droppable: bool = False) -> bool:
+        """Send a message to one session; False if it is gone.
+
+        Args:
+            droppable: whether a client that does not keep up may miss it.
+
+        Raises:
+            BodyError: the message can't be encoded; nothing was sent.
+        """
+
+    async def push_to_uid(uid: str, route: str, msg: Any, *, droppable: bool = False) -> int:
+        """Send a message to all sessions of a uid; how many there were. Raises as `push` does."""
+
+    async def kick(uid: str, reason: str = "kick") -> int:
+        """Kick all sessions of a uid; how many there were.
+
+        Raises:
+            TypeError: the reason is not a text, or empty.
+        """
+
+    async def kick_id(id: int, reason: str = "kick") -> bool:
+        """Kick one session; False if it is gone. Raises as `kick` does."""
+
+    async def statistics(most: int = 1000) -> SessionStatistics:
+        """Who is connected, with the newest ``most`` of those that are logged in."""
+
+
 class ISessions(Interface):
-    """The sessions of the clients connected to this frontend."""
+    """The sessions of the clients connected to this frontend; a backend has none.
+
+    ``at``, ``find`` and ``kick_everywhere`` reach those of other frontends.
+    """
 
     def get(id: int) -> ISession | None:
         """The session with that number."""
@@ -135,8 +215,58 @@ class ISessions(Interface):
     def by_uid(uid: str) -> Sequence[ISession]:
         """All sessions bound to that uid here; empty if there is none."""
 
-    def kick(uid: str, reason: str = "kick") -> int:
-        """Kick all sessions of a uid here; how many there were."""
+    def __iter__() -> Iterator[ISession]:
+        """All sessions."""
+
+    def bound() -> Iterator[ISession]:
+        """All sessions that are bound to a uid."""
 
     def __len__() -> int:
         """How many sessions there are."""
+
+    def update(id: int, /, **settings: Any) -> None:
+        """Change settings of a session.
+
+        Raises:
+            SessionError: it is gone.
+            TypeError: a value can't travel; nothing was changed.
+        """
+
+    def push(id: int, route: str, msg: Any, *, droppable: bool = False) -> bool:
+        """Send a message to one session; False if it is gone.
+
+        Args:
+            droppable: whether a client that does not keep up may miss it.
+
+        Raises:
+            BodyError: the message can't be encoded; nothing was sent.
+        """
+
+    def push_to_uid(uid: str, route: str, msg: Any, *, droppable: bool = False) -> int:
+        """Send a message to all sessions of a uid; how many there were. Raises as `push` does."""
+
+    def kick(uid: str, reason: str = "kick") -> int:
+        """Kick all sessions of a uid here; how many there were.
+
+        Raises:
+            TypeError: the reason is not a text, or empty.
+        """
+
+    def kick_id(id: int, reason: str = "kick") -> bool:
+        """Kick one session; False if it is gone. Raises as `kick` does."""
+
+    def statistics(most: int = 1000) -> SessionStatistics:
+        """Who is connected, with the newest ``most`` of those that are logged in."""
+
+    def at(frontend_id: str) -> IFarSessions:
+        """The sessions of a frontend, which may be this one."""
+
+    async def find(uid: str) -> Found:
+        """The sessions of a uid on all frontends, and which of them did not answer."""
+
+    async def kick_everywhere(uid: str, reason: str = "kick") -> Kicks:
+        """Kick all sessions of a uid on all frontends, and say which of them did not answer.
+
+        Raises:
+            TypeError: the reason is not a text, or empty.
+        """

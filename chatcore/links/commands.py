@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from twisted.protocols.amp import AMP, Argument, Command, Integer, String, Unicode
+from twisted.protocols.amp import AMP, Argument, Boolean, Command, Integer, String, Unicode
 
 from chatcore.wire import box
 
@@ -139,24 +139,36 @@ class Call(Command):
     errors = _ERRORS
 
 
+_MESSAGE = [
+    (b"route", Unicode()),
+    (b"body", Value()),
+    (b"droppable", Boolean(optional=True)),
+]
+"""``droppable``: whether a client that does not keep up may miss it."""
+
+
 class Push(Command):
     """A message for all members of a channel that are connected here."""
 
-    arguments = [(b"channel", Unicode()), (b"route", Unicode()), (b"body", Value())]
+    arguments = [(b"channel", Unicode()), *_MESSAGE]
     requiresAnswer = False
 
 
 class PushToUids(Command):
     """A message for all sessions of some uids."""
 
-    arguments = [(b"uids", Value()), (b"route", Unicode()), (b"body", Value())]
+    arguments = [(b"uids", Value()), *_MESSAGE]
     requiresAnswer = False
 
 
 class Broadcast(Command):
-    """A message for every session."""
+    """A message for every session, or for those that are bound, or that the filter picks."""
 
-    arguments = [(b"route", Unicode()), (b"body", Value())]
+    arguments = [
+        *_MESSAGE,
+        (b"bound", Boolean(optional=True)),
+        (b"where", Value(optional=True)),
+    ]
     requiresAnswer = False
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
@@ -13,6 +13,8 @@ from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.logger import Logger
 
 from chatcore.application import Application, Configurator, by_uid
+from chatcore.application.sessions import Sessions
+from chatcore.channels.broadcast import Broadcasts
 from chatcore.channels.groups import GroupTable
 from chatcore.channels.service import ChannelService
 from chatcore.cluster.view import View
@@ -51,6 +53,7 @@ from chatcore.node.ports import (
     link_place,
 )
 from chatcore.node.server_types import compare_types
+from chatcore.node.sessions_here import SessionsHere
 from chatcore.sessions.service import SessionService
 from chatcore.sessions.settings import SessionSettings
 from chatcore.telemetry import Counters
@@ -182,16 +185,26 @@ class Node(Service):
         def choose(server_type: str, session: ISession) -> str:
             return configured.routes.get(server_type, by_uid)(session, server_type, view)
 
-        groups = None
+        groups = broadcasts = None
         if server.frontend:
             groups = GroupTable(
                 sessions=sessions,
                 gone=self._gone,
                 counters=counters,
             )
+            broadcasts = Broadcasts(
+                sessions=sessions, groups=groups, wanted=configured.wanted_by_broadcasts
+            )
+        here = SessionsHere(sessions=sessions, groups=groups)
         self.channels = ChannelService(
             frontends=Frontends(
-                id=server.id, view=view, links=self.links, groups=groups, counters=counters
+                id=server.id,
+                view=view,
+                links=self.links,
+                groups=groups,
+                broadcasts=broadcasts,
+                ask=lambda *args: self._backend.ask_sessions(*args),
+                counters=counters,
             ),
             clock=reactor,
             patience=settings[LinkSettings].patience,
@@ -215,7 +228,7 @@ class Node(Service):
         self.sessions = sessions
         self._frontend: Frontend | None = None
         self._connector: ConnectorParts | None = None
-        if groups is not None:
+        if groups is not None and broadcasts is not None:
             self._frontend = Frontend(
                 server_type=server.type,
                 routes=[
@@ -227,6 +240,7 @@ class Node(Service):
                 dispatcher=dispatcher,
                 sessions=sessions,
                 groups=groups,
+                broadcasts=broadcasts,
                 links=self.links,
                 counters=counters,
                 handler_seconds=limits.handler_seconds,
@@ -257,7 +271,13 @@ class Node(Service):
             server_type=server.type,
             env=servers.env,
             servers=view,
-            sessions=sessions,
+            sessions=Sessions(
+                sessions,
+                pushes=here,
+                servers=view,
+                ask=self._backend.ask_sessions,
+                far_home=self._backend.home,
+            ),
             channels=self.channels,
             rpc=Rpc(
                 remotes=_remotes(catalogue),
@@ -267,7 +287,9 @@ class Node(Service):
             ),
             reactor=reactor,
         )
-        _install(catalogue, self.application, dispatcher, sessions)
+        _install(catalogue, self.application, dispatcher)
+        for own in here.remotes():
+            dispatcher.add_own(SESSIONS, own)
 
     def startService(self) -> None:
         super().startService()
@@ -365,9 +387,7 @@ def _configure(
     return configured, settings
 
 
-def _install(
-    catalogue: Catalogue, app: Application, dispatcher: Dispatcher, sessions: SessionService
-) -> None:
+def _install(catalogue: Catalogue, app: Application, dispatcher: Dispatcher) -> None:
     """Make this node's components, and have their methods called."""
 
     def made(component: Component) -> Any:
@@ -384,8 +404,6 @@ def _install(
             dispatcher.add_remote(
                 remote.service, method.name, getattr(instance, method.name), method.signature
             )
-    for own in (sessions.bind, sessions.unbind, sessions.update, sessions.kick):
-        dispatcher.add_own(SESSIONS, cast(Callable[..., Any], own))
 
 
 def _remotes(catalogue: Catalogue) -> Remotes:

@@ -163,6 +163,17 @@ class Backend:
         )
         return called
 
+    def home(self, frontend: str) -> FarHome:
+        """Where the sessions of another frontend live.
+
+        Raises:
+            NotConnected: it can't be told which life of the frontend is meant.
+        """
+        link = self._links.get(frontend)
+        if link is None:
+            raise NotConnected(frontend, "its sessions")
+        return self._home(link)
+
     def _home(self, link: Link) -> FarHome:
         """Where the sessions of a frontend live: this life of it, for the next counts anew."""
         frontend, incarnation = link.peer, link.peer_incarnation

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from twisted.logger import Logger
 
+from chatcore.channels.broadcast import Broadcasts
 from chatcore.channels.groups import GroupTable
 from chatcore.connectors.connection import Reply
 from chatcore.connectors.encoding import REFUSED
@@ -17,7 +18,7 @@ from chatcore.dispatch.dispatcher import Dispatcher
 from chatcore.errors import BodyError, ChatcoreError, RpcError
 from chatcore.links.link import Link, Responder
 from chatcore.links.table import LinkTable
-from chatcore.node.replies import UNREADABLE, chunks, pack, push_encoder, to_body, unpack
+from chatcore.node.replies import TRUE, UNREADABLE, chunks, pack, push_encoder, to_body, unpack
 from chatcore.sessions.copy import copy_of
 from chatcore.sessions.service import SessionService
 from chatcore.sessions.session import Session
@@ -65,6 +66,7 @@ class Frontend:
         dispatcher: Dispatcher,
         sessions: SessionService,
         groups: GroupTable,
+        broadcasts: Broadcasts,
         links: LinkTable,
         counters: Counters,
         handler_seconds: float,
@@ -77,6 +79,7 @@ class Frontend:
         self._dispatcher = dispatcher
         self._sessions = sessions
         self._groups = groups
+        self._broadcasts = broadcasts
         self._links = links
         self._counters = counters
         # The backend answers in this time, also when its handler does not.
@@ -206,15 +209,25 @@ class Frontend:
     def _push(self, link: Link, box: Box, ask: bytes | None) -> None:
         route = box[b"route"].decode()
         encode = push_encoder(route, join(box, b"body"))
-        self._groups.push(link.peer, box[b"channel"].decode(), route, encode)
+        channel, droppable = box[b"channel"].decode(), box.get(b"droppable") == TRUE
+        self._groups.push(link.peer, channel, route, encode, droppable=droppable)
 
     def _push_to_uids(self, link: Link, box: Box, ask: bytes | None) -> None:
         route = box[b"route"].decode()
-        self._groups.push_to_uids(_uids(box), route, push_encoder(route, join(box, b"body")))
+        encode = push_encoder(route, join(box, b"body"))
+        droppable = box.get(b"droppable") == TRUE
+        self._groups.push_to_uids(_uids(box), route, encode, droppable=droppable)
 
     def _broadcast(self, link: Link, box: Box, ask: bytes | None) -> None:
-        route = box[b"route"].decode()
-        self._groups.broadcast(route, push_encoder(route, join(box, b"body")))
+        route, packed = box[b"route"].decode(), join(box, b"body")
+        self._broadcasts.send(
+            route,
+            push_encoder(route, packed),
+            packed,
+            bound=box.get(b"bound") == TRUE,
+            where=join(box, b"where") if b"where" in box else None,
+            droppable=box.get(b"droppable") == TRUE,
+        )
 
     def _join(self, link: Link, box: Box, ask: bytes | None) -> None:
         self._groups.join(link.peer, box[b"channel"].decode(), _uids(box))

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any
 
+from chatcore.channels.broadcast import Broadcasts
 from chatcore.channels.groups import GroupTable
 from chatcore.cluster.view import View
+from chatcore.errors import RpcError
 from chatcore.links.table import LinkTable
-from chatcore.node.replies import chunks, pack, push_encoder
+from chatcore.node.replies import TRUE, chunks, pack, push_encoder
 from chatcore.telemetry import Counters
 from chatcore.wire.box import END, item
 
 PUSH = item(b"_command", b"Push")
 PUSH_TO_UIDS = item(b"_command", b"PushToUids")
 BROADCAST = item(b"_command", b"Broadcast")
+BOUND = item(b"bound", TRUE)
+DROPPABLE = item(b"droppable", TRUE)
 GROUP_JOIN = item(b"_command", b"GroupJoin")
 GROUP_LEAVE = item(b"_command", b"GroupLeave")
 GROUP_RENEW = item(b"_command", b"GroupRenew") + END
@@ -26,6 +31,8 @@ class Frontends:
     Args:
         id: of this node.
         groups: this node's own, if it is a frontend itself.
+        broadcasts: so are these.
+        ask: asks a frontend, which may be this node, something about its sessions.
     """
 
     def __init__(
@@ -35,13 +42,20 @@ class Frontends:
         view: View,
         links: LinkTable,
         groups: GroupTable | None,
+        broadcasts: Broadcasts | None,
+        ask: Callable[..., Awaitable[Any]],
         counters: Counters,
     ) -> None:
         self.id = id
         self._view = view
         self._links = links
         self._groups = groups
+        self._broadcasts = broadcasts
+        self._ask = ask
         self._counters = counters
+
+    def all(self) -> Sequence[str]:
+        return [server.id for server in self._view.frontends()]
 
     def exists(self, frontend: str) -> bool:
         server = self._view.get(frontend)
@@ -70,28 +84,73 @@ class Frontends:
     def forget(self, frontend: str, uids: Sequence[str]) -> bool:
         return all(self._tell(frontend, GROUP_FORGET + _uids(some) + END) for some in chunks(uids))
 
-    def push(self, frontends: Iterable[str], channel: str, route: str, body: bytes) -> list[str]:
-        box = PUSH + _channel(channel) + _message(route, body) + END
+    def push(
+        self,
+        frontends: Iterable[str],
+        channel: str,
+        route: str,
+        body: bytes,
+        droppable: bool = False,
+    ) -> list[str]:
+        box = PUSH + _channel(channel) + _message(route, body, droppable) + END
         missed = []
         for frontend in frontends:
             if frontend == self.id and self._groups is not None:
-                self._groups.push(self.id, channel, route, push_encoder(route, body))
+                encode = push_encoder(route, body)
+                self._groups.push(self.id, channel, route, encode, droppable=droppable)
             elif not self._push(frontend, box):
                 missed.append(frontend)
         return missed
 
-    def push_to_uids(self, frontend: str, uids: Sequence[str], route: str, body: bytes) -> bool:
+    def push_to_uids(
+        self, frontend: str, uids: Sequence[str], route: str, body: bytes, droppable: bool = False
+    ) -> bool:
         if frontend == self.id and self._groups is not None:
-            self._groups.push_to_uids(uids, route, push_encoder(route, body))
+            encode = push_encoder(route, body)
+            self._groups.push_to_uids(uids, route, encode, droppable=droppable)
             return True
-        tail = _message(route, body) + END
+        tail = _message(route, body, droppable) + END
         return all(self._push(frontend, PUSH_TO_UIDS + _uids(some) + tail) for some in chunks(uids))
 
-    def broadcast(self, frontend: str, route: str, body: bytes) -> bool:
-        if frontend == self.id and self._groups is not None:
-            self._groups.broadcast(route, push_encoder(route, body))
+    async def push_to_found(
+        self, frontend: str, uids: Sequence[str], route: str, body: bytes, droppable: bool = False
+    ) -> list[str]:
+        link = self._links.get(frontend)
+        if link is not None and link.crowded:
+            self._counters.link_pushes_shed += 1
+            return []
+        found: list[str] = []
+        for some in chunks(uids):
+            try:
+                found += await self._ask(frontend, "push_to_uids", some, route, body, droppable)
+            except RpcError:
+                break  # the caller is told that they were not reached
+        return found
+
+    def broadcast(
+        self,
+        frontend: str,
+        route: str,
+        body: bytes,
+        *,
+        bound: bool = False,
+        where: bytes | None = None,
+        droppable: bool = False,
+    ) -> bool:
+        if frontend == self.id and self._broadcasts is not None:
+            self._broadcasts.send(
+                route,
+                push_encoder(route, body),
+                body,
+                bound=bound,
+                where=where,
+                droppable=droppable,
+            )
             return True
-        return self._push(frontend, BROADCAST + _message(route, body) + END)
+        options = BOUND if bound else b""
+        if where is not None:
+            options += item(b"where", where)
+        return self._push(frontend, BROADCAST + _message(route, body, droppable) + options + END)
 
     def _tell(self, frontend: str, box: bytes) -> bool:
         link = self._links.get(frontend)
@@ -119,5 +178,6 @@ def _uids(uids: Sequence[str]) -> bytes:
     return item(b"uids", pack(list(uids)))
 
 
-def _message(route: str, body: bytes) -> bytes:
-    return item(b"route", route.encode()) + item(b"body", body)
+def _message(route: str, body: bytes, droppable: bool) -> bytes:
+    message = item(b"route", route.encode()) + item(b"body", body)
+    return message + DROPPABLE if droppable else message

@@ -17,6 +17,9 @@ FAILED_VALUE = pack(FAILED)
 
 _EMPTY_VALUE = pack({})
 
+TRUE = b"True"
+"""As AMP writes it; what is false is left out."""
+
 UIDS_IN_A_BOX = 10_000
 
 UNPACKABLE = (TypeError, ValueError, OverflowError, RecursionError)

@@ -35,6 +35,7 @@ from chatcore.links.commands import (
 )
 from chatcore.links.hello import DIALLER, LISTENER, Party
 from chatcore.links.link import Link
+from chatcore.node.frontends import BOUND, DROPPABLE
 from chatcore.node.replies import pack, unpack
 from chatcore.wire.box import Box, item, join
 
@@ -74,8 +75,13 @@ class Stock(amp.AMP):
         return {"result": args}
 
     @Push.responder
-    def push(self, channel: str, route: str, body: Any) -> dict[str, Any]:
-        self.heard.append((channel, route, body))
+    def push(self, channel: str, route: str, body: Any, droppable: bool | None) -> dict[str, Any]:
+        self.heard.append((channel, route, body, *([droppable] if droppable else [])))
+        return {}
+
+    @commands.Broadcast.responder
+    def broadcast(self, **message: Any) -> dict[str, Any]:
+        self.heard.append(message)
         return {}
 
 
@@ -387,6 +393,20 @@ def test_our_pushes(net: Net, a: Node, listener: StockListener) -> None:
                 )
             )
         )
+    message = item(b"route", b"onChat") + item(b"body", pack(1)) + DROPPABLE
+    link.write(item(b"_command", b"Push") + item(b"channel", b"c") + message + b"\0\0")
+    where = item(b"where", pack({"colour": "red"}))
+    link.write(item(b"_command", b"Broadcast") + message + BOUND + where + b"\0\0")
     net.settle()
-    assert listener.heard[1:] == [("房间", "onChat", blob(size)) for size in (10, 65_535, 100_000)]
+    assert listener.heard[1:] == [
+        *[("房间", "onChat", blob(size)) for size in (10, 65_535, 100_000)],
+        ("c", "onChat", 1, True),
+        {
+            "route": "onChat",
+            "body": 1,
+            "droppable": True,
+            "bound": True,
+            "where": {"colour": "red"},
+        },
+    ]
     assert a.downs == []

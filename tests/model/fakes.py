@@ -6,9 +6,19 @@ from collections.abc import Awaitable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from twisted.logger import formatEvent
 from twisted.python.failure import Failure
+
+from chatcore.application.sessions import Sessions
+from chatcore.channels.groups import GroupTable
+from chatcore.cluster.view import View
+from chatcore.errors import NotConnected
+from chatcore.node.sessions_here import SessionsHere
+from chatcore.sessions.copy import FarHome
+from chatcore.sessions.service import SessionService
+from chatcore.telemetry import Counters
+from chatcore.wire.body import Body
 
 
 def result_of(waiting: Awaitable[Any] | None) -> Any:
@@ -55,13 +65,20 @@ class FakeOutbox:
             self.sent.append(data)
 
 
+class FakeEncoding:
+    """Writes pushes so that a person can read them."""
+
+    def push(self, route: str, body: Body) -> bytes:
+        return f"{route} ".encode() + body.json
+
+
 @dataclass(eq=False)
 class FakeConnection:
-    """A client's connection; its encoding is a word."""
+    """A client's connection; its encoding may be a word."""
 
     address: ClassVar[tuple[str, int]] = ("192.0.2.7", 5555)
 
-    encoding: str = "plain"
+    encoding: Any = "plain"
     outbox: FakeOutbox = field(default_factory=FakeOutbox)
     kicks: list[str] = field(default_factory=list)
 
@@ -76,11 +93,16 @@ class FakeFrontends:
         self.ids = ids
         self.down: set[str] = set()
         self.told: list[tuple[Any, ...]] = []
+        self.found: dict[str, set[str]] = {}
+        self.answers: Deferred[None] = succeed(None)
 
     def take(self) -> list[tuple[Any, ...]]:
         """What was told since this was asked last."""
         told, self.told = self.told, []
         return told
+
+    def all(self) -> Sequence[str]:
+        return self.ids
 
     def exists(self, frontend: str) -> bool:
         return frontend in self.ids
@@ -106,11 +128,62 @@ class FakeFrontends:
     def forget(self, frontend: str, uids: Sequence[str]) -> bool:
         return self._tell("forget", frontend, list(uids))
 
-    def push(self, frontends: Iterable[str], channel: str, route: str, body: bytes) -> list[str]:
-        return [f for f in frontends if not self._tell("push", f, channel, route, body)]
+    def push(
+        self,
+        frontends: Iterable[str],
+        channel: str,
+        route: str,
+        body: bytes,
+        droppable: bool = False,
+    ) -> list[str]:
+        more = ("droppable",) if droppable else ()
+        return [f for f in frontends if not self._tell("push", f, channel, route, body, *more)]
 
-    def push_to_uids(self, frontend: str, uids: Sequence[str], route: str, body: bytes) -> bool:
-        return self._tell("uids", frontend, list(uids), route, body)
+    def push_to_uids(
+        self, frontend: str, uids: Sequence[str], route: str, body: bytes, droppable: bool = False
+    ) -> bool:
+        more = ("droppable",) if droppable else ()
+        return self._tell("uids", frontend, list(uids), route, body, *more)
 
-    def broadcast(self, frontend: str, route: str, body: bytes) -> bool:
-        return self._tell("broadcast", frontend, route, body)
+    async def push_to_found(
+        self, frontend: str, uids: Sequence[str], route: str, body: bytes, droppable: bool = False
+    ) -> list[str]:
+        self.told.append(("found", frontend, list(uids), route, body))
+        await self.answers
+        return [uid for uid in uids if uid in self.found.get(frontend, ())]
+
+    def broadcast(
+        self,
+        frontend: str,
+        route: str,
+        body: bytes,
+        *,
+        bound: bool = False,
+        where: bytes | None = None,
+        droppable: bool = False,
+    ) -> bool:
+        options = (bound, where, droppable) if bound or where is not None or droppable else ()
+        return self._tell("broadcast", frontend, route, body, *options)
+
+
+def sessions_of(service: SessionService, view: View | None = None) -> Sessions:
+    """What an application is given of the sessions of a node that has no links."""
+    groups = GroupTable(sessions=service, gone=lambda *args: None, counters=Counters())
+    here = SessionsHere(sessions=service, groups=groups)
+    remotes = {method.__name__: method for method in here.remotes()}
+
+    def ask(frontend: str, method: str, *args: Any) -> Deferred[Any]:
+        if frontend != service.frontend_id:
+            return fail(NotConnected(frontend, method))
+        return maybeDeferred(remotes[method], *args)
+
+    def far_home(frontend: str) -> FarHome:
+        raise AssertionError(f"nobody asked {frontend}")
+
+    return Sessions(
+        service,
+        pushes=here,
+        servers=view or View([]),
+        ask=ask,
+        far_home=far_home,
+    )

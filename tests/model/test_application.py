@@ -29,7 +29,7 @@ from chatcore.sessions.copy import SessionCopy
 from chatcore.sessions.service import SessionService
 from chatcore.telemetry import Counters
 
-from .fakes import FakeFrontends, result_of
+from .fakes import FakeFrontends, result_of, sessions_of
 
 
 class Pool:
@@ -89,7 +89,7 @@ def app(view: View) -> Application:
         server_type="chat",
         env="test",
         servers=view,
-        sessions=SessionService(frontend_id="chat-1", counters=Counters()),
+        sessions=sessions_of(SessionService(frontend_id="chat-1", counters=Counters()), view),
         channels=ChannelService(frontends=FakeFrontends(), clock=reactor),
         rpc=Rpc(
             remotes=Remotes({}, {}),

@@ -130,8 +130,35 @@ class TestMembers:
         room.destroy()
         assert frontends.take() == []
 
+    def test_destroying_by_name(self, room: Any, channels: ChannelService) -> None:
+        assert not channels.destroy("room")
+        room.add("alice", "connector-1")
+        assert channels.destroy("room")
+        assert (len(room), channels.names()) == (0, [])
+
+    def test_who_is_in_it(self, room: Any) -> None:
+        pairs = [("alice", "connector-1"), ("bob", "connector-2"), ("alice", "connector-2")]
+        for uid, sid in pairs:
+            room.add(uid, sid)
+        assert room.members() == pairs
+        assert (room.member("alice"), room.member("bob")) == (pairs[0], pairs[1])
+        assert room.member("carol") is None
+        room.leave(*pairs[0])
+        assert room.member("alice") == pairs[2]
+
 
 class TestNames:
+    @pytest.mark.parametrize("name", ["", None, 5, b"room"])
+    def test_are_texts(self, channels: ChannelService, name: Any) -> None:
+        assert channels.get(name) is None
+        with pytest.raises(TypeError, match="the name of a channel"):
+            channels.get(name, create=True)
+
+    def test_are_not_too_long(self, channels: ChannelService) -> None:
+        assert channels.get("ü" * 512, create=True) is not None
+        with pytest.raises(ValueError, match="1024 bytes"):
+            channels.get("ü" * 513, create=True)
+
     def test_get_makes_only_when_asked(self, channels: ChannelService) -> None:
         assert channels.get("room") is None
         assert channels.get("room", create=True) is not None
@@ -210,6 +237,69 @@ class TestPushing:
         assert missed == ["b", "d"]
         assert frontends.take() == [
             ("uids", "connector-1", ["a", "c"], "onChat", msgspec.msgpack.encode(5))
+        ]
+
+    def test_to_each_once(self, channels: ChannelService, frontends: FakeFrontends) -> None:
+        frontends.down.add("connector-2")
+        pairs = [("a", "connector-1"), ("b", "connector-2")] * 2
+        assert result_of(channels.push_to_uids("onChat", 5, pairs)) == ["b"]
+        assert [told[:3] for told in frontends.take()] == [("uids", "connector-1", ["a"])]
+
+    def test_to_uids_wherever_they_are(
+        self, channels: ChannelService, frontends: FakeFrontends
+    ) -> None:
+        """All frontends are asked; who was found on none comes back when all have answered."""
+        frontends.found = {"connector-1": {"a"}, "lobby-1": {"a", "c"}}
+        frontends.answers = Deferred()
+        members = ["a", "b", "c", "a", ("p", "connector-2"), ("q", "nowhere")]
+        waiting = channels.push_to_uids("onChat", 5, members)
+        assert isinstance(waiting, Deferred)
+        assert not waiting.called
+        body = msgspec.msgpack.encode(5)
+        assert frontends.take() == [
+            ("uids", "connector-2", ["p"], "onChat", body),
+            ("found", "connector-1", ["a", "b", "c"], "onChat", body),
+            ("found", "connector-2", ["a", "b", "c"], "onChat", body),
+            ("found", "lobby-1", ["a", "b", "c"], "onChat", body),
+        ]
+        frontends.answers.callback(None)
+        assert result_of(waiting) == ["q", "b"]
+
+    @pytest.mark.parametrize("members", ["alice", [5], [("a", "b", "c")], [None], ["\ud800"]])
+    def test_to_what_are_no_members(
+        self, channels: ChannelService, frontends: FakeFrontends, members: Any
+    ) -> None:
+        with pytest.raises(TypeError, match="member"):
+            channels.push_to_uids("onChat", 5, members)
+        assert frontends.take() == []
+
+    def test_to_some_of_a_type(self, channels: ChannelService, frontends: FakeFrontends) -> None:
+        body, whom = msgspec.msgpack.encode("!"), msgspec.msgpack.encode({"room": 1})
+        channels.broadcast("lobby", "onNews", "!", bound=True)
+        channels.broadcast("lobby", "onNews", "!", where={"room": 1})
+        assert frontends.take() == [
+            ("broadcast", "lobby-1", "onNews", body, True, None, False),
+            ("broadcast", "lobby-1", "onNews", body, False, whom, False),
+        ]
+        with pytest.raises(TypeError, match="where"):
+            channels.broadcast("lobby", "onNews", "!", where=object())
+        with pytest.raises(NoSuchServer, match="no frontend of that type"):
+            channels.broadcast("loby", "onNews", "!")
+        assert frontends.take() == []
+
+    def test_that_those_who_do_not_keep_up_may_miss(
+        self, channels: ChannelService, room: Any, frontends: FakeFrontends
+    ) -> None:
+        room.add("a", "lobby-1")
+        frontends.take()
+        body = msgspec.msgpack.encode(1)
+        room.push("onMove", 1, droppable=True)
+        channels.push_to_uids("onMove", 1, [("a", "lobby-1")], droppable=True)
+        channels.broadcast("lobby", "onMove", 1, droppable=True)
+        assert frontends.take() == [
+            ("push", "lobby-1", "room", "onMove", body, "droppable"),
+            ("uids", "lobby-1", ["a"], "onMove", body, "droppable"),
+            ("broadcast", "lobby-1", "onMove", body, False, None, True),
         ]
 
     def test_to_all_of_a_type(self, channels: ChannelService, frontends: FakeFrontends) -> None:

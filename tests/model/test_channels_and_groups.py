@@ -86,6 +86,9 @@ class Frontends:
             there.link.to_frontend.append(lambda: what(there))
         return there.link.up
 
+    def all(self) -> Sequence[str]:
+        return FRONTENDS
+
     def exists(self, frontend: str) -> bool:
         return frontend in FRONTENDS
 
@@ -109,17 +112,40 @@ class Frontends:
 
         return self._tell(frontend, kick)
 
-    def push(self, frontends: Iterable[str], channel: str, route: str, body: bytes) -> list[str]:
+    def push(
+        self,
+        frontends: Iterable[str],
+        channel: str,
+        route: str,
+        body: bytes,
+        droppable: bool = False,
+    ) -> list[str]:
         return [
             id
             for id in frontends
             if not self._tell(id, lambda f: f.groups.push(BACKEND, channel, route, lambda _: body))
         ]
 
-    def push_to_uids(self, frontend: str, uids: Sequence[str], route: str, body: bytes) -> bool:
+    def push_to_uids(
+        self, frontend: str, uids: Sequence[str], route: str, body: bytes, droppable: bool = False
+    ) -> bool:
         raise NotImplementedError
 
-    def broadcast(self, frontend: str, route: str, body: bytes) -> bool:
+    async def push_to_found(
+        self, frontend: str, uids: Sequence[str], route: str, body: bytes, droppable: bool = False
+    ) -> list[str]:
+        raise NotImplementedError
+
+    def broadcast(
+        self,
+        frontend: str,
+        route: str,
+        body: bytes,
+        *,
+        bound: bool = False,
+        where: bytes | None = None,
+        droppable: bool = False,
+    ) -> bool:
         raise NotImplementedError
 
 

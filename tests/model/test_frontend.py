@@ -46,6 +46,7 @@ class Door:
             dispatcher=Dispatcher(caller=caller, counters=self.counters),
             sessions=sessions,
             groups=groups,
+            broadcasts=groups,
             links=links,
             counters=self.counters,
             handler_seconds=0,

@@ -215,11 +215,11 @@ def test_to_uids(frontend: Frontend) -> None:
     assert frontend.counters.pushes == 2
 
 
-def test_to_all(frontend: Frontend) -> None:
-    bound = frontend.enter("alice")
+def test_to_sessions(frontend: Frontend) -> None:
+    bound, other = frontend.enter("alice"), frontend.enter("alice")
     unbound = frontend.sessions.open(FakeConnection("packed"))
-    frontend.groups.broadcast("onChat", frontend.encode)
-    assert (sent(bound), sent(unbound)) == ([b"as plain"], [b"as packed"])
+    frontend.groups.push_to_sessions([bound, unbound], "onChat", frontend.encode)
+    assert (sent(bound), sent(other), sent(unbound)) == ([b"as plain"], [], [b"as packed"])
     assert sorted(frontend.encoded) == ["packed", "plain"]
 
 
@@ -270,7 +270,8 @@ def test_a_droppable_push_is_for_those_who_keep_up(frontend: Frontend) -> None:
     frontend.groups.join("chat-1", "room", ["quick", "slow"])
     frontend.groups.push("chat-1", "room", "onMove", frontend.encode, droppable=True)
     frontend.groups.push_to_uids(["quick", "slow"], "onMove", frontend.encode, droppable=True)
-    frontend.groups.broadcast("onMove", frontend.encode, droppable=True)
+    sessions = list(frontend.sessions)
+    frontend.groups.push_to_sessions(sessions, "onMove", frontend.encode, droppable=True)
     assert (sent(quick), sent(slow)) == ([b"as plain"] * 3, [])
     frontend.push()
     assert sent(slow) == [b"as plain"]

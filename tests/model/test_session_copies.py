@@ -10,9 +10,8 @@ import pytest
 from twisted.internet.defer import Deferred, maybeDeferred
 from zope.interface.verify import verifyObject
 
-from chatcore.application.sessions import Sessions
 from chatcore.errors import NotConnected, SessionError
-from chatcore.interfaces import ISession, ISessions
+from chatcore.interfaces import ISession
 from chatcore.sessions.copy import FarHome, SessionCopy, copy_of, import_copy
 from chatcore.sessions.service import SessionService
 from chatcore.sessions.session import Session
@@ -37,9 +36,8 @@ def copy(service: SessionService, session: Session) -> SessionCopy:
 
 
 class TestOnTheFrontend:
-    def test_keeps_its_promise(self, copy: SessionCopy, service: SessionService) -> None:
+    def test_keeps_its_promise(self, copy: SessionCopy) -> None:
         assert verifyObject(ISession, copy)
-        assert verifyObject(ISessions, Sessions(service))
 
     def test_what_is_set_stays_in_the_copy(self, copy: SessionCopy, session: Session) -> None:
         copy.set("rid", "1")
@@ -128,42 +126,6 @@ class TestOnTheFrontend:
 
     def test_it_shows_what_it_is(self, copy: SessionCopy) -> None:
         assert repr(copy) == f"<session {copy.id} of connector-1, uid None>"
-
-
-class TestSessionsOfTheApplication:
-    def test_finds_copies(self, service: SessionService, session: Session) -> None:
-        sessions = Sessions(service)
-        service.bind(session.id, "alice")
-        (found,) = sessions.by_uid("alice")
-        assert isinstance(found, SessionCopy)
-        assert found.uid == "alice"
-        same = sessions.get(session.id)
-        assert same is not None
-        assert same.id == session.id
-        assert len(sessions) == 1
-        assert sessions.get(99) is None
-        assert list(sessions.by_uid("bob")) == []
-
-    def test_kicks_all_of_a_uid(self, service: SessionService) -> None:
-        connections = [FakeConnection() for _ in range(3)]
-        for connection, uid in zip(connections, ("alice", "bob", "alice"), strict=True):
-            service.bind(service.open(connection).id, uid)
-        assert Sessions(service).kick("alice") == 2
-        assert [connection.kicks for connection in connections] == [["kick"], [], ["kick"]]
-        assert Sessions(service).kick("nobody", "why") == 0
-
-    def test_a_kick_may_end_the_session_at_once(self, service: SessionService) -> None:
-        class Ending(FakeConnection):
-            def kick(self, reason: str) -> None:
-                super().kick(reason)
-                service.close(self.session, reason)
-
-        for _ in range(3):
-            connection = Ending()
-            connection.session = service.open(connection)
-            service.bind(connection.session.id, "alice")
-        assert Sessions(service).kick("alice") == 3
-        assert len(service) == 0
 
 
 class Asked:
