@@ -105,6 +105,35 @@ def copy(uid: str | None = None, **settings: Any) -> SessionCopy:
     return SessionCopy(7, "connector-1", uid, settings, home=None)  # type: ignore[arg-type]
 
 
+class TestBroadcastFilter:
+    @pytest.fixture
+    def configurator(self) -> Configurator:
+        return Configurator(env="test", server_type="chat", server_types=["chat"])
+
+    def test_is_kept(self, configurator: Configurator) -> None:
+        def wanted(session: Any, msg: Any, where: Any) -> bool:
+            return True
+
+        configurator.broadcast_filter(wanted)
+        assert configurator.wanted_by_broadcasts is wanted
+        with pytest.raises(ConfigError, match=r"test_application\.py:\d+: .*called before"):
+            configurator.broadcast_filter(wanted)
+
+    def test_is_verified(self, configurator: Configurator) -> None:
+        async def late(session: Any, msg: Any, where: Any) -> bool:
+            return True
+
+        wrong: list[tuple[Any, str]] = [
+            ("text", "not a function"),
+            (lambda session: True, r"can't be called with \(session, msg, where\)"),
+            (late, "async"),
+        ]
+        for function, why in wrong:
+            with pytest.raises(ConfigError, match=rf"test_application\.py:\d+: .*{why}"):
+                configurator.broadcast_filter(function)
+        assert configurator.wanted_by_broadcasts is None
+
+
 class TestApplication:
     def test_keeps_its_promises(self, app: Application) -> None:
         assert verifyObject(IApplication, app)
