@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from chatcore.channels.broadcast import Broadcasts
 from chatcore.channels.groups import GroupTable
 from chatcore.dispatch.calling import Caller
 from chatcore.dispatch.dispatcher import Dispatcher
@@ -364,13 +365,16 @@ class TestBodies:
         dispatcher = Dispatcher(caller=caller, counters=connector.counters)
         dispatcher.add_handler("connector.echo.say", lambda msg, session: msg)
         links: Any = SimpleNamespace(on_up=lambda hook: None, get=lambda id: None)
+        sessions = connector.sessions
+        groups = GroupTable(sessions=sessions, gone=print, counters=connector.counters)
         connector.serve = Frontend(
             server_type="connector",
             routes=["connector.echo.say", "chat.echo.say"],
             choose=lambda server_type, session: "chat-1",
             dispatcher=dispatcher,
-            sessions=connector.sessions,
-            groups=GroupTable(sessions=connector.sessions, gone=print, counters=connector.counters),
+            sessions=sessions,
+            groups=groups,
+            broadcasts=Broadcasts(sessions=sessions, groups=groups, wanted=None),
             links=links,
             counters=connector.counters,
             handler_seconds=10,

@@ -46,7 +46,7 @@ def push(connector: Connector, route: str, value: Any) -> None:
         sessions=connector.sessions, gone=lambda *gone: None, counters=connector.counters
     )
     body = Body(value)
-    groups.broadcast(route, lambda encoding: encoding.push(route, body))
+    groups.push_to_sessions(connector.sessions, route, lambda encoding: encoding.push(route, body))
     connector.reactor.settle()
 
 
