@@ -51,6 +51,10 @@ class Counters:
     """Pushes given up because a link was blocked."""
     calls_failed: int = 0
     """Calls to other nodes that ended without an answer of theirs."""
+    crons_run: int = 0
+    crons_skipped: int = 0
+    """Times at which a cron was due and its last run still went on."""
+    crons_failed: int = 0
 
     def as_dict(self) -> dict[str, int]:
         """All counters by name."""

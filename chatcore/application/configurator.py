@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import inspect
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from zope.interface import implementer
 
+from chatcore.application.checks import assignments_of, takes, verify_section, wrong
+from chatcore.application.checks import caller as _caller
+from chatcore.application.components import Loading, loading_of
+from chatcore.application.events import verify_hook
+from chatcore.application.plugins import Used, used
 from chatcore.application.routes import by_session
+from chatcore.config.files import load_config
 from chatcore.config.names import suggestion
 from chatcore.config.settings import Assignment
+from chatcore.dispatch.blame import Place, guarded
 from chatcore.errors import ConfigError
 from chatcore.interfaces import BroadcastFilter, CheckClient, HandshakeHook, IConfigurator, Route
 
@@ -24,10 +32,27 @@ class Configurator:
         env: the environment that is started.
         server_type: the type of the server that is started.
         server_types: those there are, in servers.json and in the application.
+        folder: the application's.
+        taken: the names that a section of settings can't have.
     """
 
-    def __init__(self, *, env: str, server_type: str, server_types: Sequence[str]) -> None:
-        self.env, self.server_type = env, server_type
+    def __init__(
+        self,
+        *,
+        env: str,
+        server_type: str,
+        server_types: Sequence[str],
+        folder: Path = Path(),
+        taken: Collection[str] = (),
+    ) -> None:
+        self.env, self.server_type, self.folder = env, server_type, folder
+        self.data: dict[str, Any] = {}
+        self.loadings: list[Loading] = []
+        self.plugins: list[Used] = []
+        self.hooks: list[tuple[str, Callable[..., Any], Place]] = []
+        self.sections: dict[str, type] = {}
+        self._taken = taken
+        self._types = "all"
         self.assignments: list[Assignment] = []
         self.routes: dict[str, Route] = {}
         self.client_check: CheckClient | None = None
@@ -90,10 +115,73 @@ class Configurator:
 
         def run(function: Callable[[], None]) -> Callable[[], None]:
             if _names(env, self.env) and _names(type, self.server_type):
+                around, self._types = self._types, type
                 function()
+                self._types = around
             return function
 
         return run
+
+    def load(self, component: Any, *, name: str | None = None, **options: Any) -> None:
+        place = _caller()
+        loading = loading_of(component, name, options, place)
+        for other in self.loadings:
+            if other.name == loading.name:
+                raise wrong(
+                    f"there is a component '{loading.name}' already,"
+                    f" loaded in {other.place[0]}:{other.place[1]}",
+                    place,
+                    "Give one of the two another name",
+                )
+        if loading.settings is not None:
+            self._add_section(loading.name, loading.settings, options, place)
+        self.loadings.append(loading)
+
+    def use(self, plugin: Any, **options: Any) -> None:
+        place = _caller()
+        found = used(plugin, options, place)
+        if self._types != "all":
+            raise wrong(
+                f"the plugin '{found.name}' is used for the servers of {self._types} alone, and the"
+                " others would not know what it brings",
+                place,
+                "Use it for all; its own folders say what is for which server type",
+            )
+        if any(other.name == found.name for other in self.plugins):
+            raise wrong(f"the plugin '{found.name}' is used already", place)
+        if found.settings is not None:
+            self._add_section(found.name, found.settings, options, place)
+        self.plugins.append(found)
+        if found.configure is not None:
+            guarded(
+                partial(found.configure, **found.options),
+                self,
+                folder=found.code,
+                doing=f"configuring the plugin '{found.name}'",
+                place=place,
+            )
+
+    def on(self, event: str, hook: Callable[..., Any]) -> None:
+        place = _caller()
+        verify_hook(event, hook, place)
+        self.hooks.append((event, hook, place))
+
+    def section(self, name: str, section: type) -> None:
+        self._add_section(name, section, {}, _caller())
+
+    def load_config(self, name: str) -> Any:
+        return load_config(self.folder, self.env, name)
+
+    def _add_section(self, name: str, section: type, options: dict[str, Any], place: Place) -> None:
+        verify_section(name, section, place)
+        if name in self._taken or name in self.sections:
+            raise wrong(
+                f"there is a section of settings '{name}' already", place, "Take another name"
+            )
+        if section in self.sections.values():
+            raise wrong(f"{section.__name__} declares another section already", place)
+        self.sections[name] = section
+        self.assignments.extend(assignments_of(name, options, place))
 
     def _known(self, server_type: str, place: tuple[str, int]) -> None:
         if server_type not in self._server_types:
@@ -103,12 +191,6 @@ class Configurator:
                 line=place[1],
                 advice=suggestion(server_type, self._server_types, "server types"),
             )
-
-
-def _caller(depth: int = 2) -> tuple[str, int]:
-    """The file and line of the application that called who calls this."""
-    frame = sys._getframe(depth)
-    return frame.f_code.co_filename, frame.f_lineno
 
 
 def _verify_callable(function: Any, called: str, arguments: Sequence[str], former: object) -> None:
@@ -128,15 +210,7 @@ def _verify_callable(function: Any, called: str, arguments: Sequence[str], forme
 
 
 def _takes(function: Callable[..., Any], count: int) -> bool:
-    try:
-        signature = inspect.signature(function)
-    except (ValueError, TypeError):
-        return True  # a builtin may have none
-    try:
-        signature.bind(*range(count))
-    except TypeError:
-        return False
-    return True
+    return takes(function, *range(count)) is None
 
 
 def _names(choices: str, choice: str) -> bool:

@@ -15,9 +15,14 @@ from zope.interface import implementedBy
 
 from chatcore.dispatch.components import Component, Method, mistake_in, source_of
 from chatcore.errors import ConfigError
-from chatcore.interfaces import IHandler
+from chatcore.interfaces import ICron, IHandler
 
-_HANDLER_ARGUMENTS = 2
+_ARGUMENTS: dict[Any, tuple[int, str]] = {
+    IHandler: (2, "A handler's methods take two: the message and the session"),
+    ICron: (0, "A cron's methods take none"),
+}
+"""How many arguments the methods take, and the words for it; those of remotes take any number."""
+
 _INTERFACE = re.compile(r"<InterfaceClass (?:[^<>]*\.)?(\w+)>")
 
 
@@ -74,12 +79,10 @@ def _verify_declaration(interface: Any, name: str, function: Any, base: Any) -> 
                 f"has the argument {_shown(parameter)}",
                 "Only plain arguments cross from node to node",
             )
-    if base is IHandler and len(signature.parameters) != _HANDLER_ARGUMENTS:
-        count = len(signature.parameters)
-        raise wrong(
-            f"takes {count} argument{'' if count == 1 else 's'}",
-            "A handler's methods take two: the message and the session",
-        )
+    wanted, advice = _ARGUMENTS.get(base, (None, ""))
+    count = len(signature.parameters)
+    if wanted not in (None, count):
+        raise wrong(f"takes {count} argument{'' if count == 1 else 's'}", advice)
 
 
 def _verify_method(cls: type, interface: Any, name: str, declared: Any) -> None:

@@ -2,8 +2,9 @@
 
 from chatcore.interfaces.application import BroadcastFilter, IApplication, IConfigurator, Route
 from chatcore.interfaces.channels import IChannel, IChannels
-from chatcore.interfaces.components import IHandler, IRemote
+from chatcore.interfaces.components import ICron, IHandler, IRemote
 from chatcore.interfaces.handshake import CheckClient, HandshakeHook, IHandshake
+from chatcore.interfaces.lifecycle import IComponent, ICronJob, ICrons, IPlugin
 from chatcore.interfaces.rpc import IRpc, IRpcTarget
 from chatcore.interfaces.servers import IServer, IServers
 from chatcore.interfaces.sessions import (
@@ -24,10 +25,15 @@ __all__ = [
     "IApplication",
     "IChannel",
     "IChannels",
+    "IComponent",
     "IConfigurator",
+    "ICron",
+    "ICronJob",
+    "ICrons",
     "IFarSessions",
     "IHandler",
     "IHandshake",
+    "IPlugin",
     "IRemote",
     "IRpc",
     "IRpcTarget",

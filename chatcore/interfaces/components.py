@@ -1,4 +1,4 @@
-"""What the interfaces of handlers and remotes derive from."""
+"""What the interfaces of handlers, remotes and crons derive from."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     class IRemote(Interface):
         """What a remote's interface derives from."""
+
+    class ICron(Interface):
+        """What a cron's interface derives from. Its methods take no arguments."""
 
 else:
 
@@ -35,4 +38,7 @@ else:
     )
     IRemote = ComponentInterface(
         "IRemote", (Interface,), {}, "What a remote's interface derives from.", __name__
+    )
+    ICron = ComponentInterface(
+        "ICron", (Interface,), {}, "What a cron's interface derives from.", __name__
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from zope.interface import Attribute, Interface
 
@@ -16,6 +17,7 @@ class IServer(Interface):
     client_host: str | None = Attribute("The host that clients are told, where it differs.")
     client_port: int | None = Attribute("The port for clients, on a frontend.")
     frontend: bool = Attribute("Whether clients connect to it.")
+    data: Mapping[str, Any] = Attribute("The object `data` of its entry in servers.json.")
 
 
 class IServers(Interface):

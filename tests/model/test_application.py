@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,14 +13,18 @@ from twisted.internet.task import Clock
 from zope.interface.verify import verifyObject
 
 from chatcore.application import Application, Configurator, by_session, by_uid
+from chatcore.application.crons import Crons
+from chatcore.application.events import Events
 from chatcore.channels.service import ChannelService
 from chatcore.cluster.view import View
 from chatcore.config.servers import Server
+from chatcore.config.settings import resolve
 from chatcore.errors import ConfigError, NoSuchServer
 from chatcore.interfaces import (
     IApplication,
     IChannels,
     IConfigurator,
+    ICrons,
     IRpc,
     IServer,
     IServers,
@@ -97,6 +103,14 @@ def app(view: View) -> Application:
             choose=lambda server_type, session: "chat-1",
             send=lambda *call: succeed(call),
         ),
+        folder=Path("app"),
+        frontend=False,
+        settings=resolve({}, []),
+        data={},
+        crons=Crons(
+            zone=UTC, seconds=0, clock=reactor, counters=Counters(), changed=lambda *what: None
+        ),
+        events=Events(),
         reactor=reactor,
     )
 
@@ -137,6 +151,7 @@ class TestBroadcastFilter:
 class TestApplication:
     def test_keeps_its_promises(self, app: Application) -> None:
         assert verifyObject(IApplication, app)
+        assert verifyObject(ICrons, app.crons)
         assert verifyObject(IServers, app.servers)
         assert verifyObject(IServer, app.servers.get("chat-1"))
         assert verifyObject(ISessions, app.sessions)

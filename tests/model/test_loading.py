@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from chatcore.application import Configurator
+from chatcore.dispatch.blame import guarded
 from chatcore.dispatch.components import Catalogue, Component
-from chatcore.dispatch.loading import guarded, instantiate, load_application
+from chatcore.dispatch.loading import instantiate, load_application
 from chatcore.errors import ConfigError
 
 HEAD = """\
@@ -382,7 +383,7 @@ class TestMistakes:
     )
     def test_a_folder_without_components(self, app: Write, files: list[str], said: str) -> None:
         folder = app(**{f"servers__door__{file}": "raise ValueError" for file in files})
-        problem = f"servers/door has neither handlers.py nor remotes.py. {said}"
+        problem = f"servers/door has no handlers.py, remotes.py, crons.py or lifecycle.py. {said}"
         self.check(folder, "servers/door", None, problem)
 
     def test_a_folder_without_python_is_no_mistake(self, app: Write) -> None:
