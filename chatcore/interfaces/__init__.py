@@ -2,10 +2,9 @@
 
 from chatcore.interfaces.application import BroadcastFilter, IApplication, IConfigurator, Route
 from chatcore.interfaces.channels import IChannel, IChannels
-from chatcore.interfaces.components import ICron, IHandler, IRemote
+from chatcore.interfaces.components import IHandler, IRemote, idempotent
 from chatcore.interfaces.handshake import CheckClient, HandshakeHook, IHandshake
-from chatcore.interfaces.lifecycle import IComponent, ICronJob, ICrons, IPlugin
-from chatcore.interfaces.rpc import IRpc, IRpcTarget
+from chatcore.interfaces.rpc import IRpc, IRpcCall, IRpcTarget
 from chatcore.interfaces.servers import IServer, IServers
 from chatcore.interfaces.sessions import (
     Found,
@@ -25,17 +24,13 @@ __all__ = [
     "IApplication",
     "IChannel",
     "IChannels",
-    "IComponent",
     "IConfigurator",
-    "ICron",
-    "ICronJob",
-    "ICrons",
     "IFarSessions",
     "IHandler",
     "IHandshake",
-    "IPlugin",
     "IRemote",
     "IRpc",
+    "IRpcCall",
     "IRpcTarget",
     "IServer",
     "IServers",
@@ -45,4 +40,5 @@ __all__ = [
     "Login",
     "Route",
     "SessionStatistics",
+    "idempotent",
 ]

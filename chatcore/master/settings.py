@@ -28,9 +28,7 @@ class PageSettings:
 def check_settings(
     assignments: Iterable[Assignment],
 ) -> tuple[PageSettings, tuple[Assignment, ...]]:
-    """Check what was said about settings.
-
-    Those of the application's own sections are left to whoever has read the application.
+    """Check what ``--set`` said.
 
     Returns:
         The page's settings, and the assignments that every node is to be given.
@@ -42,7 +40,6 @@ def check_settings(
     from chatcore.node import SECTIONS
 
     every = tuple(assignments)
-    sections = {**SECTIONS, PAGE: PageSettings}
-    settings = resolve(sections, [one for one in every if one.key.partition(".")[0] in sections])
+    settings = resolve({**SECTIONS, PAGE: PageSettings}, every)
     for_nodes = tuple(one for one in every if one.key.partition(".")[0] != PAGE)
     return settings[PageSettings], for_nodes
