@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
 
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
 
 EXIT_CONFIG = 2
 """The exit code of a process whose configuration is wrong."""
+
+EXIT_STUCK = 1
+"""The exit code of a process that could not be stopped in order."""
+
+GRACE = 5.0
+"""Seconds for the rest of a stop, beside those that the application may take."""
 
 LOG_BYTES = 10 * 1024 * 1024
 LOG_FILES = 5
@@ -158,6 +165,7 @@ class NodeService(Service):
 
     def stopService(self) -> Deferred[None]:
         super().stopService()
+        leave_within(self._node.stop_seconds + GRACE)
         return self._node.stopService().addBoth(self._stopped)
 
     def _stopped(self, result: None) -> None:
@@ -178,7 +186,7 @@ def makeService(options: Options) -> Service:
     def failed(problem: ConfigError) -> None:
         print(problem, file=sys.stderr)
         reactor.addSystemEventTrigger("after", "shutdown", os._exit, EXIT_CONFIG)
-        reactor.stop()
+        reactor.callWhenRunning(reactor.stop)  # a hook may fail before it runs
 
     try:
         node = Node(
@@ -195,6 +203,22 @@ def makeService(options: Options) -> Service:
         options.claim.release()
         end_with(problem)
     return NodeService(node, options)
+
+
+def leave_within(seconds: float) -> None:
+    """End this process at once when that time is over, whatever it is busy with then.
+
+    A thread watches: a function that blocks would keep the reactor from noticing, and threads of
+    the application's that never end keep a process from ending.
+    """
+
+    def leave() -> None:
+        print(f"not stopped after {seconds:g} s; leaving at once", file=sys.stderr, flush=True)
+        os._exit(EXIT_STUCK)
+
+    watch = threading.Timer(seconds, leave)
+    watch.daemon = True
+    watch.start()
 
 
 def end_with(problem: ConfigError) -> NoReturn:

@@ -2,24 +2,6 @@
 
 from chatcore.application.configurator import Configurator
 from chatcore.application.given import Application
-from chatcore.application.routes import (
-    by_hash,
-    by_session,
-    by_uid,
-    least_active,
-    round_robin,
-    weighted,
-)
-from chatcore.links.filters import rpc_log
+from chatcore.application.routes import by_session, by_uid
 
-__all__ = [
-    "Application",
-    "Configurator",
-    "by_hash",
-    "by_session",
-    "by_uid",
-    "least_active",
-    "round_robin",
-    "rpc_log",
-    "weighted",
-]
+__all__ = ["Application", "Configurator", "by_session", "by_uid"]

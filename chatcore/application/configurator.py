@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from zope.interface import implementer
 
-from chatcore.application.routes import by_uid, how_to_write
+from chatcore.application.checks import assignments_of, takes, verify_section, wrong
+from chatcore.application.checks import caller as _caller
+from chatcore.application.components import Loading, loading_of
+from chatcore.application.events import verify_hook
+from chatcore.application.plugins import Used, used
+from chatcore.application.routes import by_session
+from chatcore.config.files import load_config
 from chatcore.config.names import suggestion
 from chatcore.config.settings import Assignment
+from chatcore.dispatch.blame import Place, guarded
 from chatcore.errors import ConfigError
 from chatcore.interfaces import BroadcastFilter, CheckClient, HandshakeHook, IConfigurator, Route
-from chatcore.links.calls import ErrorHandler
-
-DEFAULT = "default"
-"""The server type whose route is that of all types without one."""
-
-FILTER_HOOKS = {"before": ("call",), "after": ("call", "result", "problem")}
-"""What a filter of calls may have, and what it is called with."""
 
 
 @implementer(IConfigurator)
@@ -32,18 +32,32 @@ class Configurator:
         env: the environment that is started.
         server_type: the type of the server that is started.
         server_types: those there are, in servers.json and in the application.
+        folder: the application's.
+        taken: the names that a section of settings can't have.
     """
 
-    def __init__(self, *, env: str, server_type: str, server_types: Sequence[str]) -> None:
-        self.env, self.server_type = env, server_type
+    def __init__(
+        self,
+        *,
+        env: str,
+        server_type: str,
+        server_types: Sequence[str],
+        folder: Path = Path(),
+        taken: Collection[str] = (),
+    ) -> None:
+        self.env, self.server_type, self.folder = env, server_type, folder
+        self.data: dict[str, Any] = {}
+        self.loadings: list[Loading] = []
+        self.plugins: list[Used] = []
+        self.hooks: list[tuple[str, Callable[..., Any], Place]] = []
+        self.sections: dict[str, type] = {}
+        self._taken = taken
+        self._types = "all"
         self.assignments: list[Assignment] = []
         self.routes: dict[str, Route] = {}
         self.client_check: CheckClient | None = None
         self.handshake_hook: HandshakeHook | None = None
         self.wanted_by_broadcasts: BroadcastFilter | None = None
-        self.rpc_filters: list[Any] = []
-        self.remote_filters: list[Any] = []
-        self.rpc_errors: ErrorHandler | None = None
         self._server_types = server_types
 
     def set(self, key: str, value: Any) -> None:
@@ -55,38 +69,21 @@ class Configurator:
             file, line = _caller()
             problem = f"the route for {server_type} is {choose!r}, not a function"
             raise ConfigError(problem, file=file, line=line)
-        if server_type != DEFAULT:
-            self._known(server_type, _caller())
-        factory = how_to_write(choose)
-        if factory is not None or not _takes(choose, 3):
+        self._known(server_type, _caller())
+        if not _takes(choose, 3):
             file, line = _caller()
+            given: object = choose
             raise ConfigError(
                 f"the route for {server_type} can't be called with (session, server_type, servers)",
                 file=file,
                 line=line,
-                advice=f"Write {factory}" if factory else None,
+                advice='Write by_session("key")' if given is by_session else None,
             )
         if server_type in self.routes:
             file, line = _caller()
             problem = f"there is a route for {server_type} already"
             raise ConfigError(problem, file=file, line=line, advice="Keep one of the two")
         self.routes[server_type] = choose
-
-    def route_to(self, server_type: str) -> Route:
-        """The route for a server type."""
-        return self.routes.get(server_type) or self.routes.get(DEFAULT, by_uid)
-
-    def rpc_filter(self, filter: Any) -> None:
-        _verify_filter(filter, "rpc_filter")
-        self.rpc_filters.append(filter)
-
-    def remote_filter(self, filter: Any) -> None:
-        _verify_filter(filter, "remote_filter")
-        self.remote_filters.append(filter)
-
-    def rpc_error_handler(self, handler: ErrorHandler) -> None:
-        _verify_callable(handler, "rpc_error_handler", ("error", "call"), self.rpc_errors)
-        self.rpc_errors = handler
 
     def check_client(self, check: CheckClient) -> None:
         _verify_callable(check, "check_client", ("type", "version"), self.client_check)
@@ -118,10 +115,73 @@ class Configurator:
 
         def run(function: Callable[[], None]) -> Callable[[], None]:
             if _names(env, self.env) and _names(type, self.server_type):
+                around, self._types = self._types, type
                 function()
+                self._types = around
             return function
 
         return run
+
+    def load(self, component: Any, *, name: str | None = None, **options: Any) -> None:
+        place = _caller()
+        loading = loading_of(component, name, options, place)
+        for other in self.loadings:
+            if other.name == loading.name:
+                raise wrong(
+                    f"there is a component '{loading.name}' already,"
+                    f" loaded in {other.place[0]}:{other.place[1]}",
+                    place,
+                    "Give one of the two another name",
+                )
+        if loading.settings is not None:
+            self._add_section(loading.name, loading.settings, options, place)
+        self.loadings.append(loading)
+
+    def use(self, plugin: Any, **options: Any) -> None:
+        place = _caller()
+        found = used(plugin, options, place)
+        if self._types != "all":
+            raise wrong(
+                f"the plugin '{found.name}' is used for the servers of {self._types} alone, and the"
+                " others would not know what it brings",
+                place,
+                "Use it for all; its own folders say what is for which server type",
+            )
+        if any(other.name == found.name for other in self.plugins):
+            raise wrong(f"the plugin '{found.name}' is used already", place)
+        if found.settings is not None:
+            self._add_section(found.name, found.settings, options, place)
+        self.plugins.append(found)
+        if found.configure is not None:
+            guarded(
+                partial(found.configure, **found.options),
+                self,
+                folder=found.code,
+                doing=f"configuring the plugin '{found.name}'",
+                place=place,
+            )
+
+    def on(self, event: str, hook: Callable[..., Any]) -> None:
+        place = _caller()
+        verify_hook(event, hook, place)
+        self.hooks.append((event, hook, place))
+
+    def section(self, name: str, section: type) -> None:
+        self._add_section(name, section, {}, _caller())
+
+    def load_config(self, name: str) -> Any:
+        return load_config(self.folder, self.env, name)
+
+    def _add_section(self, name: str, section: type, options: dict[str, Any], place: Place) -> None:
+        verify_section(name, section, place)
+        if name in self._taken or name in self.sections:
+            raise wrong(
+                f"there is a section of settings '{name}' already", place, "Take another name"
+            )
+        if section in self.sections.values():
+            raise wrong(f"{section.__name__} declares another section already", place)
+        self.sections[name] = section
+        self.assignments.extend(assignments_of(name, options, place))
 
     def _known(self, server_type: str, place: tuple[str, int]) -> None:
         if server_type not in self._server_types:
@@ -131,12 +191,6 @@ class Configurator:
                 line=place[1],
                 advice=suggestion(server_type, self._server_types, "server types"),
             )
-
-
-def _caller(depth: int = 2) -> tuple[str, int]:
-    """The file and line of the application that called who calls this."""
-    frame = sys._getframe(depth)
-    return frame.f_code.co_filename, frame.f_lineno
 
 
 def _verify_callable(function: Any, called: str, arguments: Sequence[str], former: object) -> None:
@@ -155,39 +209,8 @@ def _verify_callable(function: Any, called: str, arguments: Sequence[str], forme
         )
 
 
-def _verify_filter(filter: Any, called: str) -> None:
-    """Check what the application gave to ``app.called`` as a filter of calls."""
-    file, line = _caller(3)
-
-    def wrong(problem: str, advice: str | None = None) -> ConfigError:
-        return ConfigError(f"{called} got {problem}", file=file, line=line, advice=advice)
-
-    if isinstance(filter, type):
-        raise wrong(f"the class {filter.__name__}", f"Make one: {filter.__name__}()")
-    hooks = {name: getattr(filter, name, None) for name in FILTER_HOOKS}
-    if not any(hook is not None for hook in hooks.values()):
-        near = [m for name in hooks for m in difflib.get_close_matches(name, dir(filter), 1)]
-        raise wrong(
-            f"{filter!r}, which has neither before nor after",
-            f"Is {near[0]} one of them?" if near else "Give it before(call) or after(…)",
-        )
-    for name, hook in hooks.items():
-        arguments = FILTER_HOOKS[name]
-        if hook is not None and not (callable(hook) and _takes(hook, len(arguments))):
-            expected = ", ".join(arguments)
-            raise wrong(f"{filter!r}, whose {name} can't be called with ({expected})")
-
-
 def _takes(function: Callable[..., Any], count: int) -> bool:
-    try:
-        signature = inspect.signature(function)
-    except (ValueError, TypeError):
-        return True  # a builtin may have none
-    try:
-        signature.bind(*range(count))
-    except TypeError:
-        return False
-    return True
+    return takes(function, *range(count)) is None
 
 
 def _names(choices: str, choice: str) -> bool:

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
 from zope.interface import implementer
 
+from chatcore.application.checks import caller
+from chatcore.application.components import Components
+from chatcore.application.crons import Crons
+from chatcore.application.events import Events
 from chatcore.application.sessions import Sessions
 from chatcore.channels.service import ChannelService
 from chatcore.cluster.view import View
+from chatcore.config.files import load_config
+from chatcore.config.settings import Settings
 from chatcore.interfaces import IApplication
 from chatcore.links.rpc import Rpc
 
 T = TypeVar("T")
+
+MADE: Final = "made"
+STARTING: Final = "starting"
+SERVING: Final = "serving"
+STOPPING: Final = "stopping"
 
 
 @implementer(IApplication)
@@ -32,12 +44,43 @@ class Application:
         sessions: Sessions,
         channels: ChannelService,
         rpc: Rpc,
+        folder: Path,
+        frontend: bool,
+        settings: Settings,
+        data: dict[str, Any],
+        crons: Crons,
+        events: Events,
         reactor: Any,
     ) -> None:
         self.server_id, self.server_type, self.env = server_id, server_type, env
+        self.folder, self.is_frontend = folder, frontend
+        self.settings, self.data = settings, data
+        self.components, self.crons, self.events = Components(), crons, events
+        self.state = MADE
+        self._serving_since: float | None = None
         self.servers, self.sessions = servers, sessions
         self.channels, self.rpc = channels, rpc
         self._reactor = reactor
+
+    @property
+    def uptime(self) -> float:
+        since = self._serving_since
+        return 0.0 if since is None else float(self._reactor.seconds() - since)
+
+    def enter(self, state: str) -> None:
+        """Note how far the server is."""
+        self.state = state
+        if state == SERVING:
+            self._serving_since = self._reactor.seconds()
+
+    def component(self, kind: type[T]) -> T:
+        return self.components.of(kind)
+
+    def on(self, event: str, hook: Callable[..., Any]) -> None:
+        self.events.on(event, hook, caller())
+
+    def load_config(self, name: str) -> Any:
+        return load_config(self.folder, self.env, name)
 
     def in_thread(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> Deferred[T]:
         pool = self._reactor.getThreadPool()

@@ -8,7 +8,6 @@
 ``clientHost``      the address that ``clientPort`` is bound to; ``host`` unless given
 ``frontend``        ``true`` or ``"true"``: clients connect to it
 ``max-connections`` how many clients it accepts at most
-``weight``          how much it is given where servers are chosen by weight; 1 unless given
 ``data``            an object of the application's own
 ``clusterCount``    the entry stands for that many servers, called ``cluster-server-<type>-<n>``;
                     a value that ends in ``++`` is one more for each
@@ -39,12 +38,11 @@ from chatcore.interfaces import IServer
 
 LOOPBACK = "127.0.0.1"
 MAX_CLUSTER = 1000
-MAX_WEIGHT = 1000
 
 _FRONTENDS_OF_OLD = ("gate", "connector")
 _USED = {
     "id", "host", "port", "clientPort", "clientHost", "frontend", "max-connections", "data",
-    "clusterCount", "weight",
+    "clusterCount",
 }  # fmt: skip
 _ACCEPTED = {"auto-restart", "restart-force", "cpu", "args", "wsPort"}
 _HOST_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
@@ -65,7 +63,6 @@ class Server:
         client_port: where it listens for clients; None for a backend.
         frontend: whether clients connect to it.
         max_connections: how many clients it accepts at most; None: no limit of its own.
-        weight: how much it is given, compared with others of its type.
         data: what the application wrote for itself.
         line: the line of the file at which its entry begins, from 1.
     """
@@ -78,7 +75,6 @@ class Server:
     client_port: int | None = None
     frontend: bool = False
     max_connections: int | None = None
-    weight: int = 1
     data: Mapping[str, Any] = field(default_factory=dict, hash=False)
     line: int = 0
 
@@ -156,7 +152,6 @@ class _Entry:
             client_port=client_port if frontend else None,
             frontend=frontend,
             max_connections=self.count("max-connections", 10**9),
-            weight=self.count("weight", MAX_WEIGHT) or 1,
             data=self.data(),
             line=self.document.place(self.where)[0],
         )

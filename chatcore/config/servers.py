@@ -28,7 +28,7 @@ from chatcore.config.names import (
 from chatcore.config.positions import Document, Where, read_json
 from chatcore.errors import ConfigError
 
-__all__ = ["Server", "Servers", "load_servers"]
+__all__ = ["Server", "Servers", "environments", "load_servers"]
 
 
 class Servers:
@@ -115,6 +115,22 @@ def servers_files(app: Path) -> list[Path]:
     """List the files of an application folder that may list servers, those that exist."""
     nested = sorted((app / "config").glob("*/servers.json"))
     return [file for file in (_first(app), *nested, _last(app)) if os.path.lexists(file)]
+
+
+def environments(app: Path) -> list[str]:
+    """List the environments that an application has servers for, as far as that can be read."""
+    found: dict[str, None] = {}
+    for file in servers_files(app):
+        if file.parent.parent == app / "config":
+            found[file.parent.name] = None
+            continue
+        try:
+            value = read_json(file).value
+        except ConfigError:
+            continue  # who reads it for its servers says so
+        if isinstance(value, dict):
+            found.update(dict.fromkeys(value))
+    return list(found)
 
 
 def _first(app: Path) -> Path:

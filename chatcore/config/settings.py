@@ -76,16 +76,37 @@ def parse_assignment(text: str) -> Assignment:
 
 
 class Settings:
-    """The resolved settings: ``settings[Limits]`` is the section that ``Limits`` declares."""
+    """The resolved settings.
+
+    ``settings[Limits]`` is the section that ``Limits`` declares, and so is ``settings["limits"]``;
+    ``settings["limits.connections"]`` is one value.
+
+    Raises:
+        LookupError: there is no such section or setting.
+    """
 
     def __init__(self, sections: Mapping[str, object]) -> None:
         self._by_name = dict(sections)
         self._by_class = {type(section): section for section in sections.values()}
 
-    def __getitem__(self, section: type[T]) -> T:
-        found = self._by_class[section]
-        assert isinstance(found, section)
-        return found
+    @typing.overload
+    def __getitem__(self, key: type[T]) -> T: ...
+
+    @typing.overload
+    def __getitem__(self, key: str) -> Any: ...
+
+    def __getitem__(self, key: Any) -> Any:
+        if not isinstance(key, str):
+            return self._by_class[key]
+        name, dot, field = key.partition(".")
+        section = self._by_name.get(name)
+        if section is not None and not dot:
+            return section
+        if section is not None and field in _defaults(type(section)):
+            return getattr(section, field)
+        every = [f"{name}.{field}" for name, values in self.as_dict().items() for field in values]
+        advice = suggestion(key, every, "settings")
+        raise LookupError(f"there is no setting '{key}'. {advice}")
 
     def as_dict(self) -> dict[str, dict[str, Any]]:
         """Return every value by section and field, for people to look at."""

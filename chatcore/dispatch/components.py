@@ -5,13 +5,19 @@ from __future__ import annotations
 import hashlib
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from chatcore.errors import ConfigError
-from chatcore.interfaces import IHandler, IRemote
+from chatcore.interfaces import ICron, IHandler, IRemote
+
+if TYPE_CHECKING:
+    from chatcore.dispatch.hooks import Hooks
+
+EVERY_TYPE: Final = "all"
+"""The folder of what every server type has: ``servers/all``."""
 
 _NUMBERED = re.compile(r"chatcore_application_\d+_")
 
@@ -24,13 +30,11 @@ class Method:
         name: as it goes over the wire.
         signature: as declared, without ``self``.
         interface: the name of the interface that declares it.
-        idempotent: whether calling it twice does no more than calling it once.
     """
 
     name: str
     signature: inspect.Signature
     interface: str
-    idempotent: bool = False
 
     @property
     def fingerprint(self) -> str:
@@ -42,10 +46,10 @@ class Method:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Component:
-    """A handler or remote that was found.
+    """A handler, remote or cron that was found.
 
     Attributes:
-        base: `IHandler` or `IRemote`.
+        base: `IHandler`, `IRemote` or `ICron`.
         interfaces: those it implements that derive from it.
         methods: what may be called, by name.
     """
@@ -62,11 +66,21 @@ class Component:
 
 @dataclass(slots=True)
 class Catalogue:
-    """All components of an application, of every server type."""
+    """All components of an application, of every server type.
+
+    Attributes:
+        folder: the application's.
+        folders: those of its plugins.
+        configure: the function of ``app.py``.
+        server_types: those that the application has folders for.
+        hooks: those of every ``lifecycle.py``, a plugin's before the application's.
+    """
 
     folder: Path
+    folders: list[Path] = field(default_factory=list)
     configure: Callable[[Any], None] | None = None
     server_types: list[str] = field(default_factory=list)
+    hooks: list[Hooks] = field(default_factory=list)
     _components: dict[tuple[Any, str, str], Component] = field(default_factory=dict)
 
     def add(self, component: Component) -> None:
@@ -85,6 +99,25 @@ class Catalogue:
                 "Give one of the classes another name",
             )
 
+    def complete(self, server_types: Iterable[str]) -> Catalogue:
+        """A copy in which what is for every server type is there for each of these.
+
+        Raises:
+            ConfigError: two components have one service name then.
+        """
+        found = replace(
+            self,
+            folders=list(self.folders),
+            server_types=list(self.server_types),
+            hooks=list(self.hooks),
+            _components={},
+        )
+        for component in self._components.values():
+            types = server_types if component.server_type == EVERY_TYPE else [component.server_type]
+            for server_type in types:
+                found.add(replace(component, server_type=server_type))
+        return found
+
     def handlers(self, server_type: str | None = None) -> Iterator[Component]:
         """The handlers of one server type, or of all."""
         return self._of(IHandler, server_type)
@@ -92,6 +125,17 @@ class Catalogue:
     def remotes(self, server_type: str | None = None) -> Iterator[Component]:
         """The remotes of one server type, or of all."""
         return self._of(IRemote, server_type)
+
+    def crons(self, server_type: str | None = None) -> Iterator[Component]:
+        """The crons of one server type, or of all."""
+        return self._of(ICron, server_type)
+
+    def hooks_of(self, server_type: str) -> list[Hooks]:
+        """The hooks of a server type, in the order in which they are called at start."""
+        return [
+            *(hooks for hooks in self.hooks if hooks.server_type == EVERY_TYPE),
+            *(hooks for hooks in self.hooks if hooks.server_type == server_type),
+        ]
 
     def _of(self, base: Any, server_type: str | None) -> Iterator[Component]:
         for component in self._components.values():

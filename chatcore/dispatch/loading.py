@@ -13,25 +13,27 @@ import inspect
 import itertools
 import re
 import sys
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import Any
 
 from zope.interface import implementedBy
 
-from chatcore.dispatch.components import Catalogue, Component, mistake_in
+from chatcore.dispatch.blame import guarded
+from chatcore.dispatch.components import EVERY_TYPE, Catalogue, Component, mistake_in
+from chatcore.dispatch.hooks import hooks_in
 from chatcore.dispatch.verify import component_of
 from chatcore.errors import ConfigError
-from chatcore.interfaces import IHandler, IRemote
+from chatcore.interfaces import ICron, IHandler, IRemote
 
 _numbers = itertools.count(1)
 
-KINDS: dict[str, Any] = {"handlers": IHandler, "remotes": IRemote}
+KINDS: dict[str, Any] = {"handlers": IHandler, "remotes": IRemote, "crons": ICron}
 
-Place = tuple[str | Path, int | None]
-"""A file and a line."""
+LIFECYCLE = "lifecycle"
+MISSPELT = 0.85
+"""How much alike the name of a file and that of another are, if one was meant to be the other."""
 
 
 def load_application(folder: Path) -> Catalogue:
@@ -52,13 +54,38 @@ def load_application(folder: Path) -> Catalogue:
         elif inspect.iscoroutinefunction(configure):
             raise mistake_in(configure, "configure must not be async", "Write it as a plain def")
         catalogue.configure = configure
+    _load_servers(catalogue, package, folder, catalogue.server_types)
+    return catalogue
+
+
+def load_plugin(catalogue: Catalogue, folder: Path, package: str | None) -> None:
+    """Import and verify the components of a plugin, which go into the application's catalogue.
+
+    Args:
+        folder: the plugin's, laid out like an application.
+        package: the name that it is imported under; None where it has none.
+
+    Raises:
+        ConfigError: something in it is wrong, or a service name is taken.
+    """
+    catalogue.folders.append(folder)
+    own = catalogue.hooks
+    catalogue.hooks = []
+    _load_servers(catalogue, package or _package(folder), folder, [])
+    catalogue.hooks.extend(own)
+
+
+def _load_servers(
+    catalogue: Catalogue, package: str, folder: Path, server_types: list[str]
+) -> None:
     servers = folder / "servers"
     if not servers.is_dir():
-        return catalogue
+        return
     for place in sorted(servers.iterdir()):
         if not place.is_dir() or place.name.startswith((".", "_")):
             continue
-        catalogue.server_types.append(place.name)
+        if place.name != EVERY_TYPE:
+            server_types.append(place.name)
         _refuse_unread(place)
         for kind, base in KINDS.items():
             if _has(place, kind):
@@ -66,7 +93,9 @@ def load_application(folder: Path) -> Catalogue:
                 for cls in _classes(module, folder):
                     if _is_component(cls, base, kind):
                         catalogue.add(component_of(cls, base, place.name))
-    return catalogue
+        if _has(place, LIFECYCLE):
+            module = _import(f"{package}.servers.{place.name}.{LIFECYCLE}", folder)
+            catalogue.hooks.append(hooks_in(module, place.name))
 
 
 def instantiate(component: Component, app: object, folder: Path) -> object:
@@ -91,28 +120,6 @@ def _takes_app(cls: type) -> bool:
     return True
 
 
-def guarded(
-    function: Callable[..., Any],
-    *args: Any,
-    folder: Path,
-    doing: str,
-    place: Place | None = None,
-    advice: str | None = None,
-) -> Any:
-    """Call code of the application; what it raises becomes a `ConfigError` that names the line.
-
-    Args:
-        place: what to name where no line of the application raised it.
-        advice: what to do next about whatever it raises.
-    """
-    try:
-        return function(*args)
-    except ConfigError:
-        raise
-    except Exception as problem:
-        _blame(problem, folder, doing, place or (folder, None), advice)
-
-
 def _refuse_near_configure(app: ModuleType) -> None:
     """Refuse a function that seems to be ``configure``, under a name that nobody calls."""
     functions = {
@@ -131,15 +138,21 @@ def _has(place: Path, kind: str) -> bool:
 
 
 def _refuse_unread(place: Path) -> None:
-    """Refuse a server type with python files of which none would be imported."""
+    """Refuse python files of a server type that seem to be meant to be imported, and are not."""
+    known = [*KINDS, LIFECYCLE]
     files = sorted(file.stem for file in place.glob("[!_.]*.py"))
-    if not files or any(_has(place, kind) for kind in KINDS):
+    if not _has(place, LIFECYCLE):
+        for near in difflib.get_close_matches(LIFECYCLE, files, 1, MISSPELT):
+            raise ConfigError(
+                f"nobody reads {near}.py", file=place / f"{near}.py", advice="Is it lifecycle.py?"
+            )
+    if not files or any(_has(place, each) for each in known):
         return
-    near = [m for kind in KINDS for m in difflib.get_close_matches(kind, files, 1)]
+    near_ones = [m for each in known for m in difflib.get_close_matches(each, files, 1)]
     raise ConfigError(
-        f"servers/{place.name} has neither handlers.py nor remotes.py",
+        f"servers/{place.name} has no handlers.py, remotes.py, crons.py or lifecycle.py",
         file=place,
-        advice=f"Is it {(near or files)[0]}.py?",
+        advice=f"Is it {(near_ones or files)[0]}.py?",
     )
 
 
@@ -202,27 +215,3 @@ def _is_component(cls: type, base: Any, kind: str) -> bool:
             " or begin its name with an underscore if nobody is to call it",
         )
     return False
-
-
-def _blame(
-    problem: Exception, folder: Path, doing: str, place: Place, advice: str | None
-) -> NoReturn:
-    """Turn an exception into a `ConfigError` at the innermost line of the application."""
-    if isinstance(problem, SyntaxError) and problem.filename:
-        raise ConfigError(
-            f"{doing}: {problem.msg}",
-            file=problem.filename,
-            line=problem.lineno,
-            column=problem.offset,
-        ) from problem
-    frames = [
-        frame
-        for frame in traceback.extract_tb(problem.__traceback__)
-        if Path(frame.filename).is_relative_to(folder)
-    ]
-    file, line = (frames[-1].filename, frames[-1].lineno) if frames else place
-    if isinstance(problem, ModuleNotFoundError) and (problem.name or "").split(".")[0] == "servers":
-        advice = "Import from other server types as from ..chat.remotes import …"
-    raise ConfigError(
-        f"{doing}: {type(problem).__name__}: {problem}", file=file, line=line, advice=advice
-    ) from problem

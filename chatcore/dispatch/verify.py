@@ -15,10 +15,14 @@ from zope.interface import implementedBy
 
 from chatcore.dispatch.components import Component, Method, mistake_in, source_of
 from chatcore.errors import ConfigError
-from chatcore.interfaces import IHandler
-from chatcore.interfaces.components import IDEMPOTENT
+from chatcore.interfaces import ICron, IHandler
 
-_HANDLER_ARGUMENTS = 2
+_ARGUMENTS: dict[Any, tuple[int, str]] = {
+    IHandler: (2, "A handler's methods take two: the message and the session"),
+    ICron: (0, "A cron's methods take none"),
+}
+"""How many arguments the methods take, and the words for it; those of remotes take any number."""
+
 _INTERFACE = re.compile(r"<InterfaceClass (?:[^<>]*\.)?(\w+)>")
 
 
@@ -35,10 +39,7 @@ def component_of(cls: type, base: Any, server_type: str) -> Component:
             _verify_declaration(interface, name, function, base)
             _verify_method(cls, interface, name, function)
             methods[name] = Method(
-                name=name,
-                signature=inspect.signature(function),
-                interface=interface.__name__,
-                idempotent=hasattr(function, IDEMPOTENT),
+                name=name, signature=inspect.signature(function), interface=interface.__name__
             )
     file, line = source_of(cls)
     return Component(
@@ -68,10 +69,6 @@ def _verify_declaration(interface: Any, name: str, function: Any, base: Any) -> 
     def wrong(problem: str, advice: str) -> ConfigError:
         return mistake_in(function, f"{interface.__name__}.{name} {problem}", advice)
 
-    if name.startswith("__"):
-        raise wrong("is a name of Python's own", "Give it another name, so that it can be called")
-    if base is IHandler and hasattr(function, IDEMPOTENT):
-        raise wrong("is marked idempotent", "Only methods of remotes are called again")
     if not inspect.iscoroutinefunction(function):
         raise wrong("is not declared async", f"Write `async def {name}{_shown(signature)}: …`")
     if "self" in signature.parameters:
@@ -82,12 +79,10 @@ def _verify_declaration(interface: Any, name: str, function: Any, base: Any) -> 
                 f"has the argument {_shown(parameter)}",
                 "Only plain arguments cross from node to node",
             )
-    if base is IHandler and len(signature.parameters) != _HANDLER_ARGUMENTS:
-        count = len(signature.parameters)
-        raise wrong(
-            f"takes {count} argument{'' if count == 1 else 's'}",
-            "A handler's methods take two: the message and the session",
-        )
+    wanted, advice = _ARGUMENTS.get(base, (None, ""))
+    count = len(signature.parameters)
+    if wanted not in (None, count):
+        raise wrong(f"takes {count} argument{'' if count == 1 else 's'}", advice)
 
 
 def _verify_method(cls: type, interface: Any, name: str, declared: Any) -> None:

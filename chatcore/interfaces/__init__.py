@@ -2,9 +2,10 @@
 
 from chatcore.interfaces.application import BroadcastFilter, IApplication, IConfigurator, Route
 from chatcore.interfaces.channels import IChannel, IChannels
-from chatcore.interfaces.components import IHandler, IRemote, idempotent
+from chatcore.interfaces.components import ICron, IHandler, IRemote
 from chatcore.interfaces.handshake import CheckClient, HandshakeHook, IHandshake
-from chatcore.interfaces.rpc import IRpc, IRpcCall, IRpcTarget
+from chatcore.interfaces.lifecycle import IComponent, ICronJob, ICrons, IPlugin
+from chatcore.interfaces.rpc import IRpc, IRpcTarget
 from chatcore.interfaces.servers import IServer, IServers
 from chatcore.interfaces.sessions import (
     Found,
@@ -24,13 +25,17 @@ __all__ = [
     "IApplication",
     "IChannel",
     "IChannels",
+    "IComponent",
     "IConfigurator",
+    "ICron",
+    "ICronJob",
+    "ICrons",
     "IFarSessions",
     "IHandler",
     "IHandshake",
+    "IPlugin",
     "IRemote",
     "IRpc",
-    "IRpcCall",
     "IRpcTarget",
     "IServer",
     "IServers",
@@ -40,5 +45,4 @@ __all__ = [
     "Login",
     "Route",
     "SessionStatistics",
-    "idempotent",
 ]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from zope.interface import Attribute, Interface
 
 from chatcore.interfaces.channels import IChannels
 from chatcore.interfaces.handshake import CheckClient, HandshakeHook
+from chatcore.interfaces.lifecycle import ICrons
 from chatcore.interfaces.rpc import IRpc
 from chatcore.interfaces.servers import IServers
 from chatcore.interfaces.sessions import ISession, ISessions
@@ -26,6 +28,58 @@ class IApplication(Interface):
     sessions: ISessions = Attribute("The sessions of this frontend.")
     channels: IChannels = Attribute("The channels of this node.")
     rpc: IRpc = Attribute("Calls to other servers.")
+    folder: Path = Attribute("The application's folder.")
+    is_frontend: bool = Attribute("Whether clients connect to this server.")
+    state: str = Attribute("How far it is: made, starting, serving or stopping.")
+    uptime: float = Attribute("Seconds for which it has served.")
+    settings: Any = Attribute(
+        'What its settings came to, read only: `settings["limits.connections"]` is one value,'
+        " `settings[Limits]` the section that a class declares."
+    )
+    data: dict[str, Any] = Attribute("What the application keeps here for itself.")
+    components: Mapping[str, Any] = Attribute("The components of this server by name.")
+    crons: ICrons = Attribute("The crons of this server.")
+
+    def component(kind: type[T]) -> T:
+        """The component of a class, or that provides an interface.
+
+        Raises:
+            LookupError: this server has none, or several.
+        """
+
+    def on(event: str, hook: Callable[..., Any]) -> None:
+        """Have ``hook`` called when something happens on this server; it may be async.
+
+        ==================  ======================================================
+        ``bind_session``    ``hook(session)``, after it was bound
+        ``unbind_session``  ``hook(session, uid)``, after it was unbound
+        ``close_session``   ``hook(session, reason)``
+        ``start_server``    ``hook(server_id)``: this server serves
+        ``start_all``       ``hook()``: so do all servers of the view
+        ``link_up``         ``hook(server_id)``: a link to that server is up
+        ``link_down``       ``hook(server_id)``: it was lost
+        ``add_servers``     ``hook(servers)``: the view has gained servers
+        ``remove_servers``  ``hook(server_ids)``: it has lost some
+        ``replace_servers`` ``hook(servers)``: it is another one
+        ``add_crons``       ``hook(crons)``: `crons.add` was called
+        ``remove_crons``    ``hook(ids)``: `crons.remove` was called
+        ==================  ======================================================
+
+        Sessions are those of this frontend. The view of a static registry never changes.
+
+        Raises:
+            ConfigError: there is no such event, or the hook can't be called like that.
+        """
+
+    def load_config(name: str) -> Any:
+        """Read ``config/<name>.json``: what is in it for this environment.
+
+        That is what stands under the environment's name where there is such a key, or all of
+        ``config/<environment>/<name>.json``, or all of the file.
+
+        Raises:
+            ConfigError: there is no such file, or it is not JSON.
+        """
 
     def in_thread(function: Callable[..., T], *args: Any, **kwargs: Any) -> Awaitable[T]:
         """Run blocking code in a thread, so that nobody else waits for it."""
@@ -44,36 +98,48 @@ class IConfigurator(Interface):
 
     env: str = Attribute("The environment: development, production, …")
     server_type: str = Attribute("The type of this server.")
+    folder: Path = Attribute("The application's folder.")
+    data: dict[str, Any] = Attribute("What the application keeps for itself: `app.data` later.")
 
     def set(key: str, value: Any) -> None:
         """Change a setting, as in ``app.set("heartbeat.interval", 3)``.
 
-        What is given where a node is started (``--set``) wins over it.
+        It wins over ``config/settings.json``; what is given where a node is started (``--set``)
+        wins over both.
         """
+
+    def section(name: str, section: type) -> None:
+        """Declare settings of the application's own.
+
+        Args:
+            name: the first part of their keys.
+            section: a dataclass whose fields have defaults; `chatcore.config.settings.setting`
+                also gives them words.
+        """
+
+    def load(component: Any, *, name: str | None = None, **options: Any) -> None:
+        """Add a component to this server: a class or function that makes an `IComponent`.
+
+        Args:
+            name: its name, instead of its own.
+            options: values of its settings, or further arguments where it declares none.
+        """
+
+    def use(plugin: Any, **options: Any) -> None:
+        """Use a plugin, an `IPlugin`, on all servers.
+
+        Args:
+            options: values of its settings, or further arguments of its ``configure``.
+        """
+
+    def on(event: str, hook: Callable[..., Any]) -> None:
+        """Have a hook called when something happens on this server; see `IApplication.on`."""
+
+    def load_config(name: str) -> Any:
+        """Read ``config/<name>.json`` for this environment; see `IApplication.load_config`."""
 
     def route(server_type: str, choose: Route) -> None:
-        """How a server of that type is chosen for a session, for requests and for calls.
-
-        ``app.route("default", …)`` is for all types that have no route of their own.
-        """
-
-    def rpc_filter(filter: Any) -> None:
-        """Have a filter see the calls that this node makes.
-
-        A filter is an object with ``before(call)``, ``after(call, result, problem)``, or both,
-        which may be async; ``call`` is an `IRpcCall`. What ``before`` raises stops the call.
-        ``after`` is called however the call ended; nobody waits for one that waits.
-        """
-
-    def remote_filter(filter: Any) -> None:
-        """Have a filter see the calls that other nodes make to remotes of this one."""
-
-    def rpc_error_handler(handler: Callable[[Any, Any], Any]) -> None:
-        """Have ``handler(error, call)`` see each `RpcError` before who called does.
-
-        What it returns is the result of the call instead; with None the error stays as it is. It
-        may raise another error, and it may be async.
-        """
+        """How a server of that type is chosen for a session."""
 
     def check_client(check: CheckClient) -> None:
         """Have ``check(type, version)`` decide whether a client is recent enough.

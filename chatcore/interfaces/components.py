@@ -1,29 +1,12 @@
-"""What the interfaces of handlers and remotes derive from."""
+"""What the interfaces of handlers, remotes and crons derive from."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from zope.interface import Interface
 from zope.interface.interface import InterfaceClass
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-IDEMPOTENT = "__chatcore_idempotent__"
-
-
-def idempotent(function: F) -> F:
-    """Mark a method of a remote's interface: calling it twice does no more than calling it once.
-
-    Only such methods may be called with ``failure="retry"``. Use it as a decorator, or, where
-    mypy-zope is used, which does not see decorated methods, as ``idempotent(names)`` below the
-    method in the interface.
-    """
-    setattr(function, IDEMPOTENT, True)
-    return function
-
 
 if TYPE_CHECKING:
 
@@ -32,6 +15,9 @@ if TYPE_CHECKING:
 
     class IRemote(Interface):
         """What a remote's interface derives from."""
+
+    class ICron(Interface):
+        """What a cron's interface derives from. Its methods take no arguments."""
 
 else:
 
@@ -52,4 +38,7 @@ else:
     )
     IRemote = ComponentInterface(
         "IRemote", (Interface,), {}, "What a remote's interface derives from.", __name__
+    )
+    ICron = ComponentInterface(
+        "ICron", (Interface,), {}, "What a cron's interface derives from.", __name__
     )

@@ -59,14 +59,10 @@ class Raised(Exception):
 
 
 class Refused(Exception):
-    """There is no such method there, the arguments do not fit, or it takes no more: nothing ran."""
+    """There is no such method there, the arguments do not fit, or it has changed."""
 
 
-class Failed(Exception):
-    """It may have run, but the box was bad, or the answer too long for one."""
-
-
-_ERRORS = {Raised: b"RAISED", Refused: b"REFUSED", Failed: b"FAILED"}
+_ERRORS = {Raised: b"RAISED", Refused: b"REFUSED"}
 
 
 class Hello(Command):
@@ -141,13 +137,6 @@ class Call(Command):
     ]
     response = [(b"result", Value())]
     errors = _ERRORS
-
-
-class CallNotify(Command):
-    """A call that nobody waits for."""
-
-    arguments = Call.arguments
-    requiresAnswer = False
 
 
 _MESSAGE = [

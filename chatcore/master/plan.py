@@ -15,6 +15,7 @@ from chatcore.config.application_folder import find_application
 from chatcore.config.run_folder import RunFolder
 from chatcore.config.servers import Server, Servers, load_servers
 from chatcore.config.settings import Assignment, parse_assignment
+from chatcore.config.settings_file import settings_in_file
 from chatcore.errors import ConfigError
 from chatcore.master.keeper import Program
 from chatcore.master.ports import Need, needs_of, refuse_page_clash
@@ -38,6 +39,7 @@ class Plan:
         programs: what to run, in the order in which it is started.
         needs: the addresses that must be free.
         ready: what to say when everything is up.
+        stop_seconds: how long a node may take to stop.
     """
 
     app: Path
@@ -46,6 +48,7 @@ class Plan:
     programs: tuple[Program, ...]
     needs: tuple[Need, ...]
     ready: str
+    stop_seconds: float = 0.0
 
 
 def make_plan(
@@ -63,12 +66,14 @@ def make_plan(
         ConfigError: the first mistake found.
     """
     folder = find_application(app)
-    page, for_nodes = check_settings(parse_assignment(text) for text in assignments)
+    given = [parse_assignment(text) for text in assignments]
+    _, for_nodes = check_settings(given)
     servers = load_servers(folder, env)
     _refuse_own_names(servers)
+    page, _ = check_settings([*settings_in_file(folder, env), *given])
     from chatcore.node import verify  # late, because it brings everything that a node is made of
 
-    verify(folder, servers, for_nodes)
+    settings = verify(folder, servers, for_nodes)
     page_or_none = page if (folder / "web").is_dir() else None
     needs = needs_of(servers, page_or_none)
     refuse_page_clash(needs)
@@ -84,6 +89,7 @@ def make_plan(
         programs=tuple(sorted([*nodes, *pages], key=lambda program: -program.stage)),
         needs=tuple(needs),
         ready=_ready_line(len(nodes), page_or_none),
+        stop_seconds=max((each["node.stop_seconds"] for each in settings.values()), default=0.0),
     )
 
 

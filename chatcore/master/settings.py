@@ -28,7 +28,9 @@ class PageSettings:
 def check_settings(
     assignments: Iterable[Assignment],
 ) -> tuple[PageSettings, tuple[Assignment, ...]]:
-    """Check what ``--set`` said.
+    """Check what was said about settings.
+
+    Those of the application's own sections are left to whoever has read the application.
 
     Returns:
         The page's settings, and the assignments that every node is to be given.
@@ -40,6 +42,7 @@ def check_settings(
     from chatcore.node import SECTIONS
 
     every = tuple(assignments)
-    settings = resolve({**SECTIONS, PAGE: PageSettings}, every)
+    sections = {**SECTIONS, PAGE: PageSettings}
+    settings = resolve(sections, [one for one in every if one.key.partition(".")[0] in sections])
     for_nodes = tuple(one for one in every if one.key.partition(".")[0] != PAGE)
     return settings[PageSettings], for_nodes

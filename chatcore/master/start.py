@@ -103,6 +103,7 @@ class Session:
             reactor=reactor,
             console=console,
             ready=plan.ready,
+            stop_seconds=plan.stop_seconds,
             tidy=tidier(plan.run, console),
         )
 

@@ -16,11 +16,14 @@ from chatcore.master.keeper import CONFIG_EXIT, Keeper, Program
 SLOW_START: Final = 15.0
 """Seconds after which it is said what is not ready yet."""
 
-LAST_CALL: Final = 3.5
-"""Seconds after the stop began when those whose turn has not come are told to stop, too."""
+STOP_SECONDS: Final = 3.0
+"""Seconds that a stop may take, if the application's hooks need no more."""
 
-KILL: Final = 5.0
-"""Seconds after the stop began when what is left is killed."""
+LAST_CALL: Final = 0.5
+"""Seconds beyond that when those whose turn has not come are told to stop, too."""
+
+KILL: Final = 2.0
+"""Seconds beyond it when what is left is killed."""
 
 HOPELESS: Final = 2.0
 """Seconds after the kill when what even that did not end is given up."""
@@ -35,6 +38,7 @@ class Supervisor(Service):
         console: where everything is told.
         ready: what to say when everything is up.
         tidy: called with a name when a process of that name has ended.
+        stop_seconds: how long the application's hooks may take when a process stops.
     """
 
     def __init__(
@@ -45,7 +49,9 @@ class Supervisor(Service):
         console: Console,
         ready: str,
         tidy: Callable[[str], object],
+        stop_seconds: float = 0.0,
     ) -> None:
+        self._stop_seconds = max(stop_seconds, STOP_SECONDS)
         self._reactor, self._console, self._ready = reactor, console, ready
         self._keepers = [
             Keeper(
@@ -102,9 +108,12 @@ class Supervisor(Service):
 
     async def _stop(self) -> None:
         deadlines = [
-            self._reactor.callLater(LAST_CALL, self._stop_all),
-            self._reactor.callLater(KILL, self._kill),
-            self._reactor.callLater(KILL + HOPELESS, self._abandon),
+            self._reactor.callLater(self._stop_seconds + after, act)
+            for after, act in (
+                (LAST_CALL, self._stop_all),
+                (KILL, self._kill),
+                (KILL + HOPELESS, self._abandon),
+            )
         ]
         in_order = sorted(self._keepers, key=lambda keeper: keeper.program.stage)
         for _, stage in groupby(in_order, key=lambda keeper: keeper.program.stage):

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, maybeDeferred
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
-from chatcore.application import Application, Configurator
+from chatcore.application import Application, by_uid
+from chatcore.application.crons import Crons, CronSettings
+from chatcore.application.events import Events
 from chatcore.application.sessions import Sessions
 from chatcore.channels.broadcast import Broadcasts
 from chatcore.channels.groups import GroupTable
 from chatcore.channels.service import ChannelService
-from chatcore.cluster.balance import balances
 from chatcore.cluster.view import View
-from chatcore.config.addresses import is_loopback
 from chatcore.config.run_folder import RunFolder
 from chatcore.config.servers import Server, Servers
-from chatcore.config.settings import Assignment, Settings, resolve
+from chatcore.config.settings import Assignment, Settings
+from chatcore.config.times import zone_of
 from chatcore.connectors.connection import GOING_AWAY, ConnectorParts
 from chatcore.connectors.settings import (
     ConnectorSettings,
@@ -33,22 +35,21 @@ from chatcore.connectors.settings import (
 from chatcore.connectors.websocket import ClientFactory
 from chatcore.connectors.welcome import Welcome
 from chatcore.dispatch.calling import Caller
-from chatcore.dispatch.components import Catalogue, Component
 from chatcore.dispatch.dispatcher import Dispatcher
-from chatcore.dispatch.loading import guarded, instantiate, load_application
+from chatcore.dispatch.loading import load_application
 from chatcore.errors import ConfigError
 from chatcore.interfaces import ISession
-from chatcore.links.calls import Calls
-from chatcore.links.filters import RpcFilters
 from chatcore.links.link import LinkParts
-from chatcore.links.rpc import Remotes, Rpc
+from chatcore.links.rpc import Rpc
 from chatcore.links.settings import LinkSettings
 from chatcore.links.table import LinkTable
 from chatcore.node.backend import SESSIONS, Backend
+from chatcore.node.configuring import Configured, configure
 from chatcore.node.dialects import load_dialects
 from chatcore.node.frontend import Frontend
 from chatcore.node.frontends import Frontends
-from chatcore.node.incoming import Incoming
+from chatcore.node.installing import connect_events, install, remotes_of
+from chatcore.node.lifecycle import Life, NodeSettings
 from chatcore.node.ports import (
     Place,
     allow_many_connections,
@@ -70,6 +71,8 @@ SECTIONS: dict[str, type] = {
     "outbox": OutboxSettings,
     "links": LinkSettings,
     "sessions": SessionSettings,
+    "node": NodeSettings,
+    "crons": CronSettings,
 }
 """The settings of a node, by section."""
 
@@ -77,19 +80,28 @@ OPENING_SECONDS = 5.0
 """How long a frontend waits for its links before it opens its port to clients."""
 
 
-def verify(folder: Path, servers: Servers, assignments: Sequence[Assignment]) -> None:
+def verify(
+    folder: Path, servers: Servers, assignments: Sequence[Assignment]
+) -> dict[str, Settings]:
     """Check an application as each of its servers would, without starting any.
+
+    Returns:
+        The settings of each server type that has servers.
 
     Raises:
         ConfigError: something in the application or in the settings is wrong.
     """
     catalogue = load_application(folder)
     compare_types(catalogue, servers)
+    found = {}
     for server_type in servers.types:
         for server in servers.of_type(server_type)[:1]:
-            _, settings = _configure(catalogue, servers, server, assignments)
+            configured = configure(catalogue, servers, server, assignments, SECTIONS)
+            found[server_type] = configured.settings
             if server.frontend:
-                load_dialects(catalogue, servers, settings[ConnectorSettings])
+                complete, settings = configured.catalogue, configured.settings
+                load_dialects(complete, servers, settings[ConnectorSettings])
+    return found
 
 
 class Node(Service):
@@ -132,11 +144,14 @@ class Node(Service):
         self._ready, self._failed = ready, failed
         self._ports: list[IListeningPort] = []
         self._opening: Any = None
+        self._starting: Deferred[None] | None = None
+        self._linked: Deferred[None] = Deferred()
+        self._serves = False
 
         catalogue = load_application(folder)
         compare_types(catalogue, servers)
-        configured, settings = _configure(catalogue, servers, server, assignments)
-        self._build(catalogue, servers, configured, settings, run_folder)
+        configured = configure(catalogue, servers, server, assignments, SECTIONS)
+        self._build(servers, configured, run_folder)
 
         self._places: list[Place] = []
         try:
@@ -147,14 +162,8 @@ class Node(Service):
             self._release()
             raise
 
-    def _build(
-        self,
-        catalogue: Catalogue,
-        servers: Servers,
-        configured: Configurator,
-        settings: Settings,
-        run_folder: RunFolder,
-    ) -> None:
+    def _build(self, servers: Servers, configured: Configured, run_folder: RunFolder) -> None:
+        said, settings, catalogue = configured.said, configured.settings, configured.catalogue
         server, reactor, counters = self.server, self._reactor, self.counters
         limits = settings[Limits]
         turn = Turn(reactor.callLater)
@@ -184,15 +193,10 @@ class Node(Service):
                 responders=responders,
             ),
         )
-        view = View(
-            servers,
-            connected=lambda id: id == server.id or self.links.get(id) is not None,
-            under_way=lambda id: self._backend.under_way(id),
-        )
+        view = View(servers, connected=lambda id: id == server.id or self.links.get(id) is not None)
 
-        def choose(server_type: str, session: ISession, tried: Collection[str] = ()) -> str:
-            route = configured.route_to(server_type)
-            return route(session, server_type, view.without(tried) if tried else view)
+        def choose(server_type: str, session: ISession) -> str:
+            return said.routes.get(server_type, by_uid)(session, server_type, view)
 
         groups = broadcasts = None
         if server.frontend:
@@ -202,7 +206,7 @@ class Node(Service):
                 counters=counters,
             )
             broadcasts = Broadcasts(
-                sessions=sessions, groups=groups, wanted=configured.wanted_by_broadcasts
+                sessions=sessions, groups=groups, wanted=said.wanted_by_broadcasts
             )
         here = SessionsHere(sessions=sessions, groups=groups)
         self.channels = ChannelService(
@@ -230,27 +234,9 @@ class Node(Service):
             dispatcher=dispatcher,
             channels=self.channels,
             links=self.links,
-            incoming=Incoming(
-                id=server.id,
-                server_type=server.type,
-                dispatcher=dispatcher,
-                filters=self._filters(configured.remote_filters),
-                counters=counters,
-            ),
-            settings=settings[LinkSettings],
-            counters=counters,
             clock=reactor,
         )
         responders.update(self._backend.responders())
-        self._calls = Calls(
-            sender=self._backend,
-            filters=self._filters(configured.rpc_filters),
-            on_error=configured.rpc_errors,
-            caller=self._caller,
-            settings=settings[LinkSettings],
-            clock=reactor,
-            counters=counters,
-        )
 
         self.sessions = sessions
         self._frontend: Frontend | None = None
@@ -286,13 +272,14 @@ class Node(Service):
                     heartbeat=settings[HeartbeatSettings].interval,
                     dialects=load_dialects(catalogue, servers, settings[ConnectorSettings]),
                     signed=settings[ConnectorSettings].signed,
-                    check_client=configured.client_check,
-                    hook=configured.handshake_hook,
+                    check_client=said.client_check,
+                    hook=said.handshake_hook,
                     caller=self._caller,
                 ),
                 serve=self._frontend.serve,
             )
 
+        events = Events()
         self.application = Application(
             server_id=server.id,
             server_type=server.type,
@@ -307,52 +294,94 @@ class Node(Service):
             ),
             channels=self.channels,
             rpc=Rpc(
-                remotes=_remotes(catalogue),
+                remotes=remotes_of(catalogue),
                 servers=view,
                 choose=choose,
-                balances=balances(),
-                calls=self._calls,
+                send=self._backend.send,
             ),
+            folder=catalogue.folder,
+            frontend=server.frontend,
+            settings=settings,
+            data=said.data,
+            crons=Crons(
+                zone=zone_of(settings[CronSettings].timezone),
+                seconds=settings[CronSettings].run_seconds,
+                clock=reactor,
+                counters=counters,
+                changed=events.emit,
+            ),
+            events=events,
             reactor=reactor,
         )
-        _install(catalogue, self.application, dispatcher)
+        connect_events(events, said, sessions, self.links)
+        app = self.application
+        app.components.make(said.loadings, app, settings, catalogue.folder)
+        app.crons.know(install(catalogue, app, dispatcher), configured.crons)
         for own in here.remotes():
             dispatcher.add_own(SESSIONS, own)
+        self._life = Life(
+            app=app,
+            hooks=catalogue.hooks_of(server.type),
+            folders=[catalogue.folder, *(plugin.code for plugin in said.plugins)],
+            settings=settings[NodeSettings],
+            clock=reactor,
+        )
+        self.stop_seconds = settings[NodeSettings].stop_seconds
 
     def startService(self) -> None:
         super().startService()
         allow_many_connections()
         self.log.info("Starting {id}", id=self.server.id)
+        self._starting = Deferred.fromCoroutine(self._start())
+        self._starting.addErrback(self._not_started)
+
+    async def _start(self) -> None:
+        await self._life.prepare()
         self._listen(self._places[0], self.links.factory)
         self._backend.start(self._open_if_linked)
         self.links.on_up(lambda link: self._open_if_linked())
-        self._opening = self._reactor.callLater(OPENING_SECONDS, self._open)
+        self._opening = self._reactor.callLater(OPENING_SECONDS, self._linked.callback, None)
         self.links.startService()
         self._open_if_linked()
+        await self._linked
+        await self._life.linked()
+        self._open()
+        await self._life.serve()
+        self._serves = True
+        self._tell_if_all_started()
+
+    def _not_started(self, failure: Failure) -> None:
+        if failure.check(CancelledError):
+            return  # it is being stopped
+        problem = failure.value
+        if not isinstance(problem, ConfigError):
+            self.log.failure("{id} can't start", failure, id=self.server.id)
+            problem = ConfigError(f"{self.server.id} can't start: {problem!r}")
+        self.log.critical("{problem}", problem=problem)
+        self._failed(problem)
 
     def stopService(self) -> Deferred[None]:
         """Close to clients, then to other nodes."""
         super().stopService()
-        if self._opening is not None:
+        if self._starting is not None:
+            self._starting.cancel()
+        if self._opening is not None and self._opening.active():
             self._opening.cancel()
-            self._opening = None
-        closing: list[Deferred[Any]] = [maybeDeferred(port.stopListening) for port in self._ports]
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        """Take no more clients in, let the application leave, then close everything."""
+        ports: list[Deferred[Any]] = [maybeDeferred(each.stopListening) for each in self._ports]
+        await self._life.leave()
         if self._connector is not None:
-            closing.append(self._connector.close_all("server stops", GOING_AWAY))
+            ports.append(self._connector.close_all("server stops", GOING_AWAY))
         self._release()
-
-        stopped: Deferred[Any] = DeferredList(closing)
-        stopped.addCallback(lambda _: self.links.stopService())
-        stopped.addCallback(lambda _: self._forget_timers())
-        return stopped
-
-    def _filters(self, filters: Sequence[Any]) -> RpcFilters | None:
-        if not filters:
-            return None
-        return RpcFilters(filters, caller=self._caller, clock=self._reactor)
+        await DeferredList(ports)
+        await self._life.stop()
+        await self.links.stopService()
+        self._forget_timers()
 
     def _forget_timers(self) -> None:
-        self._calls.stop()
         self._backend.stop()
         self.channels.stop()
         self._caller.stop()
@@ -360,13 +389,18 @@ class Node(Service):
             self._connector.stop()
 
     def _open_if_linked(self) -> None:
-        if self._opening is not None and self.links.complete and self._backend.settled:
+        waits = self._opening is not None and self._opening.active()
+        if waits and self.links.complete and self._backend.settled:
             self._opening.cancel()
-            self._open()
+            self._linked.callback(None)
+        self._tell_if_all_started()
+
+    def _tell_if_all_started(self) -> None:
+        if self._serves and self.links.complete:
+            Deferred.fromCoroutine(self._life.all_started())
 
     def _open(self) -> None:
         """Take clients in, and be ready."""
-        self._opening = None
         missing = self.links.missing()
         if missing:
             self.log.warn("{id} has no link to {missing} yet", id=self.server.id, missing=missing)
@@ -377,10 +411,7 @@ class Node(Service):
         self._ready()
 
     def _listen(self, place: Place, factory: IProtocolFactory) -> None:
-        try:
-            self._ports.append(place.listen(self._reactor, factory))
-        except ConfigError as problem:  # somebody was quicker between binding and listening
-            self._failed(problem)
+        self._ports.append(place.listen(self._reactor, factory))
 
     def _gone(self, owner: str, channel: str, uid: str) -> None:
         """A member of a channel is connected here no more: tell who owns the channel."""
@@ -392,62 +423,3 @@ class Node(Service):
     def _release(self) -> None:
         for place in self._places:
             place.release()
-
-
-def _refuse_open_links(servers: Servers) -> None:
-    for server in servers:
-        if server.port is not None and not is_loopback(server.host):
-            raise ConfigError(
-                f"the link port of {server.id} is on {server.host}, which others may reach,"
-                " and links are not encrypted",
-                file=servers.file,
-                line=server.line,
-                advice="Use a loopback address,"
-                " or accept it on a network of your own with --set links.insecure=true",
-            )
-
-
-def _configure(
-    catalogue: Catalogue, servers: Servers, server: Server, assignments: Sequence[Assignment]
-) -> tuple[Configurator, Settings]:
-    """Let the application configure a server, and give every setting its value."""
-    types = dict.fromkeys([*servers.types, *catalogue.server_types])
-    configured = Configurator(env=servers.env, server_type=server.type, server_types=list(types))
-    if catalogue.configure is not None:
-        guarded(catalogue.configure, configured, folder=catalogue.folder, doing="configure(app)")
-    settings = resolve(SECTIONS, [*configured.assignments, *assignments])
-    if not settings[LinkSettings].insecure:
-        _refuse_open_links(servers)
-    return configured, settings
-
-
-def _install(catalogue: Catalogue, app: Application, dispatcher: Dispatcher) -> None:
-    """Make this node's components, and have their methods called."""
-
-    def made(component: Component) -> Any:
-        return instantiate(component, app, catalogue.folder)
-
-    for handler in catalogue.handlers(app.server_type):
-        instance = made(handler)
-        for name in handler.methods:
-            route = f"{handler.server_type}.{handler.service}.{name}"
-            dispatcher.add_handler(route, getattr(instance, name))
-    for remote in catalogue.remotes(app.server_type):
-        instance = made(remote)
-        for method in remote.methods.values():
-            dispatcher.add_remote(
-                remote.service, method.name, getattr(instance, method.name), method.signature
-            )
-
-
-def _remotes(catalogue: Catalogue) -> Remotes:
-    by_interface: dict[Any, list[tuple[str, str]]] = {}
-    signatures = {}
-    idempotent = []
-    for remote in catalogue.remotes():
-        place = (remote.server_type, remote.service)
-        signatures[place] = {m.name: m.signature for m in remote.methods.values()}
-        idempotent += [(*place, m.name) for m in remote.methods.values() if m.idempotent]
-        for interface in remote.interfaces:
-            by_interface.setdefault(interface, []).append(place)
-    return Remotes(by_interface, signatures, idempotent)

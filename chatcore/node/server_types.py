@@ -8,7 +8,7 @@ from twisted.logger import Logger
 
 from chatcore.config.names import nearest
 from chatcore.config.servers import Servers
-from chatcore.dispatch.components import Catalogue
+from chatcore.dispatch.components import EVERY_TYPE, Catalogue
 from chatcore.errors import ConfigError
 
 MISSPELT = 0.8
@@ -21,8 +21,17 @@ def compare_types(catalogue: Catalogue, servers: Servers) -> None:
     """Log the types that only one of the two knows: they may be unused in this environment.
 
     Raises:
-        ConfigError: one that only servers.json knows is nearly one that only the folders know.
+        ConfigError: a type is called ``all``, or one that only servers.json knows is nearly one
+            that only the folders know.
     """
+    if EVERY_TYPE in servers.types:
+        entries = servers.of_type(EVERY_TYPE)
+        raise ConfigError(
+            f"'{EVERY_TYPE}' means every server type, so none can be called that",
+            file=servers.file,
+            line=entries[0].line if entries else None,
+            advice="Give the type another name",
+        )
     if not (catalogue.folder / "servers").is_dir():
         return
     listed, folders = servers.types, catalogue.server_types

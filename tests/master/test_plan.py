@@ -50,7 +50,7 @@ def node_settings(monkeypatch):
     """Stand in for the settings of a node, so that these tests know them."""
     module = ModuleType("chatcore.node")
     module.SECTIONS = {"limits": Limits}
-    module.verify = lambda folder, servers, assignments: None
+    module.verify = lambda folder, servers, assignments: {}
     monkeypatch.setitem(sys.modules, "chatcore.node", module)
     monkeypatch.delenv("CHATCORE_RUN_DIR", raising=False)
 

@@ -10,6 +10,7 @@ import pytest
 from running import short_folder
 
 from pomelo.servers import IServers, RunningPomelo, missing_pomelo, running_chatcore
+from pomelo.stage import warm_up
 
 LAST = 6000
 """Characters of a server's output that are shown with a failure."""
@@ -26,6 +27,8 @@ def both() -> Iterator[dict[str, IServers]]:
         starting = pool.submit(RunningPomelo, one), pool.submit(running_chatcore, two)
         try:
             _running["pomelo"], _running["chatcore"] = [each.result() for each in starting]
+            for servers in _running.values():
+                warm_up(servers)
             yield _running
         finally:
             for each in starting:

@@ -287,3 +287,19 @@ def _text(body: bytes) -> str:
     except UnicodeDecodeError:
         return f"hex {body.hex()}"
     return _PORT.sub('"port":0', text) if text.isprintable() else f"hex {body.hex()}"
+
+
+def warm_up(servers: IServers) -> None:
+    """Have every backend push to every connector once.
+
+    While Pomelo connects to another server, it queues what it pushes there by reference, and who
+    joins a channel in that moment gets what was pushed before.
+    """
+    for number in (1, 2):
+        stage = Stage(servers, "websocket", PATIENT)
+        one = stage.at_work("connector", number=number)
+        one.ask(1, "connector.entryHandler.enter", {"username": "early", "rid": f"warm{number}"})
+        one.ask(2, "chat.chatHandler.send", {"content": "", "target": "*"}, count=2)
+        push = {"route": "onOther", "msg": {}}
+        one.ask(3, "lab.labHandler.push", push, count=2)
+        stage.close()

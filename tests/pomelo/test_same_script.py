@@ -12,7 +12,7 @@ import pytest
 from pomelo.differences import DIFFERENCES, Seen
 from pomelo.scripts import SCRIPTS
 from pomelo.servers import IServers
-from pomelo.stage import PATIENT, Stage
+from pomelo.stage import PATIENT
 
 SHORT = 1.0
 """Seconds after which silence is taken for that, where the list says that nothing comes."""
@@ -42,8 +42,6 @@ def performances(
         for each in request.session.items
         if isinstance(each, pytest.Function) and each.function is test_same_script
     }
-    for each in both.values():
-        _warm_up(each)
     with ThreadPoolExecutor(40) as pool:
         yield {
             (name, carrier): (
@@ -53,22 +51,6 @@ def performances(
             for name, carrier in PLAYED
             if (name, carrier) in chosen
         }
-
-
-def _warm_up(servers: IServers) -> None:
-    """Have every backend push to every connector once.
-
-    While Pomelo connects to another server, it queues what it pushes there by reference, and who
-    joins a channel in that moment gets what was pushed before.
-    """
-    for number in (1, 2):
-        stage = Stage(servers, "websocket", PATIENT)
-        one = stage.at_work("connector", number=number)
-        one.ask(1, "connector.entryHandler.enter", {"username": "early", "rid": f"warm{number}"})
-        one.ask(2, "chat.chatHandler.send", {"content": "", "target": "*"}, count=2)
-        push = {"route": "onOther", "msg": {}}
-        one.ask(3, "lab.labHandler.push", push, count=2)
-        stage.close()
 
 
 def _perform(both: dict[str, IServers], which: str, name: str, carrier: str) -> list[str]:

@@ -1,0 +1,74 @@
+"""Putting what an application consists of into a node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from chatcore.application import Application, Configurator
+from chatcore.application.events import Events
+from chatcore.dispatch.components import Catalogue, Component
+from chatcore.dispatch.dispatcher import Dispatcher
+from chatcore.dispatch.loading import instantiate
+from chatcore.links.rpc import Remotes
+from chatcore.links.table import LinkTable
+from chatcore.sessions.copy import copy_of
+from chatcore.sessions.service import SessionService
+from chatcore.sessions.session import Session
+
+
+def install(
+    catalogue: Catalogue, app: Application, dispatcher: Dispatcher
+) -> dict[str, Callable[[], Any]]:
+    """Make this node's components, and have their methods called; those of its crons come back."""
+
+    def made(component: Component) -> Any:
+        return instantiate(component, app, catalogue.folder)
+
+    for handler in catalogue.handlers(app.server_type):
+        instance = made(handler)
+        for name in handler.methods:
+            route = f"{handler.server_type}.{handler.service}.{name}"
+            dispatcher.add_handler(route, getattr(instance, name))
+    for remote in catalogue.remotes(app.server_type):
+        instance = made(remote)
+        for method in remote.methods.values():
+            dispatcher.add_remote(
+                remote.service, method.name, getattr(instance, method.name), method.signature
+            )
+    actions: dict[str, Callable[[], Any]] = {}
+    for cron in catalogue.crons(app.server_type):
+        instance = made(cron)
+        actions |= {f"{cron.service}.{name}": getattr(instance, name) for name in cron.methods}
+    return actions
+
+
+def remotes_of(catalogue: Catalogue) -> Remotes:
+    """What this node knows of the remotes of all server types."""
+    by_interface: dict[Any, list[tuple[str, str]]] = {}
+    signatures = {}
+    for remote in catalogue.remotes():
+        place = (remote.server_type, remote.service)
+        signatures[place] = {m.name: m.signature for m in remote.methods.values()}
+        for interface in remote.interfaces:
+            by_interface.setdefault(interface, []).append(place)
+    return Remotes(by_interface, signatures)
+
+
+def connect_events(
+    events: Events, said: Configurator, sessions: SessionService, links: LinkTable
+) -> None:
+    """Have events told of what happens in a node, and hooks of what the application asked for."""
+    for event, hook, place in said.hooks:
+        events.on(event, hook, place)
+
+    def emit(event: str, session: Session, *args: Any) -> None:
+        if events.wanted(event):  # who copies a session for nobody slows every end of one
+            events.emit(event, copy_of(session, sessions), *args)
+
+    sessions.on_bound(partial(emit, "bind_session"))
+    sessions.on_unbound(partial(emit, "unbind_session"))
+    sessions.on_session_closed(partial(emit, "close_session"))
+    links.on_up(lambda link: events.emit("link_up", link.peer))
+    links.on_down(lambda link: events.emit("link_down", link.peer))
