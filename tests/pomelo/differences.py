@@ -387,6 +387,21 @@ DIFFERENCES = [
         ),
     ),
     Difference(
+        "a request id of 2<sup>31</sup> or more",
+        "the server stops for ever, for all of its clients",
+        "answered, up to 2<sup>32</sup> - 1",
+        "every request is answered; one client's mistake is no other's",
+        _same(
+            "request id of 32 bits",
+            ("silence", "silence", "silence"),
+            (
+                'response 2147483648 {"got":{}}',
+                'response 4294967295 {"got":{}}',
+                "served",
+            ),
+        ),
+    ),
+    Difference(
         "a request id of more than five bytes",
         "cut to 32 bits",
         "the connection is closed",
@@ -420,6 +435,34 @@ DIFFERENCES = [
             "handshake refused: not UTF-8",
             (_NEW, "silence"),
             (f"handshake {FAILED}", "closed"),
+        ),
+    ),
+    Difference(
+        "a handshake without a usable key, where messages are signed (`useCrypto`)",
+        "accepted, unless `rsa` is missing altogether; then nothing is ever answered",
+        '`{"code":500}`',
+        "who can't be understood is told so at once",
+        _same(
+            "handshake where messages are signed: with an empty key",
+            'handshake {"code":200,"sys":{}}',
+            f"handshake {FAILED}",
+        ),
+    ),
+    Difference(
+        "a message without the right signature",
+        "no answer",
+        '`{"code":500}`',
+        "every request is answered",
+        _same(
+            [
+                "message where they are signed: without a signature",
+                "message where they are signed: with a wrong signature",
+                "message where they are signed: with a signature that is none",
+                "message where they are signed: that is null",
+                "message where they are signed: that is not JSON",
+            ],
+            "silence",
+            ANSWERED,
         ),
     ),
     Difference(
@@ -471,7 +514,7 @@ DIFFERENCES = [
             "chat: the name is taken on another connector",
             (
                 'other: response 1 {"users":["alice","alice"]}',
-                'alice: push #52 {"route":"onAdd","user":"alice"}',
+                'alice: push #code {"route":"onAdd","user":"alice"}',
             ),
             'other: response 1 {"code":500,"error":true}',
         ),

@@ -19,6 +19,7 @@ FOLDER = Path(__file__).parent / "javascript"
 
 PACKAGES = {
     "component-emitter": "1.3.1",
+    "node-bignumber": "1.2.1",
     "pomelo-jsclient-websocket": "0.1.1",
     "pomelo-protobuf": "0.4.0",
     "pomelo-protocol": "0.1.6",
@@ -56,7 +57,8 @@ def bundle() -> str:
 
 def ports(servers: IServers) -> dict[str, int]:
     """Where the story goes."""
-    return {kind: servers.port(f"{kind}-server-1") for kind in ("gate", "probe", "bare")}
+    kinds = ("gate", "probe", "bare", "sealed")
+    return {kind: servers.port(f"{kind}-server-1") for kind in kinds}
 
 
 def play_in_node(folder: Path, servers: IServers, room: str, text: str) -> list[str]:

@@ -70,6 +70,17 @@ class RunningPomelo(CopiedChat):
         assert self._master.poll() is None, self.output[-3000:]
         return "all servers startup in" in self.output
 
+    def end(self, server_id: str) -> None:
+        """End one server, which may be past listening."""
+        for folder in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                words = (folder / "cmdline").read_bytes().split(b"\0")
+                if (
+                    f"id={server_id}".encode() in words
+                    and os.getsid(int(folder.name)) == self._master.pid
+                ):
+                    os.kill(int(folder.name), signal.SIGKILL)
+
     def close(self) -> None:
         """End the master and all of its servers."""
         with suppress(ProcessLookupError):

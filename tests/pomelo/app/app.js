@@ -53,6 +53,9 @@ app.configure('all', 'probe', function () {
 app.configure('all', 'bare', function () {
   connector({ heartbeat: 1 });
 });
+app.configure('all', 'sealed', function () {
+  connector({ useCrypto: true });
+});
 app.configure('all', 'all', function () {
   app.route('chat', function (session, msg, app, chosen) {
     chosen(null, app.pick(session.get('rid'), app.getServersByType('chat')).id);

@@ -28,6 +28,11 @@ def configure(app: IConfigurator) -> None:
     def bare() -> None:
         app.set("heartbeat.interval", 1)
 
+    @app.configure(type="sealed")
+    def sealed() -> None:
+        app.set("heartbeat.interval", 0)
+        app.set("connector.signed", True)
+
 
 def welcome(handshake: IHandshake) -> Any:
     user = handshake.user or {}

@@ -4,6 +4,7 @@ var fs = require('fs');
 var path = require('path');
 var vm = require('vm');
 var WebSocket = require('ws');
+var rsa = require('node-bignumber');
 
 vm.runInThisContext(fs.readFileSync(path.join(__dirname, 'story.js'), 'utf8'), 'story.js');
 var bundle = new vm.Script(fs.readFileSync(process.argv[2], 'utf8'), { filename: 'bundle.js' });
@@ -21,6 +22,7 @@ async function open() {
     setTimeout: setTimeout, clearTimeout: clearTimeout
   });
   window.window = window;
+  window.rsa = new rsa.Key();
   listen(window);
   bundle.runInContext(window);
   return window;

@@ -129,6 +129,15 @@ async function story(open, ports, room, text) {
   note('after heartbeats', await dave.ask('bare.bareHandler.echo', { a: 1 }));
   dave.pomelo.disconnect();
 
+  if (dave.window.rsa) {
+    var erin = person('erin', open);
+    await erin.arrive();
+    await erin.connect('127.0.0.1', ports.sealed, { encrypt: true });
+    note('signed', await erin.ask('sealed.sealedHandler.echo', { text: 'abc', list: [1, 1.5] }));
+    note('signed, elsewhere', await erin.ask('lab.labHandler.echo', { a: null }));
+    erin.pomelo.disconnect();
+  }
+
   alice.pomelo.disconnect();
   note('left over', [alice, bob, carol].map(function (each) { return each.unheard(); }));
   return lines;

@@ -1,6 +1,15 @@
 """Everything that is played to both servers."""
 
-from pomelo.scripts import bodies, chatting, codecs, conversation, framing, messages, sessions
+from pomelo.scripts import (
+    bodies,
+    chatting,
+    codecs,
+    conversation,
+    framing,
+    messages,
+    sessions,
+    signing,
+)
 from pomelo.scripts.playing import SCRIPTS, Script
 
 __all__ = [
@@ -13,4 +22,5 @@ __all__ = [
     "framing",
     "messages",
     "sessions",
+    "signing",
 ]

@@ -47,6 +47,14 @@ def ids(stage: Stage, number: Any) -> None:
     one.ask(number, PROBE_ECHO)
 
 
+@script("request id of 32 bits", ["websocket"], ruins="bare-server-2")
+def large_id(stage: Stage) -> None:
+    one = stage.at_work("bare", number=2)
+    one.ask(2**31, "bare.bareHandler.echo")
+    one.ask(2**32 - 1, "bare.bareHandler.echo")
+    one.fence()
+
+
 @script("request id written longer than needed")
 def long_id(stage: Stage) -> None:
     one = stage.at_work("probe")

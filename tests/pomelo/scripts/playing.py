@@ -26,11 +26,13 @@ class Script:
     Args:
         name: says what is sent.
         carriers: how the clients come in.
+        ruins: the server that is of no use to Pomelo after it.
     """
 
     name: str
     play: Play
     carriers: tuple[str, ...]
+    ruins: str | None = None
 
     def perform(self, servers: IServers, carrier: str, patience: float) -> list[str]:
         """Play it to one of the two; what was seen comes back."""
@@ -45,12 +47,14 @@ class Script:
 SCRIPTS: dict[str, Script] = {}
 
 
-def script(name: str, carriers: Iterable[str] = BOTH) -> Callable[[Play], Play]:
+def script(
+    name: str, carriers: Iterable[str] = BOTH, ruins: str | None = None
+) -> Callable[[Play], Play]:
     """The decorated function is a script."""
 
     def add(play: Play) -> Play:
         assert name not in SCRIPTS, name
-        SCRIPTS[name] = Script(name, play, tuple(carriers))
+        SCRIPTS[name] = Script(name, play, tuple(carriers), ruins)
         return play
 
     return add

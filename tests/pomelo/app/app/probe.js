@@ -1,4 +1,4 @@
-// What the servers of the types probe, bare and lab answer: one method for each thing to look at.
+// What the servers of the types probe, bare, sealed and lab answer: one method for each thing to look at.
 var noted = {};
 
 module.exports = function (app) {

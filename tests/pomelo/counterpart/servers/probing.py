@@ -1,4 +1,4 @@
-"""What the servers of the types probe, bare and lab answer: the same as probe.js."""
+"""What the servers of the types probe, bare, sealed and lab answer: the same as probe.js."""
 
 import json
 from typing import Any
