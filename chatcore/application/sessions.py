@@ -6,12 +6,12 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatcore.application.far_sessions import Ask, FarSessions
 from chatcore.channels.service import encode_push
 from chatcore.cluster.view import View
+from chatcore.errors import RpcError
 from chatcore.interfaces import Found, ISession, ISessions, Kicks, SessionStatistics
 from chatcore.sessions.copy import IHome, copy_of
 from chatcore.sessions.service import SessionService
@@ -115,10 +115,14 @@ class Sessions:
         """Ask all frontends: what those answered that did, and why the others did not."""
         frontends = [server.id for server in self._servers.frontends()]
         asked = [Deferred.fromCoroutine(ask(self.at(frontend))) for frontend in frontends]
-        ended = await DeferredList(asked, consumeErrors=True)
-        unreached = {
-            frontend: result.value
-            for frontend, (answered, result) in zip(frontends, ended, strict=True)
-            if isinstance(result, Failure) and isinstance(result.value, Exception)
-        }
-        return [result for answered, result in ended if answered], unreached
+        ended: list[tuple[bool, Any]] = await DeferredList(asked, consumeErrors=True)
+        answers: list[T] = []
+        unreached: dict[str, Exception] = {}
+        for frontend, (answered, result) in zip(frontends, ended, strict=True):
+            if answered:
+                answers.append(result)
+            elif result.check(RpcError):
+                unreached[frontend] = result.value
+            else:  # who asked is over his time, or a mistake: no answer of a frontend's
+                result.raiseException()
+        return answers, unreached

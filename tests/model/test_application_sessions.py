@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 import pytest
+from twisted.internet.defer import CancelledError, Deferred
 from zope.interface.verify import verifyObject
 
 from chatcore.cluster.view import View
@@ -194,6 +195,14 @@ class TestElsewhere:
         kicked, unreached = result_of(here.sessions.kick_everywhere("alice", "rude"))
         assert (kicked, list(unreached)) == (2, ["front-2"])
         assert here.kicks() == [["rude"], ["rude"], [], []]
+
+    def test_who_is_over_his_time_gets_no_answer(self, here: Here) -> None:
+        """A handler that is cancelled while it waits for all frontends does not go on."""
+        here.sessions._ask = lambda *asked: Deferred()
+        waiting = Deferred.fromCoroutine(here.sessions.find("alice"))
+        waiting.cancel()
+        with pytest.raises(CancelledError):
+            result_of(waiting)
 
     def test_everywhere_takes_no_nonsense(self, here: Here) -> None:
         sessions: Any = here.sessions

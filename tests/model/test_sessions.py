@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from twisted.internet.defer import Deferred
 
 from chatcore.errors import SessionError
@@ -406,3 +409,72 @@ class TestSettings:
         sessions.update(session.id, mine)
         mine["list"].append(2)
         assert session.settings == {"list": [1, {"deep": []}]}  # as a backend is given it
+
+
+class SessionsMachine(RuleBasedStateMachine):
+    """Whatever happens in whatever order, what is known by uid is what the sessions say."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[Session] = []
+        self.told: dict[str, int] = {}
+
+    @initialize(per_uid=st.sampled_from(["many", "refuse", "takeover"]))
+    def begin(self, per_uid: str) -> None:
+        self.per_uid = per_uid
+        self.counters = Counters()
+        self.sessions: SessionService = service(self.counters, per_uid=per_uid)
+        self.sessions.on_uid_changed(
+            lambda uid: self.told.__setitem__(uid, len(self.sessions.by_uid(uid)))
+        )
+
+    @rule()
+    def come(self) -> None:
+        class Closing(FakeConnection):
+            def kick(self, reason: str) -> None:
+                sessions.close(self.session, reason)
+
+        sessions, connection = self.sessions, Closing()
+        connection.session = sessions.open(connection)
+        self.open.append(connection.session)
+
+    @rule(which=st.integers(0, 5), uid=st.sampled_from("abc"))
+    def bind(self, which: int, uid: str) -> None:
+        if which < len(self.open):
+            with suppress(SessionError):
+                self.sessions.bind(self.open[which].id, uid)
+
+    @rule(which=st.integers(0, 5), uid=st.sampled_from(["a", "b", None]))
+    def unbind(self, which: int, uid: str | None) -> None:
+        if which < len(self.open):
+            with suppress(SessionError):
+                self.sessions.unbind(self.open[which].id, uid)
+
+    @rule(which=st.integers(0, 5))
+    def go(self, which: int) -> None:
+        if which < len(self.open):
+            self.sessions.close(self.open[which], "gone")
+
+    @rule(uid=st.sampled_from("abc"))
+    def kick(self, uid: str) -> None:
+        self.sessions.kick_uid(uid, "rude")
+
+    @invariant()
+    def agrees(self) -> None:
+        if not hasattr(self, "sessions"):
+            return
+        alive = [session for session in self.open if session.closed is None]
+        assert list(self.sessions) == alive
+        assert self.counters.sessions_now == len(alive)
+        bound = [session for session in alive if session.uid is not None]
+        assert sorted(s.id for s in self.sessions.bound()) == sorted(s.id for s in bound)
+        for uid in "abc":
+            of_uid = self.sessions.by_uid(uid)
+            assert {s.id for s in of_uid} == {s.id for s in bound if s.uid == uid}
+            assert self.told.get(uid, 0) == len(of_uid)
+            if self.per_uid != "many":
+                assert len(of_uid) <= 1
+        assert all((s.logged_in is None) == (s.uid is None) for s in alive)
+
+
+TestWhateverHappens = SessionsMachine.TestCase
