@@ -10,6 +10,8 @@
     │   ├── MessageError
     │   ├── BodyError
     │   ├── HandshakeError
+    │   ├── HttpError
+    │   ├── ProxyError
     │   └── BoxError
     ├── SessionError            a session that can't do what was asked of it
     └── RpcError                a call to another node that did not give a result
@@ -90,6 +92,23 @@ class BodyError(WireError):
 
 class HandshakeError(WireError):
     """A handshake that is malformed or proves the wrong thing."""
+
+
+class HttpError(WireError):
+    """An HTTP request that is malformed, or not one that is answered here.
+
+    Args:
+        problem: what was wrong.
+        status: the status that tells the client so.
+    """
+
+    def __init__(self, problem: str, status: int = 400) -> None:
+        self.status = status
+        super().__init__(problem)
+
+
+class ProxyError(WireError):
+    """What a proxy says about the client it stands for, malformed or missing."""
 
 
 class BoxError(WireError):

@@ -17,6 +17,16 @@ class Counters:
     clients_accepted: int = 0
     clients_refused: int = 0
     """Connections refused because there were too many."""
+    clients_crowded: int = 0
+    """Connections refused because there were too many from their address."""
+    clients_blacklisted: int = 0
+    """Connections refused or closed because of the blacklist."""
+    clients_foreign: int = 0
+    """WebSockets refused because of the page that opened them."""
+    clients_unproxied: int = 0
+    """Connections refused because no proxy that is trusted said whose they are."""
+    http_answers: int = 0
+    """Plain HTTP requests on the client port, told what it is for."""
     clients_broken: int = 0
     """Connections closed because of bytes that break the protocol."""
     clients_turned_away: int = 0

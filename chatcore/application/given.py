@@ -19,7 +19,7 @@ from chatcore.channels.service import ChannelService
 from chatcore.cluster.view import View
 from chatcore.config.files import load_config
 from chatcore.config.settings import Settings
-from chatcore.interfaces import IApplication
+from chatcore.interfaces import IApplication, IBlacklist
 from chatcore.links.rpc import Rpc
 
 T = TypeVar("T")
@@ -44,6 +44,7 @@ class Application:
         sessions: Sessions,
         channels: ChannelService,
         rpc: Rpc,
+        blacklist: IBlacklist,
         folder: Path,
         frontend: bool,
         settings: Settings,
@@ -60,6 +61,7 @@ class Application:
         self._serving_since: float | None = None
         self.servers, self.sessions = servers, sessions
         self.channels, self.rpc = channels, rpc
+        self.blacklist = blacklist
         self._reactor = reactor
 
     @property

@@ -8,6 +8,8 @@
 ``clientHost``      the address that ``clientPort`` is bound to; ``host`` unless given
 ``frontend``        ``true`` or ``"true"``: clients connect to it
 ``max-connections`` how many clients it accepts at most
+``tls``             the files of a frontend's certificate, as ``{"certificate": …, "key": …}``,
+                    with ``"chain"`` where it has one; seen from the application folder
 ``data``            an object of the application's own
 ``clusterCount``    the entry stands for that many servers, called ``cluster-server-<type>-<n>``;
                     a value that ends in ``++`` is one more for each
@@ -27,12 +29,14 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from zope.interface import implementer
 
 from chatcore.config.names import SERVER_ID_RULE, is_server_id, nearest
 from chatcore.config.positions import Document, Where
+from chatcore.config.tls_files import TlsFiles
 from chatcore.errors import ConfigError
 from chatcore.interfaces import IServer
 
@@ -42,9 +46,10 @@ MAX_CLUSTER = 1000
 _FRONTENDS_OF_OLD = ("gate", "connector")
 _USED = {
     "id", "host", "port", "clientPort", "clientHost", "frontend", "max-connections", "data",
-    "clusterCount",
+    "clusterCount", "tls",
 }  # fmt: skip
 _ACCEPTED = {"auto-restart", "restart-force", "cpu", "args", "wsPort"}
+_TLS_FILES = ("certificate", "key", "chain")
 _HOST_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
 _DIGITS = re.compile(r"[0-9]{1,18}")
 
@@ -63,6 +68,7 @@ class Server:
         client_port: where it listens for clients; None for a backend.
         frontend: whether clients connect to it.
         max_connections: how many clients it accepts at most; None: no limit of its own.
+        tls: the certificate of its client port, if it has one of its own.
         data: what the application wrote for itself.
         line: the line of the file at which its entry begins, from 1.
     """
@@ -75,6 +81,7 @@ class Server:
     client_port: int | None = None
     frontend: bool = False
     max_connections: int | None = None
+    tls: TlsFiles | None = None
     data: Mapping[str, Any] = field(default_factory=dict, hash=False)
     line: int = 0
 
@@ -152,6 +159,7 @@ class _Entry:
             client_port=client_port if frontend else None,
             frontend=frontend,
             max_connections=self.count("max-connections", 10**9),
+            tls=self.tls(frontend),
             data=self.data(),
             line=self.document.place(self.where)[0],
         )
@@ -224,6 +232,25 @@ class _Entry:
         if number is None or not 1 <= number <= most:
             raise self.wrong(key, f"a whole number from 1 to {most}")
         return number
+
+    def tls(self, frontend: bool) -> TlsFiles | None:
+        if "tls" not in self.values:
+            return None
+        files = self.values["tls"]
+        if not (
+            isinstance(files, dict)
+            and {"certificate", "key"} <= files.keys() <= set(_TLS_FILES)
+            and all(isinstance(file, str) and file for file in files.values())
+        ):
+            raise self.wrong(
+                "tls",
+                "an object of files",
+                'As in {"certificate": "tls/chat.pem", "key": "tls/chat.key"};'
+                ' "chain" may be a third',
+            )
+        if not frontend:
+            raise self.error("'tls' belongs to a client port, and it has none", "tls")
+        return TlsFiles(**{key: Path(file) for key, file in files.items()})
 
     def data(self) -> Mapping[str, Any]:
         data = self.values.get("data", {})

@@ -139,7 +139,7 @@ def resolve(sections: Mapping[str, type], assignments: Sequence[Assignment]) -> 
             made[name] = section(**values[name])
         except ValueError as error:
             raise ConfigError(
-                f"the settings of '{name}' contradict each other: {error}", file=sources.get(name)
+                f"the settings of '{name}' can't be used: {error}", file=sources.get(name)
             ) from error
     return Settings(made)
 

@@ -1,24 +1,132 @@
-"""Where clients are: a host and a port."""
+"""Where clients are: hosts and ports, and networks of them."""
 
 from __future__ import annotations
 
+import ipaddress
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 Address = tuple[str, int]
 """A client's IP address as text, and its port; the port is 0 where a proxy did not tell it."""
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
 _MAPPED = "::ffff:"
+_MAPPED_BITS = 96
 
 
 def address_of(peer: Any) -> Address:
     """The address of what Twisted calls a peer; empty for one that has none."""
-    host = getattr(peer, "host", "")
-    if host.startswith(_MAPPED) and "." in host:
-        host = host[len(_MAPPED) :]  # IPv4, taken in by an IPv6 port (RFC 4291, section 2.5.5.2)
-    return host, getattr(peer, "port", 0)
+    return plain(getattr(peer, "host", "")), getattr(peer, "port", 0)
+
+
+def plain(host: str) -> str:
+    """IPv4 that was taken in by an IPv6 port (RFC 4291, section 2.5.5.2) as IPv4; others as is."""
+    return host[len(_MAPPED) :] if host.startswith(_MAPPED) and "." in host else host
+
+
+def canonical(text: str) -> str:
+    """An IP address as it is written here, whoever wrote it.
+
+    Raises:
+        ValueError: that is none.
+    """
+    address = ipaddress.ip_address(text)
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(mapped or address)
 
 
 def shown(address: Address) -> str:
     """An address for the log."""
     host, port = address
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def neighbourhood(host: str) -> str | int:
+    """What is counted as one client's: an IPv4 address, or a /64 of IPv6.
+
+    Whoever has one address of IPv6 nearly always has all of its /64.
+    """
+    if ":" not in host:
+        return host
+    try:
+        return int(ipaddress.IPv6Address(host)) >> 64
+    except ValueError:
+        return host
+
+
+def parse_network(text: str) -> Network:
+    """An address or a network, as in ``192.0.2.7``, ``192.0.2.0/24`` or ``2001:db8::/32``.
+
+    Raises:
+        ValueError: that is none; its text says why.
+    """
+    if not isinstance(text, str):
+        raise ValueError(f"{text!r} is not a text")
+    network = ipaddress.ip_network(text)
+    if isinstance(network, ipaddress.IPv6Network) and network.prefixlen >= _MAPPED_BITS:
+        mapped = network.network_address.ipv4_mapped
+        if mapped is not None:
+            return ipaddress.IPv4Network((mapped, network.prefixlen - _MAPPED_BITS))
+    return network
+
+
+class Networks:
+    """A set of addresses and networks: ``host in networks``, quick however many there are.
+
+    Args:
+        texts: those that it holds, as `parse_network` takes them.
+
+    Raises:
+        ValueError: one of them is no network.
+    """
+
+    def __init__(self, texts: Iterable[str] = ()) -> None:
+        self._networks: dict[Network, None] = {}
+        # By IP version and length of the prefix; few are in use, whatever the number of networks.
+        self._prefixes: dict[tuple[int, int], set[int]] = {}
+        for text in texts:
+            self.add(parse_network(text))
+
+    def __iter__(self) -> Iterator[Network]:
+        return iter(self._networks)
+
+    def __len__(self) -> int:
+        return len(self._networks)
+
+    def __contains__(self, host: object) -> bool:
+        if not self._networks or not isinstance(host, str):
+            return False
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:
+            return False
+        number, bits = int(address), address.max_prefixlen
+        return any(
+            version == address.version and number >> (bits - length) in prefixes
+            for (version, length), prefixes in self._prefixes.items()
+        )
+
+    def add(self, network: Network) -> None:
+        """Hold a network, too."""
+        self._networks[network] = None
+        self._prefixes.setdefault(_key(network), set()).add(_prefix(network))
+
+    def remove(self, network: Network) -> bool:
+        """Hold a network no longer; whether it was held."""
+        if network not in self._networks:
+            return False
+        del self._networks[network]
+        key = _key(network)
+        self._prefixes[key].discard(_prefix(network))
+        if not self._prefixes[key]:
+            del self._prefixes[key]
+        return True
+
+
+def _key(network: Network) -> tuple[int, int]:
+    return network.version, network.prefixlen
+
+
+def _prefix(network: Network) -> int:
+    return int(network.network_address) >> (network.max_prefixlen - network.prefixlen)

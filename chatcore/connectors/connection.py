@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from chatcore.connectors.addresses import Address, shown
+from chatcore.connectors.admission import Admission
 from chatcore.connectors.dropping import OUTBOXES
 from chatcore.connectors.encoding import REFUSED, Encoding
 from chatcore.connectors.outbox import OutboxParts
@@ -99,6 +100,9 @@ class ConnectorParts:
         self.outboxes = OutboxParts(flushes=turn, settings=outbox, counters=counters, clock=clock)
         self.make_outbox = OUTBOXES[outbox.policy]
         self.connections: set[Connection] = set()
+        self.admission = Admission(
+            limits=limits, counters=counters, guests=lambda: self.connections
+        )
         self._emptied: Deferred[None] | None = None
 
     def close_all(self, reason: str, code: int) -> Deferred[None]:
@@ -114,6 +118,7 @@ class ConnectorParts:
         self.connections.discard(connection)
         self.counters.clients_now -= 1
         self.closings.stop(connection)
+        self.admission.left(connection)
         self._note_if_empty()
 
     def _note_if_empty(self) -> None:
@@ -210,6 +215,10 @@ class Connection:
         parts.handshakes.start(self)
 
     # What the carrier says.
+
+    def carried(self, carrier: ICarrier, encoding: Encoding) -> None:
+        """It is known now what carries it, and how packages are written for that."""
+        self._carrier, self.encoding = carrier, encoding
 
     def received(self, frame: bytes) -> None:
         """Take a frame, which holds whole packages."""

@@ -92,6 +92,9 @@ class Encoding:
         return body.json
 
 
+TCP = Encoding("tcp", bytes)
+"""Packages as they are, one after the other."""
+
 WEBSOCKET = Encoding("websocket", frame.encode)
 """One package in one binary frame: the only way that every Pomelo client understands."""
 

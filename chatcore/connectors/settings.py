@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from chatcore.config.settings import setting
+from chatcore.connectors.addresses import parse_network
+from chatcore.connectors.origins import parse_origin
 
 Seconds = Annotated[float, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=0)]
@@ -19,6 +21,8 @@ Policy = Literal["disconnect", "drop-oldest", "newest-per-route"]
 class ConnectorSettings:
     """What a frontend speaks with its clients."""
 
+    websocket: bool = setting(True, "whether clients may come by WebSocket")
+    tcp: bool = setting(True, "whether clients may come by plain TCP, as Pomelo's C client does")
     dictionary: bool = setting(
         False, "whether routes are sent as numbers, as with Pomelo's useDict"
     )
@@ -46,6 +50,15 @@ class Limits:
         0.0, "seconds that a client may go without a request or notify; heartbeats don't count"
     )
     connections: Count = setting(20000, "connections that a frontend accepts")
+    connections_per_address: Count = setting(
+        0, "connections that it accepts from one IPv4 address, or from one /64 of IPv6"
+    )
+    blacklist: tuple[str, ...] = setting(
+        (), "addresses and networks that are not let in, such as 192.0.2.7 or 2001:db8::/32"
+    )
+    origins: tuple[str, ...] = setting(
+        (), "pages that may open WebSockets, such as https://chat.example.org; none given: all"
+    )
     messages_per_second: Seconds = setting(
         200.0, "messages a second from one client; each 4096 bytes of one count as one more"
     )
@@ -54,6 +67,61 @@ class Limits:
     )
     requests_under_way: Count = setting(64, "requests of one client that wait for their answer")
     handler_seconds: Seconds = setting(10.0, "seconds that a handler or remote may take")
+
+    def __post_init__(self) -> None:
+        for each in self.blacklist:
+            parse_network(each)
+        for origin in self.origins:
+            parse_origin(origin)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsSettings:
+    """Encryption of the client port."""
+
+    certificate: str = setting(
+        "", "file of the certificate, as PEM, seen from the application folder; none: no TLS"
+    )
+    key: str = setting("", "file of its private key, as PEM without a password")
+    chain: str = setting(
+        "", "file of the certificates between it and the authority, where they are not beside it"
+    )
+    minimum: Literal["1.2", "1.3"] = setting("1.2", "lowest version of TLS")
+    plain: bool = setting(False, "whether clients may also come without TLS, on the same port")
+    reload_seconds: Seconds = setting(
+        30.0, "seconds between looks whether these files have changed; 0 for never"
+    )
+
+    def __post_init__(self) -> None:
+        if bool(self.certificate) != bool(self.key):
+            raise ValueError("a certificate and a key belong together")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxySettings:
+    """Proxies between clients and the client port."""
+
+    protocol: bool = setting(
+        False, "whether every connection begins with a PROXY header (HAProxy's), 1 or 2"
+    )
+    forwarded_hops: Count = setting(
+        0, "proxies that append to X-Forwarded-For; 0: the header is not believed"
+    )
+    trusted: tuple[str, ...] = setting(
+        (
+            "127.0.0.0/8",
+            "::1",
+            "10.0.0.0/8",
+            "172.16.0.0/12",
+            "192.168.0.0/16",
+            "fc00::/7",
+        ),
+        "addresses and networks of the proxies that are believed",
+    )
+
+    def __post_init__(self) -> None:
+        for each in self.trusted:
+            parse_network(each)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

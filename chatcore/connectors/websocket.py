@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
-from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
-from chatcore.connectors.addresses import address_of
+from chatcore.connectors.answers import answer
 from chatcore.connectors.connection import (
     GOING_AWAY,
     NORMAL,
@@ -18,11 +18,7 @@ from chatcore.connectors.connection import (
     Connection,
     ConnectorParts,
 )
-from chatcore.connectors.encoding import WEBSOCKET
 from chatcore.wire import frame, package
-
-_LONGEST_HEAD = 16384
-"""Bytes of the HTTP request that begins a WebSocket."""
 
 _MOST_FRAGMENTS = 1024
 """Frames that one message may come in: empty ones add nothing to its length."""
@@ -30,28 +26,28 @@ _MOST_FRAGMENTS = 1024
 _LONGEST_REASON = 123
 """Bytes of reason that fit a close frame (RFC 6455, section 5.5)."""
 
+_LONGEST_REFUSAL = 200
+"""Characters of what a client is told whose request for a WebSocket is malformed."""
+
 
 class ClientWebSocket(WebSocketServerProtocol):
-    """One client's WebSocket."""
+    """One client's WebSocket, from its request on.
+
+    Attributes:
+        connection: what its packages mean; set before it is connected.
+    """
 
     connection: Connection
     transport: Any
 
     def connectionMade(self) -> None:
-        super().connectionMade()
+        # Autobahn's own describes the transport at length first, for nobody here.
+        self.transport.setTcpNoDelay(True)
+        self._connectionMade()
         parts: ConnectorParts = self.factory.parts
         self._limit = parts.limits.package_bytes + package.HEAD
-        self.connection = Connection(
-            parts=parts,
-            carrier=self,
-            encoding=WEBSOCKET,
-            address=address_of(self.transport.getPeer()),
-        )
 
     def dataReceived(self, data: bytes) -> None:
-        if self.state == self.STATE_CONNECTING and len(self.data) + len(data) > _LONGEST_HEAD:
-            self.connection.broken(f"an HTTP request of more than {_LONGEST_HEAD} bytes")
-            return
         # A request is nearly always one whole frame that comes alone. Reading it here, instead of
         # in Autobahn's state machine with its debug formatting, costs a tenth.
         if self.state == self.STATE_OPEN and not self.data and self.current_frame is None:
@@ -92,8 +88,18 @@ class ClientWebSocket(WebSocketServerProtocol):
         # Autobahn found what breaks the WebSocket protocol.
         self.connection.broken(reason, code)
 
+    def sendHttpErrorResponse(
+        self, code: int, reason: str, responseHeaders: Iterable[tuple[str, str]] | None = None
+    ) -> None:
+        # A request for a WebSocket that Autobahn does not accept.
+        self.factory.parts.counters.clients_broken += 1
+        text = f"{reason[:_LONGEST_REFUSAL]}\n"
+        self.transport.write(answer(code, text, headers=responseHeaders or ()))
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        super().connectionLost(reason)
+        # Autobahn's own begins with debug formatting, and logs an error for each client whose TLS
+        # ends badly.
+        self._connectionLost("connection lost")
         self.connection.lost("disconnect")
 
     # ICarrier
@@ -112,8 +118,8 @@ class ClientWebSocket(WebSocketServerProtocol):
             self.transport.abortConnection()
 
 
-class ClientFactory(WebSocketServerFactory):
-    """Takes clients in, as many as the limit allows.
+class WebSocketFactory(WebSocketServerFactory):
+    """Makes the WebSockets of a port.
 
     Args:
         parts: what the connections share.
@@ -146,9 +152,8 @@ class ClientFactory(WebSocketServerFactory):
         made: Any = type("ClientWebSocket", (ClientWebSocket,), options | {"CONFIG_ATTRS": ()})
         self.protocol = made
 
-    def buildProtocol(self, addr: IAddress | None) -> Any:
-        limit = self.parts.limits.connections
-        if limit and self.parts.counters.clients_now >= limit:
-            self.parts.counters.clients_refused += 1
-            return None
-        return super().buildProtocol(addr)
+    def made(self, connection: Connection) -> Any:
+        """A WebSocket for a client that asks for one."""
+        protocol: Any = self.buildProtocol(None)
+        protocol.connection = connection
+        return protocol

@@ -1,6 +1,7 @@
 """The interfaces that applications declare and are given."""
 
 from chatcore.interfaces.application import BroadcastFilter, IApplication, IConfigurator, Route
+from chatcore.interfaces.blacklist import IBlacklist
 from chatcore.interfaces.channels import IChannel, IChannels
 from chatcore.interfaces.components import ICron, IHandler, IRemote
 from chatcore.interfaces.handshake import CheckClient, HandshakeHook, IHandshake
@@ -23,6 +24,7 @@ __all__ = [
     "Found",
     "HandshakeHook",
     "IApplication",
+    "IBlacklist",
     "IChannel",
     "IChannels",
     "IComponent",

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from zope.interface import Attribute, Interface
 
+from chatcore.interfaces.blacklist import IBlacklist
 from chatcore.interfaces.channels import IChannels
 from chatcore.interfaces.handshake import CheckClient, HandshakeHook
 from chatcore.interfaces.lifecycle import ICrons
@@ -28,6 +29,7 @@ class IApplication(Interface):
     sessions: ISessions = Attribute("The sessions of this frontend.")
     channels: IChannels = Attribute("The channels of this node.")
     rpc: IRpc = Attribute("Calls to other servers.")
+    blacklist: IBlacklist = Attribute("Who is not let in on this frontend.")
     folder: Path = Attribute("The application's folder.")
     is_frontend: bool = Attribute("Whether clients connect to this server.")
     state: str = Attribute("How far it is: made, starting, serving or stopping.")

@@ -25,14 +25,17 @@ from chatcore.config.run_folder import RunFolder
 from chatcore.config.servers import Server, Servers
 from chatcore.config.settings import Assignment, Settings
 from chatcore.config.times import zone_of
+from chatcore.connectors.admission import Blacklist
 from chatcore.connectors.connection import GOING_AWAY, ConnectorParts
+from chatcore.connectors.port import ClientFactory
 from chatcore.connectors.settings import (
     ConnectorSettings,
     HeartbeatSettings,
     Limits,
     OutboxSettings,
+    ProxySettings,
+    TlsSettings,
 )
-from chatcore.connectors.websocket import ClientFactory
 from chatcore.connectors.welcome import Welcome
 from chatcore.dispatch.calling import Caller
 from chatcore.dispatch.dispatcher import Dispatcher
@@ -44,6 +47,7 @@ from chatcore.links.rpc import Rpc
 from chatcore.links.settings import LinkSettings
 from chatcore.links.table import LinkTable
 from chatcore.node.backend import SESSIONS, Backend
+from chatcore.node.client_port import check_certificate, client_factory, client_limits
 from chatcore.node.configuring import Configured, configure
 from chatcore.node.dialects import load_dialects
 from chatcore.node.frontend import Frontend
@@ -69,6 +73,8 @@ SECTIONS: dict[str, type] = {
     "limits": Limits,
     "heartbeat": HeartbeatSettings,
     "outbox": OutboxSettings,
+    "tls": TlsSettings,
+    "proxy": ProxySettings,
     "links": LinkSettings,
     "sessions": SessionSettings,
     "node": NodeSettings,
@@ -101,6 +107,8 @@ def verify(
             if server.frontend:
                 complete, settings = configured.catalogue, configured.settings
                 load_dialects(complete, servers, settings[ConnectorSettings])
+        for server in servers.of_type(server_type):
+            check_certificate(server, found[server_type], folder)
     return found
 
 
@@ -165,7 +173,7 @@ class Node(Service):
     def _build(self, servers: Servers, configured: Configured, run_folder: RunFolder) -> None:
         said, settings, catalogue = configured.said, configured.settings, configured.catalogue
         server, reactor, counters = self.server, self._reactor, self.counters
-        limits = settings[Limits]
+        limits = client_limits(server, settings)
         turn = Turn(reactor.callLater)
         self._caller = Caller(seconds=limits.handler_seconds, clock=reactor)
         dispatcher = Dispatcher(caller=self._caller, counters=counters)
@@ -241,6 +249,8 @@ class Node(Service):
         self.sessions = sessions
         self._frontend: Frontend | None = None
         self._connector: ConnectorParts | None = None
+        self._clients: ClientFactory | None = None
+        blacklist = Blacklist((), None)
         if groups is not None and broadcasts is not None:
             self._frontend = Frontend(
                 server_type=server.type,
@@ -279,6 +289,15 @@ class Node(Service):
                 serve=self._frontend.serve,
             )
 
+            self._clients = client_factory(
+                parts=self._connector,
+                reactor=reactor,
+                server=server,
+                settings=settings,
+                folder=catalogue.folder,
+            )
+            blacklist = self._connector.admission.blacklist
+
         events = Events()
         self.application = Application(
             server_id=server.id,
@@ -299,6 +318,7 @@ class Node(Service):
                 choose=choose,
                 send=self._backend.send,
             ),
+            blacklist=blacklist,
             folder=catalogue.folder,
             frontend=server.frontend,
             settings=settings,
@@ -404,9 +424,8 @@ class Node(Service):
         missing = self.links.missing()
         if missing:
             self.log.warn("{id} has no link to {missing} yet", id=self.server.id, missing=missing)
-        if self._connector is not None:
-            factory = ClientFactory(self._connector, self._reactor)
-            self._listen(self._places[1], factory)
+        if self._clients is not None:
+            self._listen(self._places[1], self._clients)
         self.log.info("{id} is ready", id=self.server.id)
         self._ready()
 

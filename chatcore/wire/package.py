@@ -39,6 +39,7 @@ def decode_frame(frame: bytes, limit: int) -> list[Package]:
     parser = PackageParser(limit)
     packages = parser.feed(frame)
     if not packages or parser.waiting:
+        parser.feed(b"")  # says it where the rest is no beginning of a package, either
         raise PackageError(f"a frame of {len(frame)} bytes is not made of whole packages")
     return packages
 
@@ -53,37 +54,55 @@ class PackageParser:
         limit: the longest body accepted, in bytes.
     """
 
+    __slots__ = ("_kept", "_limit")
+
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._buffer = b""
+        self._kept: bytearray | None = None
 
     @property
     def waiting(self) -> int:
-        """How many bytes of an unfinished package are held."""
-        return len(self._buffer)
+        """How many bytes are held that are no package yet."""
+        return len(self._kept) if self._kept is not None else 0
 
     def feed(self, data: bytes) -> list[Package]:
         """Take what came in; the packages that are complete now come back.
 
+        Packages in front of what breaks the stream come back first: it stays, and is found again
+        with the next call, be it with nothing.
+
         Raises:
             PackageError: the stream is broken; the connection has to be closed.
         """
-        buffer = self._buffer + data if self._buffer else data
+        buffer: bytes | bytearray = data
+        if self._kept is not None:
+            self._kept += data  # in place: a long one in small pieces is not copied for each
+            buffer = self._kept
         packages: list[Package] = []
+        problem = None
         start, end = 0, len(buffer)
-        while end - start >= HEAD:
-            head = int.from_bytes(buffer[start : start + HEAD], "big")
-            kind, size = head >> 24, head & LARGEST
+        while start < end:
+            kind = buffer[start]
             if kind not in NAMES:
-                raise PackageError(f"there is no package type {kind}")
+                problem = f"there is no package type {kind}"
+                break
+            if end - start < HEAD:
+                break
+            size = int.from_bytes(buffer[start + 1 : start + HEAD], "big")
             if size > self._limit:
-                raise PackageError(
-                    f"a {NAMES[kind]} package of {size} bytes; {self._limit} at most"
-                )
+                problem = f"a {NAMES[kind]} package of {size} bytes; {self._limit} at most"
+                break
             stop = start + HEAD + size
             if stop > end:
                 break
-            packages.append((kind, buffer[start + HEAD : stop]))
+            packages.append((kind, bytes(buffer[start + HEAD : stop])))
             start = stop
-        self._buffer = buffer[start:]
+        if problem and not packages:
+            raise PackageError(problem)
+        if start == end:
+            self._kept = None
+        elif self._kept is None:
+            self._kept = bytearray(buffer[start:])
+        else:
+            del self._kept[:start]
         return packages

@@ -197,8 +197,7 @@ def test_unknown_settings(key: str, advice: str) -> None:
 def test_values_that_contradict_each_other() -> None:
     text = mistake(from_python("page.least", 5), "page.most=3", "limits.connections=5")
     assert text == (
-        "--set page.most=3: the settings of 'page' contradict each other: "
-        "'least' is more than 'most'"
+        "--set page.most=3: the settings of 'page' can't be used: 'least' is more than 'most'"
     )
 
 

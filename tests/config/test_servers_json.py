@@ -387,6 +387,34 @@ class TestEntries:
         text = mistake_in(tmp_path, {"chat": [{"id": "a", "max-connections": value}]})
         assert "'max-connections' is" in text
 
+    @pytest.mark.parametrize(
+        "value",
+        [
+            True,
+            {},
+            {"certificate": "a.pem"},
+            {"key": "a.key"},
+            {"certificate": "a.pem", "key": ""},
+            {"certificate": "a.pem", "key": 1},
+            {"certificate": "a.pem", "key": "a.key", "password": "x"},
+        ],
+    )
+    def test_tls_names_files(self, tmp_path: Path, value: object) -> None:
+        text = mistake_in(tmp_path, {"gate": [{"id": "a", "clientPort": 1, "tls": value}]})
+        assert "'tls' is" in text
+        assert '"certificate"' in text
+
+    def test_tls_belongs_to_frontends(self, tmp_path: Path) -> None:
+        files = {"certificate": "a.pem", "key": "a.key"}
+        assert "client port" in mistake_in(tmp_path, {"chat": [{"id": "a", "tls": files}]})
+
+    def test_the_files_of_tls(self, tmp_path: Path) -> None:
+        files = {"certificate": "tls/a.pem", "key": "/etc/a.key", "chain": "b.pem"}
+        server = one(tmp_path, {"id": "a", "clientPort": 1, "tls": files}, "gate")
+        assert server.tls is not None
+        seen = server.tls.seen_from(Path("/app"))
+        assert [str(file) for file in seen] == ["/app/tls/a.pem", "/etc/a.key", "/app/b.pem"]
+
     @pytest.mark.parametrize("value", [[], "x", 1, None])
     def test_data_is_an_object(self, tmp_path: Path, value: object) -> None:
         text = mistake_in(tmp_path, {"chat": [{"id": "a", "data": value}]})

@@ -14,15 +14,24 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from twisted.internet import tcp
-from twisted.internet.address import IPv4Address
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
+from chatcore.config.tls_files import TlsFiles
 from chatcore.connectors.connection import ConnectorParts, Reply
-from chatcore.connectors.settings import HeartbeatSettings, Limits, OutboxSettings
-from chatcore.connectors.websocket import ClientFactory
+from chatcore.connectors.port import ClientFactory
+from chatcore.connectors.proxies import Proxies
+from chatcore.connectors.settings import (
+    ConnectorSettings,
+    HeartbeatSettings,
+    Limits,
+    OutboxSettings,
+    ProxySettings,
+)
+from chatcore.connectors.tls import Certificates
 from chatcore.connectors.welcome import Welcome
 from chatcore.dispatch.calling import Caller
 from chatcore.sessions.service import SessionService
@@ -183,6 +192,10 @@ class Connector:
     limits: dict[str, Any] = field(default_factory=dict)
     heartbeat: dict[str, Any] = field(default_factory=lambda: {"interval": 0})
     outbox: dict[str, Any] = field(default_factory=dict)
+    connector: dict[str, Any] = field(default_factory=dict)
+    proxy: dict[str, Any] = field(default_factory=dict)
+    tls: TlsFiles | None = None
+    plain: bool = False
     welcome: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -207,32 +220,44 @@ class Connector:
             ),
             serve=lambda *asked: self.serve(*asked),
         )
-        self.factory = ClientFactory(self.parts, self.reactor)
+        certificates = None
+        if self.tls is not None:
+            certificates = Certificates(
+                files=self.tls, minimum="1.2", seconds=30, clock=self.reactor
+            )
+        self.factory = ClientFactory(
+            self.parts,
+            self.reactor,
+            connector=ConnectorSettings(**self.connector),
+            proxies=Proxies(ProxySettings(**self.proxy)),
+            certificates=certificates,
+            plain=self.plain,
+        )
         self.factory.doStart()
         self.clients: list[Client] = []
 
     def _note(self, session: Session, message: Message, reply: Reply | None) -> None:
         self.asked.append(Asked(session, message, reply))
 
-    def connect(self) -> Client:
+    def connect(self, host: str = "192.0.2.1") -> Client:
         """A TCP connection; nothing is said yet."""
-        client = Client(self)
+        client = Client(self, host)
         self.clients.append(client)
         return client
 
-    def open(self) -> Client:
+    def open(self, host: str = "192.0.2.1") -> Client:
         """A client whose WebSocket is open; no package was sent yet."""
-        client = self.connect()
+        client = self.connect(host)
         client.send(UPGRADE)
         head, end, rest = client.take().partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 101 "), head
         assert (end, rest) == (b"\r\n\r\n", b"")
         return client
 
-    def enter(self, uid: str | None = None) -> Client:
+    def enter(self, uid: str | None = None, host: str = "192.0.2.1") -> Client:
         """A client that has shaken hands."""
         before = set(self.sessions)
-        client = self.open()
+        client = self.open(host)
         client.say((package.HANDSHAKE, HANDSHAKE))
         client.say((package.ACK, b""))
         (client.session,) = set(self.sessions) - before
@@ -255,13 +280,14 @@ class Connector:
         assert self.parts.connections == set()
         assert (self.counters.clients_now, self.counters.sessions_now) == (0, 0)
         assert len(self.sessions) == 0
-        assert self.factory.countConnections == 0
+        assert self.factory.websockets.countConnections == 0
         for deadlines in ("handshakes", "silences", "closings"):
             assert len(getattr(self.parts, deadlines)) == 0, deadlines
         assert len(self.parts.idlers or ()) == 0
         assert len(self.parts.outboxes.stuck) == 0
         self.parts.stop()
         self.caller.stop()
+        self.factory.doStop()
         assert self.reactor.getDelayedCalls() == []
 
 
@@ -270,11 +296,12 @@ class Client:
 
     session: Session
 
-    def __init__(self, connector: Connector) -> None:
+    def __init__(self, connector: Connector, host: str) -> None:
         self._reactor = connector.reactor
         self.socket = Socket()
         self._seen = 0
-        self.protocol: Any = connector.factory.buildProtocol(IPv4Address("TCP", "192.0.2.1", 54321))
+        kind = IPv6Address if ":" in host else IPv4Address
+        self.protocol: Any = connector.factory.buildProtocol(kind("TCP", host, 54321))
         self.refused = self.protocol is None
         self.transport: Any = None
         if not self.refused:
@@ -290,12 +317,17 @@ class Client:
         """Send bytes, as far as the server still reads."""
         if self.transport in self._reactor.readers:
             self.transport._dataReceived(data)
+            self.protocol = getattr(self.transport, "protocol", self.protocol)
         if settle:
             self._reactor.settle()
 
     def say(self, *packages: tuple[int, bytes], settle: bool = True) -> None:
         """Send packages in one frame."""
         self.send(frame(b"".join(package.encode(*each) for each in packages)), settle)
+
+    def shake_hands(self) -> None:
+        """Enter over plain TCP, without a WebSocket."""
+        self.send(package.encode(package.HANDSHAKE, HANDSHAKE) + package.encode(package.ACK))
 
     def request(self, number: int, route: str = "a.b.c", body: Any = None, **how: Any) -> None:
         data = json.dumps({} if body is None else body).encode()
@@ -329,6 +361,13 @@ class Client:
             assert opcode == BINARY
             (one,) = package.decode_frame(payload, package.LARGEST)
             found.append(one)
+        return found
+
+    def stream(self) -> list[tuple[int, bytes]]:
+        """The packages that came, one after the other as over plain TCP."""
+        parser = package.PackageParser(package.LARGEST)
+        found = parser.feed(self.take())
+        assert parser.waiting == 0
         return found
 
     def messages(self) -> list[Message]:
@@ -365,6 +404,15 @@ class WrappedTransport(StringTransport):
     def __init__(self) -> None:
         super().__init__()
         self.aborted = False
+        self.protocol: Any = None
+
+    def connect(self, connector: Connector) -> None:
+        """Connect, and ask for a WebSocket; `protocol` takes what comes."""
+        self.protocol = connector.factory.buildProtocol(None)
+        self.protocol.makeConnection(self)
+        self.protocol.dataReceived(UPGRADE)
+
+    def setTcpNoDelay(self, enabled: bool) -> None: ...
 
     def unregisterProducer(self) -> None:  # the real ones don't mind when there is none
         self.producer = None

@@ -13,7 +13,7 @@ from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerPr
 from twisted.internet.task import Clock
 
 from chatcore.connectors.connection import NORMAL
-from chatcore.connectors.websocket import ClientFactory, ClientWebSocket
+from chatcore.connectors.websocket import ClientWebSocket, WebSocketFactory
 
 from .clients import (
     BINARY,
@@ -130,6 +130,7 @@ class Ours(ClientWebSocket):
     """Our own, with somebody behind it who takes all payloads, and answers at once."""
 
     outcome: Outcome
+    sendHttpErrorResponse = WebSocketServerProtocol.sendHttpErrorResponse  # ours says more
 
     def connectionMade(self) -> None:
         WebSocketServerProtocol.connectionMade(self)
@@ -152,7 +153,7 @@ class Ours(ClientWebSocket):
 
 def options(connector: Connector) -> dict[str, Any]:
     """The options of our factory, so that stock Autobahn has the same."""
-    ours = ClientFactory(connector.parts, Clock())
+    ours = WebSocketFactory(connector.parts, Clock())
     names = (
         "versions", "webStatus", "utf8validateIncoming", "requireMaskedClientFrames",
         "maskServerFrames", "applyMask", "autoFragmentSize", "failByDrop", "echoCloseCodeReason",

@@ -278,9 +278,9 @@ class TestHttp:
         ("request_", "answer"),
         [
             (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"HTTP/1.1 426 "),
-            (b"POST / HTTP/1.1\r\nHost: x\r\n\r\n", b"HTTP/1.1 405 "),
-            (UPGRADE.replace(b"HTTP/1.1", b"HTTP/1.0"), b"HTTP/1.1 505 "),
-            (UPGRADE.replace(b"websocket", b"h2c"), b"HTTP/1.1 400 "),
+            (UPGRADE.replace(b"GET", b"POST"), b"HTTP/1.1 426 "),
+            (UPGRADE.replace(b"HTTP/1.1", b"HTTP/1.0"), b"HTTP/1.1 426 "),
+            (UPGRADE.replace(b"websocket", b"h2c"), b"HTTP/1.1 426 "),
             (UPGRADE.replace(b"Version: 13", b"Version: 5"), b"HTTP/1.1 400 "),
             (UPGRADE.replace(b"Version: 13", b"Version: x"), b"HTTP/1.1 400 "),
             (UPGRADE.replace(b"Host: localhost:3050\r\n", b""), b"HTTP/1.1 400 "),
@@ -290,10 +290,6 @@ class TestHttp:
             (UPGRADE.replace(b"GET / ", b"GET http://[ "), b"HTTP/1.1 400 "),
             (UPGRADE.replace(b"\r\n\r\n", b"\r\nOrigin: nonsense\r\n\r\n"), b"HTTP/1.1 400 "),
             (UPGRADE.replace(b"\r\n\r\n", b"\r\nOrigin: http://[\r\n\r\n"), b"HTTP/1.1 400 "),
-            (b"\r\n\r\n", b"HTTP/1.1 400 "),
-            (b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03\r\n\r\n", b"HTTP/1.1 400 "),
-            (bytes(range(256)) + b"\r\n\r\n", b"HTTP/1.1 400 "),
-            (b"GET \xff HTTP/1.1\r\n\xfe: \xfd\r\n\r\n", b"HTTP/1.1 "),
         ],
     )
     def test_is_answered_and_closed(
@@ -336,8 +332,9 @@ class TestHttp:
         while not client.closed and sent < 1 << 20:
             client.send(b"X: " + b"y" * 1000 + b"\r\n")
             sent += 1005
-            assert len(client.protocol.data) <= 16384
-        assert client.closed
+            connector.reactor.advance(0.1)
+            assert len(client.protocol._buffer) <= 16384
+        assert client.take().startswith(b"HTTP/1.1 431 ")
         assert connector.counters.clients_broken == 1
 
     def test_one_large_piece_of_nothing(self, connector: Connector, neighbour: Client) -> None:

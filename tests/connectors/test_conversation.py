@@ -339,9 +339,8 @@ class TestMessages:
 
     def test_a_transport_that_is_not_plain(self, connector: Connector) -> None:
         transport = WrappedTransport()
-        protocol = connector.factory.buildProtocol(None)
-        protocol.makeConnection(transport)
-        protocol.dataReceived(UPGRADE)
+        transport.connect(connector)
+        protocol = transport.protocol
         transport.clear()
         for each in ((package.HANDSHAKE, HANDSHAKE), (package.ACK, b"")):
             protocol.dataReceived(frame(package.encode(*each)))

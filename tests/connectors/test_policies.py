@@ -15,7 +15,6 @@ from chatcore.wire.body import Body
 from .clients import (
     CLOSE,
     HANDSHAKE,
-    UPGRADE,
     Client,
     Connector,
     WrappedTransport,
@@ -241,9 +240,8 @@ class TestDropping:
         """A transport that says itself when it wants no more."""
         connector = make(outbox={"policy": policy, "bytes": MOST})
         transport = WrappedTransport()
-        protocol = connector.factory.buildProtocol(None)
-        protocol.makeConnection(transport)
-        protocol.dataReceived(UPGRADE)
+        transport.connect(connector)
+        protocol = transport.protocol
         for each in ((package.HANDSHAKE, HANDSHAKE), (package.ACK, b"")):
             protocol.dataReceived(frame(package.encode(*each)))
         connector.reactor.settle()

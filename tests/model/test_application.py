@@ -19,6 +19,7 @@ from chatcore.channels.service import ChannelService
 from chatcore.cluster.view import View
 from chatcore.config.servers import Server
 from chatcore.config.settings import resolve
+from chatcore.connectors.admission import Blacklist
 from chatcore.errors import ConfigError, NoSuchServer
 from chatcore.interfaces import (
     IApplication,
@@ -111,6 +112,7 @@ def app(view: View) -> Application:
             zone=UTC, seconds=0, clock=reactor, counters=Counters(), changed=lambda *what: None
         ),
         events=Events(),
+        blacklist=Blacklist((), None),
         reactor=reactor,
     )
 

@@ -75,6 +75,18 @@ def test_an_unfinished_package_waits(packages: list[Any], cuts: list[int], missi
     assert parser.feed(stream[-missing:]) == packages[-1:]
 
 
+@given(packages=PACKAGES, cuts=CUTS, bad=st.sampled_from([b"\0", b"\6", b"\4\0\0\x3d"]))
+def test_what_comes_before_a_mistake_comes_back_first(
+    packages: list[Any], cuts: list[int], bad: bytes
+) -> None:
+    parser = PackageParser(60)
+    found = []
+    with pytest.raises(PackageError):
+        for piece in [*cut(encoded(packages) + bad, cuts), b"", b""]:
+            found += parser.feed(piece)
+    assert found == packages
+
+
 @given(packages=PACKAGES)
 def test_a_frame_may_hold_several_packages(packages: list[Any]) -> None:
     assert decode_frame(encoded(packages), 60) == packages
@@ -104,9 +116,9 @@ def test_a_frame_is_made_of_whole_packages_or_refused(garbage: bytes) -> None:
 
 
 @pytest.mark.parametrize("kind", [0, 6, 7, 127, 128, 255])
-def test_an_unknown_type_is_refused_with_its_head(kind: int) -> None:
+def test_an_unknown_type_is_refused_with_its_first_byte(kind: int) -> None:
     with pytest.raises(PackageError, match=f"type {kind}"):
-        PackageParser(100).feed(bytes((kind, 0, 0, 0)))
+        PackageParser(100).feed(bytes((kind,)))
 
 
 @pytest.mark.parametrize("kind", list(package.NAMES))

@@ -1,0 +1,297 @@
+"""The client port: WebSocket, plain TCP and HTTP, with or without TLS, told apart by what comes.
+
+A connection begins with a PROXY header where one is asked for, then TLS where the port has a
+certificate, then what its first byte says: the type of Pomelo's first package, or the first letter
+of an HTTP method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from twisted.internet.interfaces import IProtocol
+from twisted.internet.protocol import Factory, connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from chatcore.connectors.addresses import Address, address_of, canonical
+from chatcore.connectors.answers import UPGRADE, WELCOME, answer
+from chatcore.connectors.connection import POLICY, Connection, ConnectorParts
+from chatcore.connectors.encoding import TCP, WEBSOCKET, Encoding
+from chatcore.connectors.origins import Origins
+from chatcore.connectors.proxies import Proxies
+from chatcore.connectors.settings import ConnectorSettings, ProxySettings
+from chatcore.connectors.tcp import ClientTcp
+from chatcore.connectors.tls import Certificates, is_tls_error
+from chatcore.connectors.websocket import WebSocketFactory
+from chatcore.errors import HttpError, ProxyError
+from chatcore.turn import is_plain
+from chatcore.wire.http import Head, read_head
+from chatcore.wire.package import NAMES
+from chatcore.wire.proxy import read_header
+
+_TLS = 0x16
+"""How TLS begins: the type of a record that holds a handshake (RFC 8446, section 5.1)."""
+
+_LETTERS = range(ord("A"), ord("Z") + 1)
+
+
+class ClientFactory(Factory):
+    """Takes clients in, as many as the limits allow.
+
+    Args:
+        parts: what the connections share.
+        reactor: the reactor, or a test's clock.
+        connector: what is spoken.
+        proxies: what is known of proxies in front of it.
+        certificates: for TLS; None for a port without it.
+        plain: whether clients of a port with TLS may come without.
+    """
+
+    noisy = False
+
+    def __init__(
+        self,
+        parts: ConnectorParts,
+        reactor: Any,
+        *,
+        connector: ConnectorSettings | None = None,
+        proxies: Proxies | None = None,
+        certificates: Certificates | None = None,
+        plain: bool = False,
+    ) -> None:
+        self.parts = parts
+        self.connector = connector or ConnectorSettings()
+        self.proxies = proxies or Proxies(ProxySettings())
+        self.certificates = certificates
+        self.plain = plain or certificates is None
+        self.origins = Origins(parts.limits.origins)
+        self.websockets = WebSocketFactory(parts, reactor)
+
+    def startFactory(self) -> None:
+        if self.certificates is not None:
+            self.certificates.start()
+
+    def stopFactory(self) -> None:
+        if self.certificates is not None:
+            self.certificates.stop()
+
+    def buildProtocol(self, addr: Any) -> Any:
+        parts, proxies = self.parts, self.proxies
+        admission = parts.admission
+        if not admission.has_room():
+            return None
+        address = address_of(addr)
+        if proxies.protocol and not proxies.trusts(address[0]):
+            parts.counters.clients_unproxied += 1
+            return None
+        known = not proxies.protocol and not proxies.may_forward(address[0])
+        if known and not admission.admits(address[0]):
+            return None
+        arrival = Arrival(self, address)
+        if known:
+            arrival.settled = True
+            admission.entered(arrival.connection)
+        return arrival
+
+
+@implementer(IProtocol)
+class Arrival:
+    """A connection of which is not known yet what it speaks.
+
+    Once that is known, another protocol takes its place at the transport.
+
+    Args:
+        port: where it came to.
+        address: from where, as the socket says.
+
+    Attributes:
+        settled: whether its client was let in; before that, ``address`` may be a proxy's.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_lingers",
+        "_port",
+        "_secure",
+        "_spoke",
+        "_step",
+        "connection",
+        "settled",
+        "transport",
+    )
+
+    def __init__(self, port: ClientFactory, address: Address) -> None:
+        self._port = port
+        self._buffer = b""
+        self._secure = self._spoke = self._lingers = self.settled = False
+        self._step: Callable[[Arrival, bytes], None] = (
+            Arrival._proxy if port.proxies.protocol else Arrival._first
+        )
+        self.transport: Any = None
+        self.connection = Connection(parts=port.parts, carrier=self, encoding=TCP, address=address)
+
+    def makeConnection(self, transport: Any) -> None:
+        # Called again by TLS, whose transport then takes the place of the one under it.
+        self.transport = transport
+
+    def connectionMade(self) -> None:
+        pass
+
+    def dataReceived(self, data: bytes) -> None:
+        self._step(self, self._buffer + data if self._buffer else data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if is_tls_error(reason):
+            self._port.parts.counters.clients_broken += 1
+        self.connection.lost("disconnect")
+
+    # ICarrier
+
+    def end(self, code: int, reason: str) -> None:
+        self._step, self._buffer = Arrival._ignore, b""
+        if not self._spoke:
+            self.transport.abortConnection()
+        elif self._lingers and is_plain(self.transport):
+            # Closing while more comes in would take back what was just said.
+            self.transport.loseWriteConnection()
+        else:
+            self.transport.loseConnection()
+
+    def abort(self) -> None:
+        self.transport.abortConnection()
+
+    # One step after the other; each is given all that came since the one before it.
+
+    def _ignore(self, data: bytes) -> None:
+        """Nobody listens any more."""
+
+    def _proxy(self, data: bytes) -> None:
+        """A proxy says whom it stands for."""
+        try:
+            found = read_header(data)
+        except ProxyError as problem:
+            self._port.parts.counters.clients_unproxied += 1
+            self.connection.close(str(problem), POLICY)
+            return
+        if found is None:
+            self._buffer = data
+            return
+        source, length = found
+        if source is not None:
+            self.connection.address = canonical(source[0]), source[1]
+        if self._port.proxies.may_forward(self.connection.address[0]) or self._settle():
+            self._go_on(Arrival._first, data[length:])
+
+    def _first(self, data: bytes) -> None:
+        """The first byte tells what is spoken."""
+        port, first = self._port, data[0]
+        http = first in _LETTERS
+        if first == _TLS and port.certificates is not None and not self._secure:
+            self._start_tls(port.certificates, data)
+        elif http:
+            self._go_on(Arrival._request, data)
+        elif not self._may_speak:
+            self.connection.broken("no TLS, where it is asked for")
+        elif first in NAMES and port.connector.tcp:
+            if self.settled or self._settle():
+                tcp = ClientTcp(self.connection, port.parts.limits.package_bytes)
+                self.transport.setTcpNoDelay(True)
+                self._hand_over(tcp, TCP, data)
+        else:
+            self.connection.broken(f"a first byte {first:#04x} that nobody here understands")
+
+    def _request(self, data: bytes) -> None:
+        """The head of an HTTP request tells the rest."""
+        try:
+            found = read_head(data)
+            if found is None:
+                self._buffer = data
+                return
+            head, _ = found
+            if not self.settled:
+                self.connection.address = self._port.proxies.client(
+                    self.connection.address, head.fields
+                )
+        except HttpError as problem:
+            self._port.parts.counters.clients_broken += 1
+            self._refuse(problem.status, f"{problem}\n")
+            return
+        if self.settled or self._settle():
+            self._requested(head, data)
+
+    def _requested(self, head: Head, data: bytes) -> None:
+        """Answer a request, or hand the connection over to whoever serves it."""
+        port = self._port
+        if not self._may_speak:
+            self._inform(head, 400, "This port speaks TLS: use wss:// or https://.\n")
+        elif not port.connector.websocket:
+            self._inform(head, 501, "This port speaks Pomelo's protocol over TCP only.\n")
+        elif not head.asks_for_websocket:
+            self._inform(head, 426, WELCOME, UPGRADE)
+        elif not port.origins.allow(head.fields.get("origin")):
+            port.parts.counters.clients_foreign += 1
+            self._refuse(403, "Pages from there may not connect.\n")
+        else:
+            websocket = port.websockets.made(self.connection)
+            self._hand_over(websocket, WEBSOCKET, data)
+
+    # What the steps are made of.
+
+    @property
+    def _may_speak(self) -> bool:
+        """Whether it is encrypted, or needs not to be."""
+        return self._secure or self._port.plain
+
+    def _go_on(self, step: Callable[[Arrival, bytes], None], data: bytes) -> None:
+        self._step, self._buffer = step, b""
+        if data:
+            step(self, data)
+
+    def _settle(self) -> bool:
+        """Let the client in whose address is known now; False if it may not come."""
+        admission = self._port.parts.admission
+        if not admission.admits(self.connection.address[0]):
+            self.connection.close("not let in", POLICY)
+            return False
+        self.settled = True
+        admission.entered(self.connection)
+        return True
+
+    def _start_tls(self, certificates: Certificates, data: bytes) -> None:
+        self._secure, self._buffer = True, b""
+        under = self.transport
+        tls = certificates.wrap(self)
+        under.protocol = tls
+        tls.makeConnection(under)
+        tls.dataReceived(data)
+
+    def _hand_over(self, protocol: Any, encoding: Encoding, data: bytes) -> None:
+        """Have another protocol in this one's place, as if it had been there from the start."""
+        transport = self.transport
+        self.connection.carried(protocol, encoding)
+        if self._secure:
+            transport.wrappedProtocol = protocol
+        else:
+            transport.protocol = protocol
+        protocol.makeConnection(transport)
+        protocol.dataReceived(data)
+
+    def _inform(
+        self, head: Head, status: int, text: str, headers: Iterable[tuple[str, str]] = ()
+    ) -> None:
+        """Answer a request that is in order, but not for here."""
+        self._port.parts.counters.http_answers += 1
+        self._lingers = head.has_body
+        self._say(answer(status, text, headers=headers, body=head.method != "HEAD"), text)
+
+    def _refuse(self, status: int, text: str) -> None:
+        """Answer what is no request, or not to be had."""
+        self._lingers = True
+        self._say(answer(status, text), text)
+
+    def _say(self, words: bytes, reason: str) -> None:
+        self._spoke = True
+        self.transport.write(words)
+        self.connection.close(reason, POLICY)

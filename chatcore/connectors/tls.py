@@ -1,0 +1,171 @@
+"""TLS on the client port: its certificate, and how a connection is wrapped into it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from OpenSSL import SSL
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator, IProtocol
+from twisted.internet.protocol import Factory
+from twisted.internet.ssl import CertificateOptions, TLSVersion
+from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from chatcore.config.tls_files import TlsFiles
+from chatcore.deadlines import IClock
+from chatcore.errors import ConfigError
+
+ALPN = [b"http/1.1"]
+"""What is spoken behind TLS, as far as it has a name (RFC 7301): no HTTP/2."""
+
+_VERSIONS = {"1.2": TLSVersion.TLSv1_2, "1.3": TLSVersion.TLSv1_3}
+
+
+def load_context(files: TlsFiles, minimum: str) -> SSL.Context:
+    """What connections are encrypted with.
+
+    Args:
+        files: the certificate and its key.
+        minimum: the lowest version of TLS, ``1.2`` or ``1.3``.
+
+    Raises:
+        ConfigError: a file is missing, can't be read, or holds something else; or the key is that
+            of another certificate.
+    """
+    certificate, *chain = _certificates(files.certificate)
+    if files.chain is not None:
+        chain += _certificates(files.chain)
+    # Twisted names OpenSSL's own classes for these; that calls for cryptography's by now.
+    options = CertificateOptions(
+        privateKey=cast(Any, _key(files.key)),
+        certificate=cast(Any, certificate),
+        extraCertChain=cast(Any, chain),
+        raiseMinimumTo=_VERSIONS[minimum],
+        acceptableProtocols=ALPN,
+    )
+    try:
+        return options.getContext()
+    except (SSL.Error, TypeError):
+        raise ConfigError(
+            f"this is not the key of the certificate in {files.certificate}", file=files.key
+        ) from None
+
+
+def is_tls_error(reason: Failure) -> bool:
+    """Whether a connection ended because its client got TLS wrong, or did not accept ours."""
+    return reason.check(SSL.Error) is not None
+
+
+def _certificates(file: Path) -> list[x509.Certificate]:
+    data = _read(file)
+    try:
+        return x509.load_pem_x509_certificates(data)
+    except ValueError:
+        raise ConfigError(
+            "no certificate",
+            file=file,
+            advice="It has to begin with -----BEGIN CERTIFICATE-----",
+        ) from None
+
+
+def _key(file: Path) -> PrivateKeyTypes:
+    data = _read(file)
+    try:
+        return load_pem_private_key(data, None)
+    except TypeError:
+        raise ConfigError(
+            "this key has a password",
+            file=file,
+            advice="Nobody is there to type it: remove it with openssl pkey, and chmod 600 the key",
+        ) from None
+    except ValueError:
+        raise ConfigError(
+            "no private key", file=file, advice="It has to begin with -----BEGIN PRIVATE KEY-----"
+        ) from None
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as problem:
+        raise ConfigError(
+            f"can't be read: {problem.strerror}", file=file, advice="TLS needs it"
+        ) from None
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class Certificates:
+    """The certificate in use, which is loaded anew when its files have changed.
+
+    Connections that are up keep the one that they began with.
+
+    Args:
+        files: where it is.
+        minimum: the lowest version of TLS.
+        seconds: how often to look whether the files have changed; 0 for never.
+        clock: tells when.
+
+    Raises:
+        ConfigError: as from `load_context`.
+    """
+
+    log = Logger()
+
+    def __init__(self, *, files: TlsFiles, minimum: str, seconds: float, clock: IClock) -> None:
+        self._files, self._minimum = files, minimum
+        self._seconds, self._clock = seconds, clock
+        self._timer: Any = None
+        self._seen = _state(files)
+        self._context = load_context(files, minimum)
+        self._factory = TLSMemoryBIOFactory(self, False, Factory(), cast(Any, clock))
+
+    def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
+        return SSL.Connection(self._context, None)
+
+    def wrap(self, protocol: IProtocol) -> TLSMemoryBIOProtocol:
+        """TLS for one connection, with ``protocol`` behind it."""
+        # Not its subclass that collects small writes: outboxes have done so already.
+        return TLSMemoryBIOProtocol(self._factory, protocol)
+
+    def start(self) -> None:
+        """Begin to look whether the files have changed."""
+        if self._seconds:
+            self._timer = self._clock.callLater(self._seconds, self._look)
+
+    def stop(self) -> None:
+        """Look no longer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self) -> None:
+        self.start()
+        seen = _state(self._files)
+        if seen == self._seen:
+            return
+        self._seen = seen
+        try:
+            self._context = load_context(self._files, self._minimum)
+        except ConfigError as problem:
+            self.log.error("The old certificate stays in use. {problem}", problem=problem)
+        else:
+            self.log.info("{file} is in use now", file=self._files.certificate)
+
+
+def _state(files: TlsFiles) -> list[tuple[int, int, int] | None]:
+    """What changes when a file does; for a link, that of the file it points to."""
+    return [_state_of(file) for file in files]
+
+
+def _state_of(file: Path) -> tuple[int, int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

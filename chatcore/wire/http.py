@@ -1,0 +1,85 @@
+"""The head of an HTTP/1 request, as far as a client port needs it (RFC 9112, sections 2 to 5)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from chatcore.errors import HttpError
+
+LONGEST_HEAD = 16384
+"""Bytes that a head may have."""
+
+END = b"\r\n\r\n"
+
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_FIRST = re.compile(rb"(%s) ([!-~\x80-\xff]+) HTTP/(\d\.\d)" % _TOKEN)
+_FIELD = re.compile(rb"(%s):([^\r\n\0]*)\r\n" % _TOKEN)
+_FIELDS = re.compile(rb"(?:%s:[^\r\n\0]*\r\n)*" % _TOKEN)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head of a request.
+
+    Args:
+        method: as in ``GET``.
+        target: what is asked for, as in ``/path?query``.
+        version: ``1.1`` or ``1.0``.
+        fields: the headers by name in small letters; several of one name joined by commas.
+    """
+
+    method: str
+    target: str
+    version: str
+    fields: Mapping[str, str]
+
+    @property
+    def asks_for_websocket(self) -> bool:
+        """Whether it is to become a WebSocket (RFC 6455, section 4.1)."""
+        return (
+            self.method == "GET"
+            and self.version == "1.1"
+            and "websocket" in _options(self.fields.get("upgrade", ""))
+        )
+
+    @property
+    def has_body(self) -> bool:
+        """Whether something follows it that belongs to it (RFC 9112, section 6)."""
+        fields = self.fields
+        return "transfer-encoding" in fields or fields.get("content-length", "0") != "0"
+
+
+def read_head(data: bytes) -> tuple[Head, int] | None:
+    """The head at the beginning of ``data``, and its length in bytes; None if more has to come.
+
+    Raises:
+        HttpError: that is no HTTP, another version of it, or a head that is too long.
+    """
+    end = data.find(END, 0, LONGEST_HEAD)
+    if end < 0 and len(data) >= LONGEST_HEAD:
+        raise HttpError(f"an HTTP request whose head has more than {LONGEST_HEAD} bytes", 431)
+    line, ended, _ = data.partition(b"\n")
+    if not ended:
+        return None
+    first = _FIRST.fullmatch(line, 0, len(line) - 1)
+    if first is None or not line.endswith(b"\r"):
+        raise HttpError("a line that begins no HTTP request")
+    method, target, version = (part.decode("latin-1") for part in first.groups())
+    if version not in ("1.1", "1.0"):
+        raise HttpError(f"HTTP in version {version}", 505)
+    if end < 0:
+        return None
+    begin, end = len(line) + 1, end + 2
+    if _FIELDS.fullmatch(data, begin, end) is None:
+        raise HttpError("a header that is none")
+    fields: dict[str, str] = {}
+    for name, value in _FIELD.findall(data, begin, end):
+        key, text = name.decode().lower(), value.decode("latin-1").strip(" \t")
+        fields[key] = f"{fields[key]}, {text}" if key in fields else text
+    return Head(method, target, version, fields), end + 2
+
+
+def _options(text: str) -> list[str]:
+    return [option.strip().lower() for option in text.split(",")]
