@@ -21,12 +21,7 @@ SHORT = 1.0
 LONG = 120
 """Characters of a line of the transcript from which on the list only has its beginning."""
 
-PLAYED = [
-    (name, carrier)
-    for name, each in SCRIPTS.items()
-    for carrier in each.carriers
-    if carrier != "tcp"
-]
+PLAYED = [(name, carrier) for name, each in SCRIPTS.items() for carrier in each.carriers]
 LISTED = {(name, carrier): seen for each in DIFFERENCES for name, carrier, seen in each.all()}
 GUIDE = Path(__file__).parent.parent.parent / "docs" / "pomelo.md"
 

@@ -16,7 +16,7 @@ PROBE_ECHO = "probe.probeHandler.echo"
 LAB_ECHO = "lab.labHandler.echo"
 NOTE = "probe.probeHandler.note"
 
-BOTH = ("websocket",)
+BOTH = ("websocket", "tcp")
 
 
 @dataclass(frozen=True)
