@@ -1,7 +1,17 @@
 """What an application is given: `app` for its components, and for its ``configure(app)``."""
 
 from chatcore.application.configurator import Configurator
+from chatcore.application.filters import serial, time_log, timeout, too_busy
 from chatcore.application.given import Application
 from chatcore.application.routes import by_session, by_uid
 
-__all__ = ["Application", "Configurator", "by_session", "by_uid"]
+__all__ = [
+    "Application",
+    "Configurator",
+    "by_session",
+    "by_uid",
+    "serial",
+    "time_log",
+    "timeout",
+    "too_busy",
+]

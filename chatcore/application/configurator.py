@@ -15,6 +15,7 @@ from chatcore.application.checks import caller as _caller
 from chatcore.application.components import Loading, loading_of
 from chatcore.application.events import verify_hook
 from chatcore.application.plugins import Used, used
+from chatcore.application.registering import Filtering
 from chatcore.application.routes import by_session
 from chatcore.config.files import load_config
 from chatcore.config.names import suggestion
@@ -25,7 +26,7 @@ from chatcore.interfaces import BroadcastFilter, CheckClient, HandshakeHook, ICo
 
 
 @implementer(IConfigurator)
-class Configurator:
+class Configurator(Filtering):
     """Collects what an application's ``configure(app)`` says.
 
     Args:
@@ -45,6 +46,7 @@ class Configurator:
         folder: Path = Path(),
         taken: Collection[str] = (),
     ) -> None:
+        super().__init__()
         self.env, self.server_type, self.folder = env, server_type, folder
         self.data: dict[str, Any] = {}
         self.loadings: list[Loading] = []

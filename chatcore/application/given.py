@@ -19,6 +19,7 @@ from chatcore.channels.service import ChannelService
 from chatcore.cluster.view import View
 from chatcore.config.files import load_config
 from chatcore.config.settings import Settings
+from chatcore.dispatch.lag import Lag
 from chatcore.interfaces import IApplication, IBlacklist
 from chatcore.links.rpc import Rpc
 
@@ -51,6 +52,7 @@ class Application:
         data: dict[str, Any],
         crons: Crons,
         events: Events,
+        lag: Lag,
         reactor: Any,
     ) -> None:
         self.server_id, self.server_type, self.env = server_id, server_type, env
@@ -62,7 +64,11 @@ class Application:
         self.servers, self.sessions = servers, sessions
         self.channels, self.rpc = channels, rpc
         self.blacklist = blacklist
-        self._reactor = reactor
+        self._lag, self._reactor = lag, reactor
+
+    @property
+    def lag(self) -> float:
+        return self._lag.seconds
 
     @property
     def uptime(self) -> float:

@@ -38,7 +38,7 @@ class Caller:
         try:
             result = method(*args)
             if isinstance(result, types.CoroutineType):
-                result = _run(result)
+                result = run(result, copy_context())
         except (Exception, SystemExit) as problem:  # no handler ends the node
             ended(None, problem)
             return
@@ -95,12 +95,15 @@ def outcome(function: Callable[..., Any], *args: Any) -> Any | Deferred[Any]:
         Exception: what it raised before it waited for anything.
     """
     result = function(*args)
-    return _run(result) if isinstance(result, types.CoroutineType) else result
+    return run(result, copy_context()) if isinstance(result, types.CoroutineType) else result
 
 
-def _run(coroutine: Coroutine[Deferred[Any], Any, Any]) -> Any:
-    """Run a coroutine to its first wait: its result, or a Deferred of it if it does wait."""
-    context = copy_context()  # what one call sets is its own
+def run(coroutine: Coroutine[Deferred[Any], Any, Any], context: Context) -> Any:
+    """Run a coroutine to its first wait: its result, or a Deferred of it if it does wait.
+
+    Args:
+        context: a copy, because what one call sets is its own.
+    """
     try:
         waited_for = context.run(coroutine.send, None)
     except StopIteration as stop:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from chatcore.errors import ConfigError
 from chatcore.interfaces import ICron, IHandler, IRemote
+from chatcore.interfaces.access import Access
 
 if TYPE_CHECKING:
     from chatcore.dispatch.hooks import Hooks
@@ -30,11 +31,13 @@ class Method:
         name: as it goes over the wire.
         signature: as declared, without ``self``.
         interface: the name of the interface that declares it.
+        access: which clients may call it; None where nothing is said.
     """
 
     name: str
     signature: inspect.Signature
     interface: str
+    access: Access | None = None
 
     @property
     def fingerprint(self) -> str:

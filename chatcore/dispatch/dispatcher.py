@@ -12,12 +12,11 @@ from typing import Any
 from twisted.logger import Logger
 
 from chatcore.dispatch.calling import Caller
+from chatcore.dispatch.filters import FAILED as FAILED  # who answers clients imports it from here
+from chatcore.dispatch.filters import Filters, Request
 from chatcore.errors import ClientError, RpcError
 from chatcore.interfaces import ISession
 from chatcore.telemetry import Counters
-
-FAILED: dict[str, int] = {"code": 500}
-"""The answer to a request that the framework refuses or fails at."""
 
 
 class Unknown(Exception):
@@ -47,6 +46,11 @@ class Dispatcher:
         self._counters = counters
         self._handlers: dict[str, Callable[..., Any]] = {}
         self._remotes: dict[tuple[str, str], Bound] = {}
+        self._filters: Filters | None = None
+
+    def surround(self, filters: Filters) -> None:
+        """Have requests taken through filters to their handlers."""
+        self._filters = filters
 
     def add_handler(self, route: str, method: Callable[..., Any]) -> None:
         """Have requests to a route answered by a method."""
@@ -62,12 +66,27 @@ class Dispatcher:
         """Have calls to ``service`` under a method's own name answered by it."""
         self.add_remote(service, method.__name__, method, inspect.signature(method))
 
-    def handle(self, route: str, msg: Any, session: ISession, reply: Callable[[Any], None]) -> None:
-        """Call the handler of a route; ``reply`` is told what to answer, exactly once."""
+    def handle(
+        self,
+        route: str,
+        msg: Any,
+        session: ISession,
+        reply: Callable[[Any], None],
+        notify: bool = False,
+    ) -> None:
+        """Call the handler of a route; ``reply`` is told what to answer, exactly once.
+
+        Args:
+            notify: whether it is a notify; ``reply`` is told all the same.
+        """
         method = self._handlers.get(route)
         if method is None:
             self._counters.requests_refused += 1
             reply(FAILED)
+            return
+        if self._filters is not None:
+            request = Request(route=route, session=session, notify=notify, msg=msg)
+            self._filters.serve(request, lambda each: method(each.msg, session), reply)
             return
 
         def ended(result: Any, problem: BaseException | None) -> None:
@@ -76,14 +95,18 @@ class Dispatcher:
             elif isinstance(problem, ClientError):
                 reply(problem.reply)
             else:
-                self._counters.requests_failed += 1
-                if isinstance(problem, RpcError):  # says all there is to know
-                    self.log.warn("{route}: {problem}", route=route, problem=problem)
-                else:
-                    self.report(f"{route} for {session!r}", problem)
+                self.failed(problem, route, session)
                 reply(FAILED)
 
         self._caller.call(ended, method, msg, session)
+
+    def failed(self, problem: BaseException, route: str, session: object) -> str | None:
+        """Count and log what a request failed of; the id under which it stands in the log."""
+        self._counters.requests_failed += 1
+        if isinstance(problem, RpcError):  # says all there is to know
+            self.log.warn("{route}: {problem}", route=route, problem=problem)
+            return getattr(problem, "error_id", None)
+        return self.report(f"{route} for {session!r}", problem)
 
     def call(
         self,

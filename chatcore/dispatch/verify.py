@@ -16,6 +16,7 @@ from zope.interface import implementedBy
 from chatcore.dispatch.components import Component, Method, mistake_in, source_of
 from chatcore.errors import ConfigError
 from chatcore.interfaces import ICron, IHandler
+from chatcore.interfaces.access import Access, said_of
 
 _ARGUMENTS: dict[Any, tuple[int, str]] = {
     IHandler: (2, "A handler's methods take two: the message and the session"),
@@ -39,7 +40,10 @@ def component_of(cls: type, base: Any, server_type: str) -> Component:
             _verify_declaration(interface, name, function, base)
             _verify_method(cls, interface, name, function)
             methods[name] = Method(
-                name=name, signature=inspect.signature(function), interface=interface.__name__
+                name=name,
+                signature=inspect.signature(function),
+                interface=interface.__name__,
+                access=_access(cls, interface, name, base, methods.get(name)),
             )
     file, line = source_of(cls)
     return Component(
@@ -61,6 +65,26 @@ def _declared(interface: Any, base: Any) -> dict[str, Any]:
         if each.extends(base):
             functions.update(each.functions)
     return functions
+
+
+def _access(cls: type, interface: Any, name: str, base: Any, other: Method | None) -> Access | None:
+    """Which clients may call a method, as its interface says, or another one that has it too."""
+    said = said_of(interface, name)
+    if said is not None and base is not IHandler:
+        raise ConfigError(
+            f"{interface.__name__} says which clients may call {name}",
+            file=said.file,
+            line=said.line,
+            advice="Clients can't call remotes; remove it",
+        )
+    if other is not None and said != other.access:
+        raise mistake_in(
+            cls,
+            f"{interface.__name__} and {other.interface} say different things about"
+            f" who may call {name}",
+            "Say the same in both",
+        )
+    return said
 
 
 def _verify_declaration(interface: Any, name: str, function: Any, base: Any) -> None:

@@ -1,9 +1,11 @@
 """The interfaces that applications declare and are given."""
 
+from chatcore.interfaces.access import access
 from chatcore.interfaces.application import BroadcastFilter, IApplication, IConfigurator, Route
 from chatcore.interfaces.blacklist import IBlacklist
 from chatcore.interfaces.channels import IChannel, IChannels
 from chatcore.interfaces.components import ICron, IHandler, IRemote
+from chatcore.interfaces.filters import After, Before, ErrorHandler, IFilter, IRequest
 from chatcore.interfaces.handshake import CheckClient, HandshakeHook, IHandshake
 from chatcore.interfaces.lifecycle import IComponent, ICronJob, ICrons, IPlugin
 from chatcore.interfaces.rpc import IRpc, IRpcTarget
@@ -19,8 +21,11 @@ from chatcore.interfaces.sessions import (
 )
 
 __all__ = [
+    "After",
+    "Before",
     "BroadcastFilter",
     "CheckClient",
+    "ErrorHandler",
     "Found",
     "HandshakeHook",
     "IApplication",
@@ -33,10 +38,12 @@ __all__ = [
     "ICronJob",
     "ICrons",
     "IFarSessions",
+    "IFilter",
     "IHandler",
     "IHandshake",
     "IPlugin",
     "IRemote",
+    "IRequest",
     "IRpc",
     "IRpcTarget",
     "IServer",
@@ -47,4 +54,5 @@ __all__ = [
     "Login",
     "Route",
     "SessionStatistics",
+    "access",
 ]

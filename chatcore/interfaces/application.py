@@ -10,6 +10,7 @@ from zope.interface import Attribute, Interface
 
 from chatcore.interfaces.blacklist import IBlacklist
 from chatcore.interfaces.channels import IChannels
+from chatcore.interfaces.filters import After, Before, ErrorHandler
 from chatcore.interfaces.handshake import CheckClient, HandshakeHook
 from chatcore.interfaces.lifecycle import ICrons
 from chatcore.interfaces.rpc import IRpc
@@ -30,6 +31,12 @@ class IApplication(Interface):
     channels: IChannels = Attribute("The channels of this node.")
     rpc: IRpc = Attribute("Calls to other servers.")
     blacklist: IBlacklist = Attribute("Who is not let in on this frontend.")
+    lag: float = Attribute(
+        """By how many seconds this server is late with everything it has to do.
+
+        Smoothed over a few seconds. Measured from when it is asked for first; until then it is 0.
+        """
+    )
     folder: Path = Attribute("The application's folder.")
     is_frontend: bool = Attribute("Whether clients connect to this server.")
     state: str = Attribute("How far it is: made, starting, serving or stopping.")
@@ -163,6 +170,48 @@ class IConfigurator(Interface):
 
         It runs on each frontend, once for each of its sessions, and must answer at once. Whom it
         raises for is left out, and that is logged once for each broadcast.
+        """
+
+    def before(function: Before) -> Before:
+        """Have ``function(request)`` called before every handler of this server.
+
+        To raise is to answer: a `ClientError` its own answer, anything else ``{"code": 500}``.
+        """
+
+    def after(function: After) -> After:
+        """Have ``function(request, reply, problem)`` called after every handler of this server.
+
+        It is called whatever happened. Those registered last are called first.
+        """
+
+    def filter(filter: Any) -> None:
+        """Have both done by an object with ``before``, with ``after``, or with both: an `IFilter`.
+
+        Ready-made ones are in `chatcore.application`: ``serial()``, ``time_log()``, ``timeout()``
+        and ``too_busy()``.
+        """
+
+    def error_handler(function: ErrorHandler) -> ErrorHandler:
+        """Have ``function(problem, request)`` say what is answered instead of ``{"code": 500}``.
+
+        It is given all that handlers and filters before them raise on this server, after that was
+        logged, but for `ClientError`, which is an answer already. None stands for the default.
+        """
+
+    def global_before(function: Before) -> Before:
+        """On a frontend: before every request of its clients is answered or forwarded."""
+
+    def global_after(function: After) -> After:
+        """On a frontend: after every request of its clients, when the answer has been sent."""
+
+    def global_filter(filter: Any) -> None:
+        """On a frontend: both."""
+
+    def global_error_handler(function: ErrorHandler) -> ErrorHandler:
+        """On a frontend: what is answered where a global filter or forwarding failed.
+
+        A server that could not answer is an `RpcError`; what a handler raised is none of its
+        business, because that is answered already.
         """
 
     def configure(

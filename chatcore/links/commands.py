@@ -107,7 +107,8 @@ class Forward(Command):
     """A client's request, for a handler here. The reply is what the client gets.
 
     ``body`` is the JSON that the client sent, as it came; or, where ``coding`` is ``msgpack``, a
-    value that the frontend has decoded already.
+    value that the frontend has decoded already, because the client sent protobuf, or because a
+    filter there has looked at it and may have changed it.
     """
 
     arguments = [

@@ -39,6 +39,7 @@ from chatcore.connectors.settings import (
 from chatcore.connectors.welcome import Welcome
 from chatcore.dispatch.calling import Caller
 from chatcore.dispatch.dispatcher import Dispatcher
+from chatcore.dispatch.lag import Lag
 from chatcore.dispatch.loading import load_application
 from chatcore.errors import ConfigError
 from chatcore.interfaces import ISession
@@ -46,10 +47,12 @@ from chatcore.links.link import LinkParts
 from chatcore.links.rpc import Rpc
 from chatcore.links.settings import LinkSettings
 from chatcore.links.table import LinkTable
+from chatcore.node.access import rules
 from chatcore.node.backend import SESSIONS, Backend
 from chatcore.node.client_port import check_certificate, client_factory, client_limits
 from chatcore.node.configuring import Configured, configure
 from chatcore.node.dialects import load_dialects
+from chatcore.node.filtering import Surroundings
 from chatcore.node.frontend import Frontend
 from chatcore.node.frontends import Frontends
 from chatcore.node.installing import connect_events, install, remotes_of
@@ -177,6 +180,7 @@ class Node(Service):
         turn = Turn(reactor.callLater)
         self._caller = Caller(seconds=limits.handler_seconds, clock=reactor)
         dispatcher = Dispatcher(caller=self._caller, counters=counters)
+        lag = Lag(reactor)
         sessions = SessionService(
             frontend_id=server.id, counters=counters, settings=settings[SessionSettings]
         )
@@ -267,6 +271,7 @@ class Node(Service):
                 links=self.links,
                 counters=counters,
                 handler_seconds=limits.handler_seconds,
+                rules=rules(catalogue.handlers(), server.type),
             )
             responders.update(self._frontend.responders())
 
@@ -312,6 +317,7 @@ class Node(Service):
                 far_home=self._backend.home,
             ),
             channels=self.channels,
+            lag=lag,
             rpc=Rpc(
                 remotes=remotes_of(catalogue),
                 servers=view,
@@ -333,6 +339,15 @@ class Node(Service):
             events=events,
             reactor=reactor,
         )
+        self._surroundings = Surroundings(
+            said,
+            seconds=limits.handler_seconds,
+            dispatcher=dispatcher,
+            counters=counters,
+            lag=lag,
+            clock=reactor,
+        )
+        self._surroundings.surround(self.application, self._frontend)
         connect_events(events, said, sessions, self.links)
         app = self.application
         app.components.make(said.loadings, app, settings, catalogue.folder)
@@ -405,6 +420,7 @@ class Node(Service):
         self._backend.stop()
         self.channels.stop()
         self._caller.stop()
+        self._surroundings.stop()
         if self._connector is not None:
             self._connector.stop()
 

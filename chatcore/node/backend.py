@@ -250,7 +250,7 @@ class Backend:
         except (BodyError, *UNREADABLE):
             reply(FAILED)
             return
-        self._dispatcher.handle(route, msg, session, reply)
+        self._dispatcher.handle(route, msg, session, reply, ask is None)
 
     def _call(self, link: Link, box: Box, ask: bytes | None) -> None:
         service, method = box[b"service"].decode(), box[b"method"].decode()

@@ -20,6 +20,7 @@ from chatcore.dispatch.components import Catalogue
 from chatcore.dispatch.loading import load_plugin
 from chatcore.errors import ConfigError
 from chatcore.links.settings import LinkSettings
+from chatcore.node.access import verify_access
 
 OF_START: Final = ("page",)
 """Sections that belong to ``chatcore start`` and not to a node."""
@@ -61,6 +62,7 @@ def configure(
     """
     said = _said(catalogue, servers, server.type, sections)
     complete = _with_plugins(catalogue, servers, said)
+    verify_access(complete, servers)
     known = {**sections, **said.sections}
     given = [
         *settings_in_file(catalogue.folder, servers.env),

@@ -15,11 +15,23 @@ from chatcore.channels.groups import GroupTable
 from chatcore.connectors.connection import Reply
 from chatcore.connectors.encoding import REFUSED
 from chatcore.dispatch.dispatcher import Dispatcher
-from chatcore.errors import BodyError, ChatcoreError, RpcError
+from chatcore.dispatch.filters import FAILED, Failed, Filters, Request
+from chatcore.errors import BodyError, ChatcoreError, NotConnected, RpcError
 from chatcore.links.link import Link, Responder
 from chatcore.links.table import LinkTable
-from chatcore.node.replies import TRUE, UNREADABLE, chunks, pack, push_encoder, to_body, unpack
-from chatcore.sessions.copy import copy_of
+from chatcore.node.access import Rule
+from chatcore.node.filtering import Outcome, body_items
+from chatcore.node.replies import (
+    TRUE,
+    UNREADABLE,
+    VALUE,
+    chunks,
+    pack,
+    push_encoder,
+    to_body,
+    unpack,
+)
+from chatcore.sessions.copy import SessionCopy, copy_of
 from chatcore.sessions.service import SessionService
 from chatcore.sessions.session import Session
 from chatcore.telemetry import Counters, Seen
@@ -29,9 +41,6 @@ from chatcore.wire.message import Message
 
 FORWARD = item(b"_command", b"Forward")
 FORWARD_NOTIFY = item(b"_command", b"ForwardNotify")
-VALUE = item(b"coding", b"msgpack")
-"""Says that a body is a value, rather than the JSON that a client sent."""
-
 GROUP_GONE = item(b"_command", b"GroupGone")
 GROUP_OFFER = item(b"_command", b"GroupOffer")
 OFFERS_DONE = item(b"_command", b"OffersDone") + END
@@ -51,6 +60,7 @@ class Frontend:
     Args:
         server_type: of this node.
         routes: all routes there are, with the server type that answers each.
+        rules: of the routes that not everyone may call here.
         choose: picks the server to forward to.
         handler_seconds: how long a handler may take; 0 for ever.
     """
@@ -70,11 +80,13 @@ class Frontend:
         links: LinkTable,
         counters: Counters,
         handler_seconds: float,
+        rules: Mapping[str, Rule] = {},
     ) -> None:
         self._server_type = server_type
-        self._targets: dict[str | int, tuple[str, bytes]] = {
-            r: (r.partition(".")[0], item(b"route", r.encode())) for r in routes
+        self._targets: dict[str | int, tuple[str, bytes, Rule | None]] = {
+            r: (r.partition(".")[0], item(b"route", r.encode()), rules.get(r)) for r in routes
         }
+        self._filters: Filters | None = None
         self._choose = choose
         self._dispatcher = dispatcher
         self._sessions = sessions
@@ -89,7 +101,12 @@ class Frontend:
         self._dropped: dict[str, set[str]] = {}
         self._unknown_routes = Seen(MOST_REFUSALS)
         self._unchosen = Seen(MOST_REFUSALS)
+        self._barred = Seen(MOST_REFUSALS)
         links.on_up(self._offer)
+
+    def surround(self, filters: Filters) -> None:
+        """Take requests and notifies through filters, wherever they are answered."""
+        self._filters = filters
 
     def serve(self, session: Session, message: Message, reply: Reply | None) -> None:
         """Act on a client's request or notify; each request gets exactly one reply."""
@@ -98,11 +115,61 @@ class Frontend:
             self._say_unknown(message.route)
             self._refuse(reply)
             return
-        server_type, route = target
-        if server_type == self._server_type:
+        server_type, route, rule = target
+        if rule is not None and (why := rule(session.uid)) is not None:
+            self._say_barred(message.route, why)
+            self._refuse(reply)
+        elif self._filters is not None:
+            self._filter(session, message, reply, server_type, route)
+        elif server_type == self._server_type:
             self._answer_here(session, message, reply)
         else:
             self._forward(session, message, reply, server_type, route)
+
+    def _filter(
+        self,
+        session: Session,
+        message: Message,
+        reply: Reply | None,
+        server_type: str,
+        route: bytes,
+    ) -> None:
+        """Serve a message in the midst of filters, which may wait."""
+        text, encoding = str(message.route), session.connection.encoding
+        decode = partial(encoding.decode, text, message.body)
+        copy = copy_of(session, self._sessions)
+        request = Request(route=text, session=copy, notify=reply is None, decode=decode)
+
+        def act(request: Request) -> Any:
+            if session.closed is not None:  # while a filter waited: nobody is there to be served
+                self._counters.requests_refused += 1
+                return dict(FAILED)
+            outcome = Outcome()
+            if server_type == self._server_type:
+                handle = self._dispatcher.handle
+                handle(text, request.msg, copy, outcome.came, request.notify)
+                return outcome.result
+
+            def done(box: Box | None, problem: Exception | None) -> None:
+                body = self._heard(box)
+                outcome.came(
+                    Failed(problem or ChatcoreError("a bad answer of a backend"))
+                    if body is None
+                    else body.value
+                )
+
+            payload = route + body_items(request, message.body if encoding.is_json(text) else None)
+            problem = self._send(copy, text, payload, None if reply is None else done, server_type)
+            if problem is not None:
+                return Failed(problem)
+            return None if reply is None else outcome.result
+
+        def answer(value: Any) -> None:
+            if reply is not None:
+                reply(Body(value))
+
+        assert self._filters is not None
+        self._filters.serve(request, act, answer)
 
     def _answer_here(self, session: Session, message: Message, reply: Reply | None) -> None:
         route = str(message.route)
@@ -116,7 +183,8 @@ class Frontend:
             if reply is not None:
                 reply(Body(value))
 
-        self._dispatcher.handle(route, msg, copy_of(session, self._sessions), replied)
+        copy = copy_of(session, self._sessions)
+        self._dispatcher.handle(route, msg, copy, replied, reply is None)
 
     def _forward(
         self,
@@ -126,20 +194,9 @@ class Frontend:
         server_type: str,
         route: bytes,
     ) -> None:
-        try:
-            link = self._links.get(self._choose(server_type, session))
-            exported = session.export()
-        except (LookupError, ChatcoreError) as problem:
-            self._say_unchosen(server_type, problem)
-            self._refuse(reply)  # nobody to route to, or not yet: the client is told
-            return
-        except Exception as problem:
-            self._dispatcher.report(f"the route to {server_type}", problem)
-            self._refuse(reply)
-            return
         encoding = session.connection.encoding
         if encoding.is_json(message.route):
-            payload = route + item(b"body", message.body) + item(b"session", exported)
+            payload = route + item(b"body", message.body)
         else:
             # Schemas are an affair of the frontend and its client: who comes after a change of
             # them has others than who was there before, and no backend knows which.
@@ -148,26 +205,59 @@ class Frontend:
             except BodyError:
                 self._refuse(reply)
                 return
-            payload = route + VALUE + item(b"body", value) + item(b"session", exported)
-        if link is None or link.overloaded:
-            self._counters.requests_failed += 1
-            if reply is not None:
-                reply(REFUSED)
-        elif reply is None:
-            link.write(FORWARD_NOTIFY + payload + END)
-        else:
-            done = partial(self._forwarded, reply)
-            link.ask(FORWARD + payload, done, str(message.route), self._patience)
+            payload = route + VALUE + item(b"body", value)
+        done = None if reply is None else partial(self._forwarded, reply)
+        problem = self._send(session, str(message.route), payload, done, server_type)
+        if problem is not None and reply is not None:
+            reply(REFUSED)
 
     def _forwarded(self, reply: Reply, box: Box | None, problem: RpcError | None) -> None:
+        reply(self._heard(box) or REFUSED)
+
+    def _send(
+        self,
+        session: Session | SessionCopy,
+        route: str,
+        payload: bytes,
+        done: Callable[[Box | None, RpcError | None], None] | None,
+        server_type: str,
+    ) -> Exception | None:
+        """Have another node act on a message; why it can't, if so, counted and logged.
+
+        Args:
+            payload: the items of the box, but for the session.
+            done: told the answer; None for a notify.
+        """
+        try:
+            server = self._choose(server_type, session)
+            link = self._links.get(server)
+            payload += item(b"session", session.export())
+        except (LookupError, ChatcoreError) as problem:
+            self._counters.requests_refused += 1
+            self._say_unchosen(server_type, problem)
+            return problem  # nobody to route to, or not yet
+        except Exception as problem:
+            self._counters.requests_refused += 1
+            self._dispatcher.report(f"the route to {server_type}", problem)
+            return problem
+        if link is None or link.overloaded:
+            self._counters.requests_failed += 1
+            return NotConnected(server, route, None if link is None else "the link is blocked")
+        if done is None:
+            link.write(FORWARD_NOTIFY + payload + END)
+        else:
+            link.ask(FORWARD + payload, done, route, self._patience)
+        return None
+
+    def _heard(self, box: Box | None) -> Body | None:
+        """What a backend answered; None if it did not, which is counted."""
         if box is not None:
             try:
-                reply(to_body(join(box, b"reply")))
-                return
+                return to_body(join(box, b"reply"))
             except UNREADABLE as wrong:
                 self.log.error("A backend's answer can't be passed on: {why!r}", why=wrong)
         self._counters.requests_failed += 1
-        reply(REFUSED)
+        return None
 
     def _refuse(self, reply: Reply | None) -> None:
         self._counters.requests_refused += 1
@@ -188,6 +278,10 @@ class Frontend:
         why = f"{type(problem).__name__}: {problem}"[:LONGEST_REASON]
         if self._unchosen.first((server_type, why)):
             self.log.warn("The route to {type}: {why}", type=server_type, why=_printable(why))
+
+    def _say_barred(self, route: str | int, why: str) -> None:
+        if self._barred.first((route, why)):
+            self.log.warn("{route} was refused: {why}", route=route, why=why)
 
     # What backends ask of it.
 

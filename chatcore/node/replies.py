@@ -9,11 +9,15 @@ import msgspec
 from chatcore.connectors.encoding import Encoding
 from chatcore.dispatch.dispatcher import FAILED
 from chatcore.wire.body import EMPTY, Body
+from chatcore.wire.box import item
 
 pack = msgspec.msgpack.Encoder().encode
 unpack = msgspec.msgpack.Decoder().decode
 
 FAILED_VALUE = pack(FAILED)
+
+VALUE = item(b"coding", b"msgpack")
+"""Says that a body is a value, rather than the JSON that a client sent."""
 
 _EMPTY_VALUE = pack({})
 

@@ -18,6 +18,7 @@ from chatcore.sessions.session import (
     check_keys,
     check_reason,
     check_uid,
+    pack,
 )
 
 T = TypeVar("T")
@@ -129,6 +130,14 @@ class SessionCopy:
             "logged_in": self.logged_in,
             "settings": self._settings.copy(),
         }
+
+    def export(self) -> bytes:
+        """What travels with a request to a backend, as `Session.export`, but as this copy is now.
+
+        Raises:
+            TypeError: a setting of this copy can't travel.
+        """
+        return pack((self.id, self.uid, self._settings, self.address, self.logged_in))
 
     def get(self, key: str, default: Any = None) -> Any:
         return self._settings.get(key, default)

@@ -20,6 +20,7 @@ from chatcore.cluster.view import View
 from chatcore.config.servers import Server
 from chatcore.config.settings import resolve
 from chatcore.connectors.admission import Blacklist
+from chatcore.dispatch.lag import Lag
 from chatcore.errors import ConfigError, NoSuchServer
 from chatcore.interfaces import (
     IApplication,
@@ -113,6 +114,7 @@ def app(view: View) -> Application:
         ),
         events=Events(),
         blacklist=Blacklist((), None),
+        lag=Lag(reactor),
         reactor=reactor,
     )
 

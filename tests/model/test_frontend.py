@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from twisted.internet.task import Clock
 
+from chatcore.connectors.encoding import WEBSOCKET
 from chatcore.dispatch.calling import Caller
 from chatcore.dispatch.dispatcher import Dispatcher
 from chatcore.errors import NoSuchServer
@@ -51,7 +52,7 @@ class Door:
             counters=self.counters,
             handler_seconds=0,
         )
-        self.session = sessions.open(FakeConnection())
+        self.session = sessions.open(FakeConnection(encoding=WEBSOCKET))
         self.replies: list[Any] = []
 
     def _choose(self, server_type: str, session: Any) -> str:

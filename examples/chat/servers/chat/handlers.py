@@ -2,11 +2,12 @@ from typing import Any
 
 from zope.interface import implementer
 
-from chatcore.interfaces import IApplication, IHandler, ISession
+from chatcore.interfaces import IApplication, IHandler, ISession, access
 
 from .remotes import name_of
 
 
+@access("bound", through="connector")
 class IChatHandler(IHandler):
     async def send(msg: Any, session: ISession) -> Any:
         """Say something to everybody in the room ("*"), or to one of them."""
