@@ -47,7 +47,8 @@ class Filtering:
         self._add(filter, self.inner_filters, "filter")
 
     def error_handler(self, function: ErrorHandler) -> ErrorHandler:
-        self.inner_filters.error_handler = _only(function, "error_handler", self.inner_filters.error_handler)
+        former = self.inner_filters.error_handler
+        self.inner_filters.error_handler = _only(function, "error_handler", former)
         return function
 
     def global_before(self, function: Before) -> Before:
