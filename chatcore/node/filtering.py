@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from chatcore.application import Configurator
 from chatcore.deadlines import IClock
 from chatcore.dispatch.dispatcher import Dispatcher
-from chatcore.dispatch.filters import Filters, FilterHooks, Request
+from chatcore.dispatch.filters import FilterHooks, Filters, Request
 from chatcore.dispatch.lag import Lag
 from chatcore.dispatch.stages import Patience
 from chatcore.errors import BodyError
