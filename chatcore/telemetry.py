@@ -15,6 +15,7 @@ class Counters:
     sessions_now: int = 0
     """Clients that have shaken hands."""
     clients_accepted: int = 0
+    """Connections taken in, also those that were refused once a proxy had said whose they are."""
     clients_refused: int = 0
     """Connections refused because there were too many."""
     clients_crowded: int = 0

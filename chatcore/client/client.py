@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, gatherResults
-from twisted.internet.endpoints import (
-    HostnameEndpoint,
-    TCP4ClientEndpoint,
-    TCP6ClientEndpoint,
-)
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.logger import Logger
 
 from chatcore.client.conversation import Conversation
+from chatcore.client.dialing import Dialing
 from chatcore.client.errors import Disconnected, HeartbeatLost, ProtocolBroken
+from chatcore.client.places import Place, parse_url
 from chatcore.client.socket import Socket
+from chatcore.client.stream import Stream
 from chatcore.errors import ChatcoreError
 from chatcore.wire import package
 
@@ -47,7 +44,7 @@ class Client:
         self._max_frame = max_frame
         self._listeners: dict[str, list[Listener]] = {}
         self._conversation: Conversation | None = None
-        self._sockets: set[Socket] = set()
+        self._sockets: set[Dialing] = set()
 
     @property
     def connected(self) -> bool:
@@ -57,49 +54,68 @@ class Client:
     def init(
         self,
         *,
+        url: str | None = None,
         host: str = "127.0.0.1",
         port: int | None = None,
         user: Any = None,
         timeout: float = 10.0,
         endpoint: IStreamClientEndpoint | None = None,
+        trust: Any = None,
     ) -> Deferred[Any]:
         """Connect and make the handshake.
 
         Args:
-            host: the server's host name or address.
-            port: its client port; needed unless ``endpoint`` is given.
+            url: where and how, as in ``wss://chat.example.org:3010``: by WebSocket with ``ws`` or
+                ``wss``, by plain TCP with ``tcp`` or ``tls``; of each pair, the second encrypts.
+            host: the server's host name or address, for WebSocket without a ``url``.
+            port: its client port; needed unless ``url`` or ``endpoint`` is given.
             user: what the handshake tells the server's application.
             timeout: seconds until it has to be done.
-            endpoint: how to connect instead of by TCP to host and port.
+            endpoint: how to connect instead of to that place.
+            trust: whose certificates are accepted, as Twisted's `trustRootFromCertificates` makes
+                it; those that the system trusts unless given.
 
         Returns:
             The ``user`` data of the server's handshake; None when it has none.
 
         Raises:
-            ConnectFailed: nothing speaks WebSocket there.
+            ConnectFailed: there is no server, or none whose certificate is accepted.
+            ValueError: that is no URL.
             HandshakeRefused: the server doesn't want this client.
             TimedOut: it took too long.
             Disconnected: the connection ended, or was made already.
         """
         if self._conversation is not None:
             return fail(Disconnected("there is a connection already; disconnect() it first"))
+        if url is not None:
+            place = parse_url(url)
+        elif port is not None or endpoint is not None:
+            place = Place("ws", host, port or 80)
+        else:
+            raise TypeError("init() needs a url, a port or an endpoint")
         if endpoint is None:
-            if port is None:
-                raise TypeError("init() needs a port or an endpoint")
-            endpoint = _endpoint(self._reactor, host, port, timeout)
-        shown = f"[{host}]" if ":" in host else host
+            endpoint = place.endpoint(self._reactor, timeout, trust)
         conversation = Conversation(
             clock=self._reactor,
             listener=_Listener(self),
             max_package=min(self._max_frame, package.LARGEST),
         )
-        socket = Socket(
-            reactor=self._reactor,
-            endpoint=endpoint,
-            url=f"ws://{shown}:{port or 80}/",
-            receiver=conversation,
-            max_frame=self._max_frame,
-        )
+        socket: Socket | Stream
+        if place.is_websocket:
+            socket = Socket(
+                reactor=self._reactor,
+                endpoint=endpoint,
+                url=place.url,
+                receiver=conversation,
+                max_frame=self._max_frame,
+            )
+        else:
+            socket = Stream(
+                reactor=self._reactor,
+                endpoint=endpoint,
+                receiver=conversation,
+                max_package=min(self._max_frame, package.LARGEST),
+            )
         self._conversation = conversation
         self._sockets.add(socket)
         socket.gone().addCallback(lambda _: self._sockets.discard(socket))
@@ -140,7 +156,7 @@ class Client:
         self._current().notify(route, {} if msg is None else msg)
 
     def send_raw(self, frame: bytes) -> None:
-        """Send a WebSocket frame of any bytes, to see what a server makes of them.
+        """Send any bytes, in a frame if by WebSocket, to see what a server makes of them.
 
         Raises:
             Disconnected: there is no connection.
@@ -210,13 +226,3 @@ class _Listener:
     def __init__(self, client: Client) -> None:
         self.happened = client._emit
         self.ended = client._ended
-
-
-def _endpoint(reactor: Any, host: str, port: int, timeout: float) -> IStreamClientEndpoint:
-    # Names are looked up in a thread, addresses need none.
-    try:
-        version = ipaddress.ip_address(host).version
-    except ValueError:
-        return HostnameEndpoint(reactor, host, port, timeout)
-    kind = TCP4ClientEndpoint if version == 4 else TCP6ClientEndpoint
-    return kind(reactor, host, port, timeout)

@@ -7,6 +7,7 @@ once, for whatever reason; then nothing that it promised is left open.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import Enum, auto
 from typing import Any, Protocol
 
@@ -26,6 +27,7 @@ from chatcore.client.errors import (
 from chatcore.deadlines import OVERSLEPT
 from chatcore.errors import BodyError, HandshakeError, MessageError, PackageError, WireError
 from chatcore.wire import body, handshake, message, package
+from chatcore.wire.package import Package
 
 _LONGEST_HEARTBEAT = 86_400
 _LARGEST_ID = 0x7FFFFFFF  # Pomelo's JavaScript reads ids with 32-bit shifts, which have a sign.
@@ -130,18 +132,29 @@ class Conversation:
 
     def received(self, frame: bytes) -> None:
         """Take one frame, which holds one or more whole packages."""
+        try:
+            self.received_packages(package.decode_frame(frame, self._max_package))
+        except WireError as error:
+            self.broke(error)
+
+    def received_packages(self, packages: Iterable[Package]) -> None:
+        """Take packages, where there are no frames around them."""
         if self._over:
             return
         self._last_heard = self._clock.seconds()
         try:
-            for kind, content in package.decode_frame(frame, self._max_package):
+            for kind, content in packages:
                 self._take(kind, content)
                 if self._over:
                     return
         except WireError as error:
-            broken = ProtocolBroken(f"the server broke the protocol: {error}")
-            broken.__cause__ = error
-            self.end(broken)
+            self.broke(error)
+
+    def broke(self, problem: WireError) -> None:
+        """Take note that what came breaks the protocol."""
+        broken = ProtocolBroken(f"the server broke the protocol: {problem}")
+        broken.__cause__ = problem
+        self.end(broken)
 
     def end(self, why: Exception) -> None:
         """End the conversation: everything that waits fails with ``why``; only the first counts."""

@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime, IStreamClientEndpoint
-from twisted.python.failure import Failure
+from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 
 import chatcore
-from chatcore.client.errors import ConnectFailed, Disconnected
+from chatcore.client.dialing import Dialing, Receiver
 
 _BINARY = 2  # RFC 6455, section 5.2
 
-CLOSE_TIMEOUT = 2.0
-"""Seconds that the server has to answer a close before the connection is cut."""
 
-
-class Receiver(Protocol):
-    """Whom a socket tells what happens to it."""
-
-    def opened(self) -> None:
-        """It is open: frames can be sent."""
-
-    def received(self, frame: bytes) -> None:
-        """A frame came."""
-
-    def end(self, why: Exception) -> None:
-        """It is not open, or no longer, and will not be."""
-
-
-class Socket:
-    """A connection that is made, used and closed once.
+class Socket(Dialing):
+    """A WebSocket.
 
     Args:
         reactor: tells the time.
@@ -41,6 +23,8 @@ class Socket:
         receiver: whom to tell what happens.
         max_frame: the longest frame accepted, in bytes.
     """
+
+    expected = "WebSocket server"
 
     def __init__(
         self,
@@ -51,32 +35,21 @@ class Socket:
         receiver: Receiver,
         max_frame: int,
     ) -> None:
-        self._reactor = reactor
-        self._endpoint = endpoint
-        self._receiver = receiver
-        self._dialing: Deferred[Any] | None = None
+        factory = _Factory(url, reactor=reactor, useragent=f"chatcore/{chatcore.__version__}")
+        super().__init__(reactor=reactor, endpoint=endpoint, receiver=receiver, factory=factory)
         self._protocol: _Shell | None = None
-        self._cut: IDelayedCall | None = None
-        self._closing = self._is_gone = False
-        self._waiting: list[Deferred[None]] = []
-        self._factory = _Factory(url, reactor=reactor, useragent=f"chatcore/{chatcore.__version__}")
-        self._factory.socket = self
-        if ":" in self._factory.host:
+        factory.socket = self
+        if ":" in factory.host:
             # The Host header wants the brackets that Autobahn took off (RFC 3986, section 3.2.2).
-            self._factory.host = f"[{self._factory.host}]"
+            factory.host = f"[{factory.host}]"
         # Autobahn's own timers know nothing of this reactor and count in whole seconds.
-        self._factory.setProtocolOptions(
+        factory.setProtocolOptions(
             openHandshakeTimeout=0,
             closeHandshakeTimeout=0,
             serverConnectionDropTimeout=0,
             maxFramePayloadSize=max_frame,
             maxMessagePayloadSize=max_frame,
         )
-
-    def dial(self) -> None:
-        """Make the connection."""
-        self._dialing = self._endpoint.connect(self._factory)
-        self._dialing.addErrback(self._not_connected)
 
     def send(self, frame: bytes) -> None:
         """Send one binary frame; nothing happens when the connection has just ended."""
@@ -86,26 +59,15 @@ class Socket:
 
     def close(self) -> None:
         """Close the connection, or stop making it; it is cut when that takes too long."""
-        if self._closing or self._is_gone:
+        if not self._has_to_close():
             return
-        self._closing = True
         if self._protocol is None:
-            if self._dialing is not None:
-                self._dialing.cancel()
+            self._stop_dialing()
         elif self._protocol.state == _Shell.STATE_CONNECTING:
             self._protocol.abort()
         else:
-            self._cut = self._reactor.callLater(CLOSE_TIMEOUT, self._protocol.abort)
+            self._cut_later(self._protocol.abort)
             self._protocol.sendClose(_Shell.CLOSE_STATUS_CODE_NORMAL)
-
-    def gone(self) -> Deferred[None]:
-        """Return a Deferred that fires when nothing is left of the connection."""
-        waiting: Deferred[None] = Deferred()
-        if self._is_gone:
-            waiting.callback(None)
-        else:
-            self._waiting.append(waiting)
-        return waiting
 
     def connected(self, protocol: _Shell) -> None:
         """Take note that there is a connection, over which WebSocket is to be spoken."""
@@ -113,35 +75,11 @@ class Socket:
 
     def opened(self) -> None:
         """Take note that WebSocket is spoken."""
-        self._receiver.opened()
+        self.receiver.opened()
 
     def received(self, frame: bytes) -> None:
         """Pass on a frame."""
-        self._receiver.received(frame)
-
-    def ending(self, why: str) -> None:
-        """Take note that the server closes an open connection."""
-        self._receiver.end(Disconnected(f"the connection ended: {why}"))
-
-    def lost(self, opened: bool, why: str) -> None:
-        """Take note that the connection is gone."""
-        if opened:
-            self.ending(why)
-        else:
-            self._receiver.end(ConnectFailed(f"no WebSocket server there: {why}"))
-        self._leave()
-
-    def _not_connected(self, failure: Failure) -> None:
-        self._receiver.end(ConnectFailed(f"can't connect: {failure.getErrorMessage()}"))
-        self._leave()
-
-    def _leave(self) -> None:
-        self._is_gone = True
-        if self._cut is not None and self._cut.active():
-            self._cut.cancel()
-        waiting, self._waiting = self._waiting, []
-        for one in waiting:
-            one.callback(None)
+        self.receiver.received(frame)
 
 
 class _Shell(WebSocketClientProtocol):

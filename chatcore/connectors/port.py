@@ -12,10 +12,11 @@ from typing import Any
 
 from twisted.internet.interfaces import IProtocol
 from twisted.internet.protocol import Factory, connectionDone
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from chatcore.connectors.addresses import Address, address_of, canonical
+from chatcore.connectors.addresses import Address, address_of, canonical, shown
 from chatcore.connectors.answers import UPGRADE, WELCOME, answer
 from chatcore.connectors.connection import POLICY, Connection, ConnectorParts
 from chatcore.connectors.encoding import TCP, WEBSOCKET, Encoding
@@ -50,6 +51,7 @@ class ClientFactory(Factory):
     """
 
     noisy = False
+    log = Logger()
 
     def __init__(
         self,
@@ -68,6 +70,7 @@ class ClientFactory(Factory):
         self.plain = plain or certificates is None
         self.origins = Origins(parts.limits.origins)
         self.websockets = WebSocketFactory(parts, reactor)
+        self._unproxied = False
 
     def startFactory(self) -> None:
         if self.certificates is not None:
@@ -84,7 +87,7 @@ class ClientFactory(Factory):
             return None
         address = address_of(addr)
         if proxies.protocol and not proxies.trusts(address[0]):
-            parts.counters.clients_unproxied += 1
+            self.unproxied(address, "its address is not in proxy.trusted")
             return None
         known = not proxies.protocol and not proxies.may_forward(address[0])
         if known and not admission.admits(address[0]):
@@ -94,6 +97,17 @@ class ClientFactory(Factory):
             arrival.settled = True
             admission.entered(arrival.connection)
         return arrival
+
+    def unproxied(self, address: Address, problem: str) -> None:
+        """A connection does not say whose it is: count it, and say so once."""
+        self.parts.counters.clients_unproxied += 1
+        if not self._unproxied:
+            self._unproxied = True
+            self.log.warn(
+                "A connection from {client} is refused: {problem}. Others are only counted",
+                client=shown(address),
+                problem=problem,
+            )
 
 
 @implementer(IProtocol)
@@ -172,7 +186,7 @@ class Arrival:
         try:
             found = read_header(data)
         except ProxyError as problem:
-            self._port.parts.counters.clients_unproxied += 1
+            self._port.unproxied(self.connection.address, str(problem))
             self.connection.close(str(problem), POLICY)
             return
         if found is None:
@@ -187,10 +201,9 @@ class Arrival:
     def _first(self, data: bytes) -> None:
         """The first byte tells what is spoken."""
         port, first = self._port, data[0]
-        http = first in _LETTERS
         if first == _TLS and port.certificates is not None and not self._secure:
             self._start_tls(port.certificates, data)
-        elif http:
+        elif first in _LETTERS:
             self._go_on(Arrival._request, data)
         elif not self._may_speak:
             self.connection.broken("no TLS, where it is asked for")
@@ -216,7 +229,8 @@ class Arrival:
                 )
         except HttpError as problem:
             self._port.parts.counters.clients_broken += 1
-            self._refuse(problem.status, f"{problem}\n")
+            self._lingers = True
+            self._say(answer(problem.status, f"{problem}\n"), str(problem))
             return
         if self.settled or self._settle():
             self._requested(head, data)
@@ -232,7 +246,7 @@ class Arrival:
             self._inform(head, 426, WELCOME, UPGRADE)
         elif not port.origins.allow(head.fields.get("origin")):
             port.parts.counters.clients_foreign += 1
-            self._refuse(403, "Pages from there may not connect.\n")
+            self._say(answer(403, "Pages from there may not connect.\n"), "a foreign page")
         else:
             websocket = port.websockets.made(self.connection)
             self._hand_over(websocket, WEBSOCKET, data)
@@ -286,12 +300,8 @@ class Arrival:
         self._lingers = head.has_body
         self._say(answer(status, text, headers=headers, body=head.method != "HEAD"), text)
 
-    def _refuse(self, status: int, text: str) -> None:
-        """Answer what is no request, or not to be had."""
-        self._lingers = True
-        self._say(answer(status, text), text)
-
     def _say(self, words: bytes, reason: str) -> None:
+        """Say one last thing, and close."""
         self._spoke = True
         self.transport.write(words)
         self.connection.close(reason, POLICY)

@@ -27,7 +27,7 @@ from chatcore.client import (
     ProtocolBroken,
     TimedOut,
 )
-from chatcore.client.socket import CLOSE_TIMEOUT
+from chatcore.client.dialing import CLOSE_TIMEOUT
 from chatcore.errors import BodyError
 from chatcore.wire import message, package
 

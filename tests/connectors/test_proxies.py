@@ -6,6 +6,7 @@ import struct
 from collections.abc import Callable
 
 import pytest
+from twisted.logger import LogEvent, globalLogPublisher
 
 from chatcore.connectors.addresses import Address
 from chatcore.wire import package
@@ -106,6 +107,19 @@ class TestProxyProtocol:
     def test_who_is_no_proxy(self, behind: Connector) -> None:
         assert behind.connect("198.51.100.1").refused
         behind.count(clients_unproxied=1)
+
+    def test_the_log_says_so_once(self, behind: Connector) -> None:
+        logged: list[LogEvent] = []
+        globalLogPublisher.addObserver(logged.append)
+        try:
+            for _ in range(3):
+                behind.connect(PROXY).send(HELLO)
+                behind.connect("198.51.100.1")
+        finally:
+            globalLogPublisher.removeObserver(logged.append)
+        (warning,) = [event for event in logged if event["log_level"].name == "warn"]
+        assert warning["client"] == "10.0.0.1:54321"
+        assert behind.counters.clients_unproxied == 6
 
     def test_other_proxies(self, make: Make) -> None:
         connector = make(proxy={"protocol": True, "trusted": ("198.51.100.0/24", "2001:db8::1")})

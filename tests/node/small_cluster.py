@@ -37,6 +37,7 @@ class Cluster:
         frontends: tuple[str, ...] = ("front",),
         files: Mapping[str, str],
         settings: Mapping[str, object] = {},
+        keys: Mapping[str, Mapping[str, object]] = {},
     ) -> None:
         self.folder = folder
         for path, text in files.items():
@@ -47,7 +48,9 @@ class Cluster:
             free = iter(ports)
             entries = {
                 server_type: [
-                    {"id": id} | ({"clientPort": next(free)} if server_type in frontends else {})
+                    {"id": id}
+                    | ({"clientPort": next(free)} if server_type in frontends else {})
+                    | dict(keys.get(id, {}))
                     for id in ids
                 ]
                 for server_type, ids in servers.items()
