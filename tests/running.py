@@ -179,7 +179,7 @@ class RunningChat(CopiedChat):
                     env=environment(),
                     cwd=self.app.parent,
                 )
-            wait_until(lambda: "ready: " in self.output[start:] or self._ended(), "the chat")
+            wait_until(lambda: "ready: " in self.output[start:] or self._ended(), "the chat", 60)
 
     def close(self) -> None:
         """End it, however it is."""

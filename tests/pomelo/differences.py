@@ -506,6 +506,21 @@ DIFFERENCES = [
         | _same("close code after a refused handshake", "closed 1000", "closed 1008"),
     ),
     Difference(
+        "a kick without a reason",
+        "the connection is closed; the client is not told that it was kicked",
+        '`{"reason":"kick"}`, then the same',
+        "a client that is told comes back only if it should",
+        _same("kick without a reason", (), 'kick {"reason":"kick"}'),
+    ),
+    Difference(
+        "plain HTTP on the client port",
+        "no answer to `GET`, `POST`, `PUT` and `HEAD`; others are disconnected",
+        "status 426",
+        "health checks and people with a browser get an answer",
+        _same(["plain HTTP: GET", "plain HTTP: HEAD"], "silence", "HTTP/1.1 426 Upgrade Required")
+        | _same("plain HTTP: OPTIONS", "closed", "HTTP/1.1 426 Upgrade Required"),
+    ),
+    Difference(
         "the chat: a name that is taken on another connector",
         "the name is in the room twice; when one leaves, nobody can write to the other",
         '`{"code":500,"error":true}`, as on the same connector',

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import time
 import zlib
 from collections.abc import Callable
@@ -217,6 +218,24 @@ class Stage:
         )
         self._actors.append(actor)
         return actor
+
+    def speak(self, kind: str, data: bytes) -> None:
+        """Send something that is not Pomelo's, and write down the first line that comes back."""
+        with socket.create_connection(
+            ("127.0.0.1", self.servers.port(f"{kind}-server-1")), PATIENT
+        ) as plain:
+            plain.sendall(data)
+            plain.settimeout(self.patience)
+            try:
+                found = plain.recv(4096)
+            except TimeoutError:
+                self._serve_another(kind)
+                self.lines.append("silence")
+            except ConnectionError:
+                self.lines.append("closed")
+            else:
+                line = found.partition(b"\r\n")[0].decode()
+                self.lines.append(line or "closed")
 
     def _serve_another(self, kind: str) -> None:
         """Have somebody else served by a server of that type, and by one behind it."""

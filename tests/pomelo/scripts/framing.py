@@ -137,6 +137,19 @@ def nonsense(stage: Stage) -> None:
     one.ended()
 
 
+@each(
+    "plain HTTP",
+    {
+        "GET": b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "HEAD": b"HEAD / HTTP/1.0\r\n\r\n",
+        "OPTIONS": b"OPTIONS / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    },
+    ["tcp"],
+)
+def http(stage: Stage, data: Any) -> None:
+    stage.speak("bare", data)
+
+
 @script("long messages")
 def long_messages(stage: Stage) -> None:
     one = stage.at_work("probe")

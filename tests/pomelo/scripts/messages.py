@@ -14,7 +14,7 @@ from pomelo.raw_client import (
     package,
     request,
 )
-from pomelo.scripts.playing import NOTE, PROBE_ECHO, each, script
+from pomelo.scripts.playing import LAB_ECHO, NOTE, PROBE_ECHO, each, script
 from pomelo.stage import Stage
 
 
@@ -25,6 +25,13 @@ def kinds(stage: Stage) -> None:
     one.send(request(1, NOTE, body), notify(NOTE, b'{"a":2}'), message(PUSH, 0, NOTE, b'{"a":3}'))
     one.take()
     one.ask(2, "probe.probeHandler.notes")
+
+
+@script("notify that the handler answers")
+def answered_notify(stage: Stage) -> None:
+    one = stage.at_work("probe")
+    one.send(notify(PROBE_ECHO), notify(LAB_ECHO))
+    one.fence()
 
 
 @script("response from a client")

@@ -8,7 +8,7 @@ from typing import Any
 from pomelo.raw_client import (
     notify,
 )
-from pomelo.scripts.playing import each
+from pomelo.scripts.playing import each, script
 from pomelo.stage import Stage
 
 
@@ -39,6 +39,31 @@ def kicks(stage: Stage, handler: Any) -> None:
     one.ask(1, f"{handler}.bind", {"uid": stage.unique(f"kick {handler}")})
     one.send(notify(f"{handler}.kick", '{"reason":"too loud 中"}'.encode()))
     one.ended()
+
+
+@script("kick without a reason")
+def kick_without_reason(stage: Stage) -> None:
+    one = stage.at_work("probe")
+    one.ask(1, "probe.probeHandler.bind", {"uid": stage.unique("no reason")})
+    one.send(notify("probe.probeHandler.kick"))
+    one.ended()
+
+
+@script("two sessions of one uid")
+def two_sessions(stage: Stage) -> None:
+    one, other = stage.at_work("probe", "one"), stage.at_work("probe", "other")
+    uid = stage.unique("two sessions")
+    for who in (one, other):
+        who.ask(1, "lab.labHandler.bind", {"uid": uid})
+    one.ask(2, "lab.labHandler.push", {"route": "onOther", "msg": {"n": 1}}, count=0)
+    one.gather(2)
+    other.take()
+    one.ask(3, "lab.labHandler.unbind", {"uid": uid})
+    other.ask(3, "lab.labHandler.push", {"route": "onOther", "msg": {"n": 2}}, count=0)
+    other.gather(2)
+    other.send(notify("probe.probeHandler.kick", b'{"reason":"all of them"}'))
+    other.ended()
+    one.fence()
 
 
 _PLACE = {"x": -3, "y": 150}

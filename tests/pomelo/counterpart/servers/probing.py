@@ -95,4 +95,4 @@ class Probing:
         await self.app.channels.push_to_uids(msg["route"], msg["msg"], to)
 
     async def kick(self, msg: Any, session: ISession) -> Any:
-        await session.kick(msg["reason"])
+        await (session.kick(msg["reason"]) if "reason" in msg else session.kick())
