@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
 
@@ -141,6 +143,17 @@ class Options(usage.Options):
             else:
                 parent["logfile"] = str(log_file)
 
+    def leave(self, code: int) -> None:
+        """End this process at once, without its pid file."""
+        parent = self.parent
+        if parent is not None and parent.get("pidfile"):
+            Path(parent["pidfile"]).unlink(missing_ok=True)
+        for stream in (sys.__stdout__, sys.__stderr__):
+            if stream is not None:
+                with suppress(OSError, ValueError):
+                    stream.flush()
+        os._exit(code)
+
 
 class NodeService(Service):
     """Runs a node; holds its claim and writes its log file until it has stopped."""
@@ -165,7 +178,7 @@ class NodeService(Service):
 
     def stopService(self) -> Deferred[None]:
         super().stopService()
-        leave_within(self._node.stop_seconds + GRACE)
+        leave_within(self._node.stop_seconds + GRACE, self._options.leave)
         return self._node.stopService().addBoth(self._stopped)
 
     def _stopped(self, result: None) -> None:
@@ -184,8 +197,8 @@ def makeService(options: Options) -> Service:
     from chatcore.node import Node
 
     def failed(problem: ConfigError) -> None:
-        print(problem, file=sys.stderr)
-        reactor.addSystemEventTrigger("after", "shutdown", os._exit, EXIT_CONFIG)
+        say(str(problem))
+        reactor.addSystemEventTrigger("after", "shutdown", options.leave, EXIT_CONFIG)
         reactor.callWhenRunning(reactor.stop)  # a hook may fail before it runs
 
     try:
@@ -205,20 +218,25 @@ def makeService(options: Options) -> Service:
     return NodeService(node, options)
 
 
-def leave_within(seconds: float) -> None:
-    """End this process at once when that time is over, whatever it is busy with then.
+def leave_within(seconds: float, end: Callable[[int], object]) -> None:
+    """Have ``end(code)`` called when that time is over, whatever this process is busy with then.
 
     A thread watches: a function that blocks would keep the reactor from noticing, and threads of
     the application's that never end keep a process from ending.
     """
 
     def leave() -> None:
-        print(f"not stopped after {seconds:g} s; leaving at once", file=sys.stderr, flush=True)
-        os._exit(EXIT_STUCK)
+        say(f"not stopped after {seconds:g} s; leaving at once")
+        end(EXIT_STUCK)
 
     watch = threading.Timer(seconds, leave)
     watch.daemon = True
     watch.start()
+
+
+def say(message: str) -> None:
+    """Tell whoever started this process, though ``sys.stderr`` is the log's while it runs."""
+    print(message, file=sys.__stderr__, flush=True)
 
 
 def end_with(problem: ConfigError) -> NoReturn:

@@ -47,7 +47,7 @@ class Times:
         fields = text.split()
         if len(fields) != len(_FIELDS):
             names = ", ".join(name for name, _, _ in _FIELDS)
-            raise ValueError(f"it has {len(fields)} fields; six are needed: {names}")
+            raise ValueError(f"six fields are needed ({names}), and these are {len(fields)}")
         for number, field in enumerate(fields):
             _check(field, *_FIELDS[number])
         fields[_MONTH] = re.sub(

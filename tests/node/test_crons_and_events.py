@@ -63,7 +63,7 @@ class TestCrons:
         [
             ('"id": 1, "time": "0 0 4 * * *", "action": "roomCron.claen"', "no action"
              " 'roomCron.claen'. Did you mean 'roomCron.clean'?"),
-            ('"id": 1, "time": "0 0 4 * *", "action": "roomCron.clean"', "it has 5 fields"),
+            ('"id": 1, "time": "0 0 4 * *", "action": "roomCron.clean"', "six fields are needed"),
         ],
     )  # fmt: skip
     def test_mistakes(self, application: Applications, folder: Path, entry: str, said: str) -> None:
