@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from chatcore.application import Application, by_uid
-from chatcore.application.crons import Crons, CronSettings
+from chatcore.application.crons import CronSettings
 from chatcore.application.events import Events
 from chatcore.application.sessions import Sessions
 from chatcore.channels.broadcast import Broadcasts
@@ -24,7 +24,6 @@ from chatcore.cluster.view import View
 from chatcore.config.run_folder import RunFolder
 from chatcore.config.servers import Server, Servers
 from chatcore.config.settings import Assignment, Settings
-from chatcore.config.times import zone_of
 from chatcore.connectors.admission import Blacklist
 from chatcore.connectors.connection import GOING_AWAY, ConnectorParts
 from chatcore.connectors.port import ClientFactory
@@ -55,8 +54,8 @@ from chatcore.node.dialects import load_dialects
 from chatcore.node.filtering import Surroundings
 from chatcore.node.frontend import Frontend
 from chatcore.node.frontends import Frontends
-from chatcore.node.installing import connect_events, install, remotes_of
-from chatcore.node.lifecycle import Life, NodeSettings
+from chatcore.node.installing import bring_in, connect_events, crons_of, remotes_of
+from chatcore.node.lifecycle import NodeSettings
 from chatcore.node.ports import (
     Place,
     allow_many_connections,
@@ -329,13 +328,7 @@ class Node(Service):
             frontend=server.frontend,
             settings=settings,
             data=said.data,
-            crons=Crons(
-                zone=zone_of(settings[CronSettings].timezone),
-                seconds=settings[CronSettings].run_seconds,
-                clock=reactor,
-                counters=counters,
-                changed=events.emit,
-            ),
+            crons=crons_of(settings[CronSettings], events, counters, reactor),
             events=events,
             reactor=reactor,
         )
@@ -349,18 +342,9 @@ class Node(Service):
         )
         self._surroundings.surround(self.application, self._frontend)
         connect_events(events, said, sessions, self.links)
-        app = self.application
-        app.components.make(said.loadings, app, settings, catalogue.folder)
-        app.crons.know(install(catalogue, app, dispatcher), configured.crons)
         for own in here.remotes():
             dispatcher.add_own(SESSIONS, own)
-        self._life = Life(
-            app=app,
-            hooks=catalogue.hooks_of(server.type),
-            folders=[catalogue.folder, *(plugin.code for plugin in said.plugins)],
-            settings=settings[NodeSettings],
-            clock=reactor,
-        )
+        self._life = bring_in(configured, self.application, dispatcher, reactor)
         self.stop_seconds = settings[NodeSettings].stop_seconds
 
     def startService(self) -> None:

@@ -7,18 +7,24 @@ from functools import partial
 from typing import Any
 
 from chatcore.application import Application, Configurator
+from chatcore.application.crons import Crons, CronSettings
 from chatcore.application.events import Events
+from chatcore.config.times import zone_of
+from chatcore.deadlines import IClock
 from chatcore.dispatch.components import Catalogue, Component
 from chatcore.dispatch.dispatcher import Dispatcher
 from chatcore.dispatch.loading import instantiate
 from chatcore.links.rpc import Remotes
 from chatcore.links.table import LinkTable
+from chatcore.node.configuring import Configured
+from chatcore.node.lifecycle import Life, NodeSettings
 from chatcore.sessions.copy import copy_of
 from chatcore.sessions.service import SessionService
 from chatcore.sessions.session import Session
+from chatcore.telemetry import Counters
 
 
-def install(
+def _install(
     catalogue: Catalogue, app: Application, dispatcher: Dispatcher
 ) -> dict[str, Callable[[], Any]]:
     """Make this node's components, and have their methods called; those of its crons come back."""
@@ -42,6 +48,37 @@ def install(
         instance = made(cron)
         actions |= {f"{cron.service}.{name}": getattr(instance, name) for name in cron.methods}
     return actions
+
+
+def bring_in(
+    configured: Configured, app: Application, dispatcher: Dispatcher, clock: IClock
+) -> Life:
+    """Make whatever the application consists of on this node; what runs it comes back.
+
+    Raises:
+        ConfigError: something could not be made.
+    """
+    said, settings, catalogue = configured.said, configured.settings, configured.catalogue
+    app.components.make(said.loadings, app, settings, catalogue.folder)
+    app.crons.know(_install(catalogue, app, dispatcher), configured.crons)
+    return Life(
+        app=app,
+        hooks=catalogue.hooks_of(app.server_type),
+        folders=[catalogue.folder, *(plugin.code for plugin in said.plugins)],
+        settings=settings[NodeSettings],
+        clock=clock,
+    )
+
+
+def crons_of(settings: CronSettings, events: Events, counters: Counters, clock: IClock) -> Crons:
+    """What runs the crons of a node."""
+    return Crons(
+        zone=zone_of(settings.timezone),
+        seconds=settings.run_seconds,
+        clock=clock,
+        counters=counters,
+        changed=events.emit,
+    )
 
 
 def remotes_of(catalogue: Catalogue) -> Remotes:

@@ -171,22 +171,23 @@ class Life:
         problem: BaseException
         try:
             result = outcome(function, *args)
-            if isinstance(result, Deferred):
-                await self._within(seconds, result)
-            return
-        except _Failed as failed:
-            problem = failed.problem
-        except CancelledError:
-            raise  # this server is being stopped
-        except _TooLong:
-            raise ConfigError(
-                f"{doing} has taken longer than {seconds:g} s",
-                file=place[0],
-                line=place[1],
-                advice="It was given up",
-            ) from None
         except (Exception, SystemExit) as raised:
             problem = raised
+        else:
+            if not isinstance(result, Deferred):
+                return
+            try:
+                await self._within(seconds, result)
+                return
+            except _Failed as failed:
+                problem = failed.problem
+            except _TooLong:
+                raise ConfigError(
+                    f"{doing} has taken longer than {seconds:g} s",
+                    file=place[0],
+                    line=place[1],
+                    advice="It was given up",
+                ) from None
         self.log.failure("{doing} failed", Failure(problem), doing=doing)
         raise blamed(problem, self._folders, doing, place) from problem
 

@@ -189,7 +189,9 @@ class TestFailing:
     ) -> None:
         hooks = """
             def after_startup(app): 1 / 0
-            def before_shutdown(app): 1 / 0
+            from twisted.internet.defer import CancelledError
+
+            def before_shutdown(app): raise CancelledError()
             def after_start_all(app): 1 / 0
         """
         app = """
