@@ -23,6 +23,9 @@ class IServer(Interface):
 class IServers(Interface):
     """The servers of the view."""
 
+    def types() -> list[str]:
+        """The server types there are."""
+
     def of_type(server_type: str) -> Sequence[IServer]:
         """All servers of a type, sorted by id."""
 
