@@ -88,3 +88,56 @@ class Deadlines:
     def _arm(self, seconds: float) -> None:
         self._expected = self._clock.seconds() + seconds
         self._timer = self._clock.callLater(seconds, self._check)
+
+
+class _Deadline(Deadlines):
+    """One timeout of a length that nobody else has: its timer goes with it."""
+
+    def stop(self, key: Hashable) -> None:
+        self.clear()
+
+
+MOST_SHARED = 8
+"""Lengths that share a timer, for each `Timeouts`."""
+
+
+class Timeouts:
+    """Timeouts of any length: those of a few lengths share a timer each, others get their own.
+
+    Args:
+        clock: the reactor, or a test's clock.
+        expired: told the key whose time is up.
+    """
+
+    def __init__(self, clock: IClock, expired: Callable[[Any], None]) -> None:
+        self._clock, self._expired = clock, expired
+        self._shared: dict[float, Deadlines] = {}
+
+    def start(self, key: Hashable, seconds: float) -> Deadlines:
+        """Start the time of ``key``; what to ``stop(key)`` it with comes back.
+
+        Args:
+            seconds: how long it may take; 0 for ever.
+        """
+        deadlines = self._shared.get(seconds)
+        if deadlines is None:
+            deadlines = self._new(seconds)
+        deadlines.start(key)
+        return deadlines
+
+    def clear(self) -> None:
+        """Forget all keys whose time is of a shared length; the others are to be stopped."""
+        for deadlines in self._shared.values():
+            deadlines.clear()
+
+    def _new(self, seconds: float) -> Deadlines:
+        # Callers choose lengths: what is kept has to be bounded.
+        if len(self._shared) >= MOST_SHARED:
+            unused = next((each for each in self._shared.values() if not each), None)
+            if unused is None:
+                return _Deadline(seconds, self._clock, self._expired)
+            del self._shared[unused.seconds]
+            unused.clear()
+        deadlines = Deadlines(seconds, self._clock, self._expired)
+        self._shared[seconds] = deadlines
+        return deadlines

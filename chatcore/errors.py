@@ -20,7 +20,8 @@
         ├── LinkLost            the link ended while the call was under way
         ├── CallTimedOut        no answer within the deadline
         ├── RemoteRaised        the remote raised; carries the id under which it logged why
-        └── RemoteRefused       no such method there, wrong arguments, or it changed
+        ├── RemoteRefused       no such method there, wrong arguments, or it changed
+        └── CallRefused         a filter refused it here; nothing was sent
 """
 
 from __future__ import annotations
@@ -126,21 +127,34 @@ class RpcError(ChatcoreError):
         server: the id of the server called, or its type where none was chosen yet.
         call: what was called, as in ``chatRemote.add``.
         why: what happened.
+
+    Attributes:
+        nothing_ran: whether it is certain that the method was not called.
+        tried: how often it was tried, on this server or on several.
     """
 
-    why = "failed"
+    why: str = "failed"
+    nothing_ran = False
+    tried = 1
 
     def __init__(self, server: str, call: str, why: str | None = None) -> None:
         self.server, self.call = server, call
-        super().__init__(f"{call} on {server}: {why or self.why}")
+        self.why = why or self.why
+        super().__init__(f"{call} on {server}: {self.why}")
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return text if self.tried == 1 else f"{text} (the last of {self.tried} tries)"
 
 
 class NoSuchServer(RpcError):
     why = "no such server in the view"
+    nothing_ran = True
 
 
 class NotConnected(RpcError):
     why = "not connected; nothing was sent"
+    nothing_ran = True
 
 
 class LinkLost(RpcError):
@@ -161,3 +175,14 @@ class RemoteRaised(RpcError):
 
 class RemoteRefused(RpcError):
     why = "refused"
+
+    def __init__(
+        self, server: str, call: str, why: str | None = None, *, nothing_ran: bool = False
+    ) -> None:
+        self.nothing_ran = nothing_ran
+        super().__init__(server, call, why)
+
+
+class CallRefused(RpcError):
+    why = "refused by a filter; nothing was sent"
+    nothing_ran = True

@@ -61,7 +61,11 @@ class Counters:
     link_pushes_shed: int = 0
     """Pushes given up because a link was blocked."""
     calls_failed: int = 0
-    """Calls to other nodes that ended without an answer of theirs."""
+    """Calls to other nodes that ended without an answer of theirs, or were not even sent."""
+    calls_retried: int = 0
+    """Calls that were tried again, on the same server or on another one."""
+    calls_refused: int = 0
+    """Calls of other nodes that were refused here, before any method was called."""
     crons_run: int = 0
     crons_skipped: int = 0
     """Times at which a cron was due and its last run still went on."""

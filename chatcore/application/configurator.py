@@ -10,19 +10,25 @@ from typing import Any
 
 from zope.interface import implementer
 
+from chatcore.application.call_filters import verify_filter
 from chatcore.application.checks import assignments_of, takes, verify_section, wrong
 from chatcore.application.checks import caller as _caller
 from chatcore.application.components import Loading, loading_of
 from chatcore.application.events import verify_hook
 from chatcore.application.plugins import Used, used
 from chatcore.application.registering import Filtering
-from chatcore.application.routes import by_session
+from chatcore.application.routes import by_uid, how_to_write
 from chatcore.config.files import load_config
 from chatcore.config.names import suggestion
 from chatcore.config.settings import Assignment
 from chatcore.dispatch.blame import Place, guarded
+from chatcore.dispatch.filters import ReadyMade
 from chatcore.errors import ConfigError
 from chatcore.interfaces import BroadcastFilter, CheckClient, HandshakeHook, IConfigurator, Route
+from chatcore.links.calls import ErrorHandler
+
+DEFAULT = "default"
+"""The server type whose route is that of all types without one."""
 
 
 @implementer(IConfigurator)
@@ -60,6 +66,9 @@ class Configurator(Filtering):
         self.client_check: CheckClient | None = None
         self.handshake_hook: HandshakeHook | None = None
         self.wanted_by_broadcasts: BroadcastFilter | None = None
+        self.rpc_filters: list[Any] = []
+        self.remote_filters: list[Any] = []
+        self.rpc_errors: ErrorHandler | None = None
         self._server_types = server_types
 
     def set(self, key: str, value: Any) -> None:
@@ -71,21 +80,44 @@ class Configurator(Filtering):
             file, line = _caller()
             problem = f"the route for {server_type} is {choose!r}, not a function"
             raise ConfigError(problem, file=file, line=line)
-        self._known(server_type, _caller())
-        if not _takes(choose, 3):
+        if server_type != DEFAULT:
+            self._known(server_type, _caller())
+        factory = how_to_write(choose)
+        if factory is not None or not _takes(choose, 3):
             file, line = _caller()
-            given: object = choose
             raise ConfigError(
                 f"the route for {server_type} can't be called with (session, server_type, servers)",
                 file=file,
                 line=line,
-                advice='Write by_session("key")' if given is by_session else None,
+                advice=f"Write {factory}" if factory else None,
             )
         if server_type in self.routes:
             file, line = _caller()
             problem = f"there is a route for {server_type} already"
             raise ConfigError(problem, file=file, line=line, advice="Keep one of the two")
         self.routes[server_type] = choose
+
+    def route_to(self, server_type: str) -> Route:
+        """The route for a server type."""
+        return self.routes.get(server_type) or self.routes.get(DEFAULT, by_uid)
+
+    def rpc_filter(self, filter: Any) -> None:
+        self._add_filter_of_calls(filter, "rpc_filter", _caller(), self.rpc_filters)
+
+    def remote_filter(self, filter: Any) -> None:
+        self._add_filter_of_calls(filter, "remote_filter", _caller(), self.remote_filters)
+
+    def _add_filter_of_calls(
+        self, filter: Any, called: str, place: Place, filters: list[Any]
+    ) -> None:
+        verify_filter(filter, called, place)
+        if isinstance(filter, ReadyMade) and filter not in self.ready_made:
+            self.ready_made.append(filter)
+        filters.append(filter)
+
+    def rpc_error_handler(self, handler: ErrorHandler) -> None:
+        _verify_callable(handler, "rpc_error_handler", ("error", "call"), self.rpc_errors)
+        self.rpc_errors = handler
 
     def check_client(self, check: CheckClient) -> None:
         _verify_callable(check, "check_client", ("type", "version"), self.client_check)

@@ -1,9 +1,10 @@
-"""Which server owns a key: rendezvous hashing, the same on every node."""
+"""Which server a key belongs to: rendezvous hashing, and Pomelo's way."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from hashlib import blake2b
+from zlib import crc32
 
 
 def weight(server_id: str, key: str) -> int:
@@ -19,3 +20,13 @@ def ranking(server_ids: Iterable[str], key: str) -> list[str]:
     takes from all alike (Thaler and Ravishankar, "A Name-Based Mapping Scheme for Rendezvous").
     """
     return sorted(server_ids, key=lambda server_id: weight(server_id, key), reverse=True)
+
+
+def pomelo_index(text: str, count: int) -> int:
+    """Which of so many servers Pomelo's applications choose for a text.
+
+    They take the CRC-32 of the low byte of each UTF-16 unit as a signed number, without its sign,
+    modulo the number of servers.
+    """
+    crc = crc32(text.encode("utf-16-le", "surrogatepass")[::2])
+    return min(crc, (1 << 32) - crc) % count

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import lru_cache
 
 from zope.interface import implementer
@@ -23,7 +23,8 @@ class View:
     Args:
         servers: all there are.
         epoch: its number. The view that servers.json gives is the only one, number 0.
-        connected: whether this node is connected to a server now; only `pick` asks.
+        connected: whether this node is connected to a server now.
+        under_way: how many requests and calls this node has under way to a server.
     """
 
     def __init__(
@@ -32,9 +33,10 @@ class View:
         *,
         epoch: int = 0,
         connected: Callable[[str], bool] = lambda server_id: True,
+        under_way: Callable[[str], int] = lambda server_id: 0,
     ) -> None:
         self.epoch = epoch
-        self._connected = connected
+        self._connected, self._under_way = connected, under_way
         self._by_id = {server.id: server for server in sorted(servers, key=lambda s: s.id)}
         self._by_type: dict[str, list[Server]] = {}
         for server in self._by_id.values():
@@ -69,6 +71,20 @@ class View:
             if self._connected(server.id):
                 return server
         raise NoSuchServer(server_type, f"pick for {key[:40]!r}", "none is connected now")
+
+    def connected(self, server_id: str) -> bool:
+        return server_id in self._by_id and self._connected(server_id)
+
+    def under_way(self, server_id: str) -> int:
+        return self._under_way(server_id)
+
+    def without(self, server_ids: Collection[str]) -> View:
+        return View(
+            (server for server in self._by_id.values() if server.id not in server_ids),
+            epoch=self.epoch,
+            connected=self._connected,
+            under_way=self._under_way,
+        )
 
     def _ranking(self, server_type: str, key: str) -> list[Server]:
         if len(key) > LONGEST_REMEMBERED:  # clients choose keys: what is kept has to be bounded

@@ -10,6 +10,7 @@
 ``max-connections`` how many clients it accepts at most
 ``tls``             the files of a frontend's certificate, as ``{"certificate": …, "key": …}``,
                     with ``"chain"`` where it has one; seen from the application folder
+``weight``          how much it is given where servers are chosen by weight; 1 unless given
 ``data``            an object of the application's own
 ``clusterCount``    the entry stands for that many servers, called ``cluster-server-<type>-<n>``;
                     a value that ends in ``++`` is one more for each
@@ -42,11 +43,12 @@ from chatcore.interfaces import IServer
 
 LOOPBACK = "127.0.0.1"
 MAX_CLUSTER = 1000
+MAX_WEIGHT = 1000
 
 _FRONTENDS_OF_OLD = ("gate", "connector")
 _USED = {
     "id", "host", "port", "clientPort", "clientHost", "frontend", "max-connections", "data",
-    "clusterCount", "tls",
+    "clusterCount", "tls", "weight",
 }  # fmt: skip
 _ACCEPTED = {"auto-restart", "restart-force", "cpu", "args", "wsPort"}
 _TLS_FILES = ("certificate", "key", "chain")
@@ -69,6 +71,7 @@ class Server:
         frontend: whether clients connect to it.
         max_connections: how many clients it accepts at most; None: no limit of its own.
         tls: the certificate of its client port, if it has one of its own.
+        weight: how much it is given, compared with others of its type.
         data: what the application wrote for itself.
         line: the line of the file at which its entry begins, from 1.
     """
@@ -82,6 +85,7 @@ class Server:
     frontend: bool = False
     max_connections: int | None = None
     tls: TlsFiles | None = None
+    weight: int = 1
     data: Mapping[str, Any] = field(default_factory=dict, hash=False)
     line: int = 0
 
@@ -160,6 +164,7 @@ class _Entry:
             frontend=frontend,
             max_connections=self.count("max-connections", 10**9),
             tls=self.tls(frontend),
+            weight=self.count("weight", MAX_WEIGHT) or 1,
             data=self.data(),
             line=self.document.place(self.where)[0],
         )

@@ -31,12 +31,14 @@ class Method:
         name: as it goes over the wire.
         signature: as declared, without ``self``.
         interface: the name of the interface that declares it.
+        idempotent: whether calling it twice does no more than calling it once.
         access: which clients may call it; None where nothing is said.
     """
 
     name: str
     signature: inspect.Signature
     interface: str
+    idempotent: bool = False
     access: Access | None = None
 
     @property

@@ -19,16 +19,33 @@ from chatcore.interfaces import ISession
 from chatcore.telemetry import Counters
 
 
-class Unknown(Exception):
-    """There is no such method, or the arguments do not fit it."""
+class Refused(Exception):
+    """A call that is not made: there is no such method, or the arguments do not fit it."""
+
+
+Through = Callable[[Callable[[Sequence[Any]], Any]], Any]
+"""Called instead of a method, with what calls the method with its arguments."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bound:
     """A method of a component that was made."""
 
+    name: str
     method: Callable[..., Any]
     signature: inspect.Signature
+
+    def check(self, args: Sequence[Any]) -> None:
+        """Raise `Refused` if the arguments do not fit."""
+        try:
+            self.signature.bind(*args)
+        except TypeError as problem:
+            raise Refused(f"{self.name}{self.signature}: {problem}") from None
+
+    def call(self, args: Sequence[Any]) -> Any:
+        """Call the method, if the arguments fit."""
+        self.check(args)
+        return self.method(*args)
 
 
 class Dispatcher:
@@ -60,7 +77,7 @@ class Dispatcher:
         self, service: str, name: str, method: Callable[..., Any], signature: inspect.Signature
     ) -> None:
         """Have calls to ``service.name`` answered by a method."""
-        self._remotes[service, name] = Bound(method, signature)
+        self._remotes[service, name] = Bound(f"{service}.{name}", method, signature)
 
     def add_own(self, service: str, method: Callable[..., Any]) -> None:
         """Have calls to ``service`` under a method's own name answered by it."""
@@ -114,19 +131,24 @@ class Dispatcher:
         name: str,
         args: Sequence[Any],
         ended: Callable[[Any, BaseException | None], None],
+        through: Through | None = None,
     ) -> None:
         """Call a remote; ``ended`` is told its result or what it raised, exactly once.
 
+        Args:
+            through: what to call it through, if anything; ``args`` are its business then. What it
+                refuses is told to ``ended`` as `Refused`.
+
         Raises:
-            Unknown: no such method, or the arguments do not fit.
+            Refused: no such method, or the arguments do not fit.
         """
         bound = self._remotes.get((service, name))
         if bound is None:
-            raise Unknown(f"there is no {service}.{name}")
-        try:
-            bound.signature.bind(*args)
-        except TypeError as problem:
-            raise Unknown(f"{service}.{name}{bound.signature}: {problem}") from None
+            raise Refused(f"there is no {service}.{name}")
+        if through is not None:
+            self._caller.call(ended, through, bound.call)
+            return
+        bound.check(args)
         self._caller.call(ended, bound.method, *args)
 
     def report(self, what: str, problem: BaseException) -> str:

@@ -15,8 +15,9 @@ from zope.interface import implementedBy
 
 from chatcore.dispatch.components import Component, Method, mistake_in, source_of
 from chatcore.errors import ConfigError
-from chatcore.interfaces import ICron, IHandler
+from chatcore.interfaces import ICron, IHandler, IRemote
 from chatcore.interfaces.access import Access, said_of
+from chatcore.interfaces.components import IDEMPOTENT
 
 _ARGUMENTS: dict[Any, tuple[int, str]] = {
     IHandler: (2, "A handler's methods take two: the message and the session"),
@@ -43,6 +44,7 @@ def component_of(cls: type, base: Any, server_type: str) -> Component:
                 name=name,
                 signature=inspect.signature(function),
                 interface=interface.__name__,
+                idempotent=hasattr(function, IDEMPOTENT),
                 access=_access(cls, interface, name, base, methods.get(name)),
             )
     file, line = source_of(cls)
@@ -93,6 +95,10 @@ def _verify_declaration(interface: Any, name: str, function: Any, base: Any) -> 
     def wrong(problem: str, advice: str) -> ConfigError:
         return mistake_in(function, f"{interface.__name__}.{name} {problem}", advice)
 
+    if name.startswith("__"):
+        raise wrong("is a name of Python's own", "Give it another name, so that it can be called")
+    if base is not IRemote and hasattr(function, IDEMPOTENT):
+        raise wrong("is marked idempotent", "Only methods of remotes are called again")
     if not inspect.iscoroutinefunction(function):
         raise wrong("is not declared async", f"Write `async def {name}{_shown(signature)}: …`")
     if "self" in signature.parameters:

@@ -4,11 +4,11 @@ from chatcore.interfaces.access import access
 from chatcore.interfaces.application import BroadcastFilter, IApplication, IConfigurator, Route
 from chatcore.interfaces.blacklist import IBlacklist
 from chatcore.interfaces.channels import IChannel, IChannels
-from chatcore.interfaces.components import ICron, IHandler, IRemote
+from chatcore.interfaces.components import ICron, IHandler, IRemote, idempotent
 from chatcore.interfaces.filters import After, Before, ErrorHandler, IFilter, IRequest
 from chatcore.interfaces.handshake import CheckClient, HandshakeHook, IHandshake
 from chatcore.interfaces.lifecycle import IComponent, ICronJob, ICrons, IPlugin
-from chatcore.interfaces.rpc import IRpc, IRpcTarget
+from chatcore.interfaces.rpc import IRpc, IRpcCall, IRpcTarget
 from chatcore.interfaces.servers import IServer, IServers
 from chatcore.interfaces.sessions import (
     Found,
@@ -45,6 +45,7 @@ __all__ = [
     "IRemote",
     "IRequest",
     "IRpc",
+    "IRpcCall",
     "IRpcTarget",
     "IServer",
     "IServers",
@@ -55,4 +56,5 @@ __all__ = [
     "Route",
     "SessionStatistics",
     "access",
+    "idempotent",
 ]

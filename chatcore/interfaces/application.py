@@ -148,7 +148,28 @@ class IConfigurator(Interface):
         """Read ``config/<name>.json`` for this environment; see `IApplication.load_config`."""
 
     def route(server_type: str, choose: Route) -> None:
-        """How a server of that type is chosen for a session."""
+        """How a server of that type is chosen for a session, for requests and for calls.
+
+        ``app.route("default", …)`` is for all types that have no route of their own.
+        """
+
+    def rpc_filter(filter: Any) -> None:
+        """Have a filter see the calls that this node makes.
+
+        A filter is an object with ``before(call)``, ``after(call, result, problem)``, or both,
+        which may be async; ``call`` is an `IRpcCall`. What ``before`` raises stops the call.
+        ``after`` is called however the call ended; nobody waits for one that waits.
+        """
+
+    def remote_filter(filter: Any) -> None:
+        """Have a filter see the calls that other nodes make to remotes of this one."""
+
+    def rpc_error_handler(handler: Callable[[Any, Any], Any]) -> None:
+        """Have ``handler(error, call)`` see each `RpcError` before who called does.
+
+        What it returns is the result of the call instead; with None the error stays as it is. It
+        may raise another error, and it may be async.
+        """
 
     def check_client(check: CheckClient) -> None:
         """Have ``check(type, version)`` decide whether a client is recent enough.

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import FunctionType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from zope.interface import Interface
 from zope.interface.interface import InterfaceClass
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+IDEMPOTENT = "__chatcore_idempotent__"
+
+
+def idempotent(function: F) -> F:
+    """Mark a method of a remote's interface: calling it twice does no more than calling it once.
+
+    Only such methods may be called with ``failure="retry"``. Use it as a decorator, or, where
+    mypy-zope is used, which does not see decorated methods, as ``idempotent(names)`` below the
+    method in the interface.
+    """
+    setattr(function, IDEMPOTENT, True)
+    return function
+
 
 if TYPE_CHECKING:
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from zope.interface import Attribute, Interface
@@ -17,6 +17,7 @@ class IServer(Interface):
     client_host: str | None = Attribute("The host that clients are told, where it differs.")
     client_port: int | None = Attribute("The port for clients, on a frontend.")
     frontend: bool = Attribute("Whether clients connect to it.")
+    weight: int = Attribute("How much it is given, compared with others of its type.")
     data: Mapping[str, Any] = Attribute("The object `data` of its entry in servers.json.")
 
 
@@ -47,3 +48,12 @@ class IServers(Interface):
         Raises:
             NoSuchServer: it is connected to none of that type.
         """
+
+    def connected(server_id: str) -> bool:
+        """Whether this node is connected to a server now; it always is to itself."""
+
+    def under_way(server_id: str) -> int:
+        """How many requests and calls this node has sent there that wait for their answer."""
+
+    def without(server_ids: Collection[str]) -> IServers:
+        """The same servers without some: who would be chosen if those were not there."""

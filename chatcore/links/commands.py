@@ -59,10 +59,14 @@ class Raised(Exception):
 
 
 class Refused(Exception):
-    """There is no such method there, the arguments do not fit, or it has changed."""
+    """There is no such method there, the arguments do not fit, or it takes no more: nothing ran."""
 
 
-_ERRORS = {Raised: b"RAISED", Refused: b"REFUSED"}
+class Failed(Exception):
+    """It may have run, but the box was bad, or the answer too long for one."""
+
+
+_ERRORS = {Raised: b"RAISED", Refused: b"REFUSED", Failed: b"FAILED"}
 
 
 class Hello(Command):
@@ -138,6 +142,13 @@ class Call(Command):
     ]
     response = [(b"result", Value())]
     errors = _ERRORS
+
+
+class CallNotify(Command):
+    """A call that nobody waits for."""
+
+    arguments = Call.arguments
+    requiresAnswer = False
 
 
 _MESSAGE = [

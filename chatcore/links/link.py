@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from chatcore.deadlines import Deadlines, IClock
+from chatcore.deadlines import Deadlines, IClock, Timeouts
 from chatcore.errors import (
     BoxError,
     CallTimedOut,
@@ -34,6 +34,24 @@ Done = Callable[[Box | None, RpcError | None], None]
 """Told how a call ended: the box of the answer, or why there is none."""
 
 PING = item(b"_command", b"Ping")
+
+NOTHING_RAN = ("REFUSED", "UNHANDLED")
+"""The codes of errors that are only sent before a method is called."""
+
+
+def remote_problem(peer: str, what: str, code: str, why: str) -> RpcError:
+    """What an error that a peer answered means to who called."""
+    if code == "RAISED":
+        error_id, _, why = why.partition(" ")
+        return RemoteRaised(peer, what, f"the remote raised {why}", error_id)
+    text = f"refused ({code}): {why}"
+    return RemoteRefused(peer, what, text, nothing_ran=code in NOTHING_RAN)
+
+
+def too_long(peer: str, what: str, size: int) -> RemoteRefused:
+    """A call that does not fit into a box."""
+    text = f"{size} bytes are too many for a box"
+    return RemoteRefused(peer, what, text, nothing_ran=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +100,7 @@ class Link(Protocol):
         self._parser = BoxParser(limit)
         self._last_ask = 0
         self._calls: dict[bytes, tuple[str, Done, Deadlines]] = {}
-        self._deadlines: dict[float, Deadlines] = {}
+        self._timeouts = Timeouts(parts.clock, self._timed_out)
         self._queue: list[bytes] = []
         self._queued = 0
         self._blocked = False
@@ -105,6 +123,11 @@ class Link(Protocol):
         """Whether so much waits on it that calls fail, too."""
         return self._blocked and self._queued > self._parts.settings.queue_bytes
 
+    @property
+    def under_way(self) -> int:
+        """How many commands of this side wait for their answer."""
+        return len(self._calls)
+
     def trust(self) -> None:
         """The other side knows the secret; what it sends may be as long as on any link."""
         self._parser.limit = self._parts.settings.box_bytes
@@ -125,31 +148,47 @@ class Link(Protocol):
             timeout: seconds; the settings' ``call_timeout`` where None.
         """
         if self._over or self.overloaded:
-            why = "the link is blocked" if self.overloaded else None
             self._parts.counters.calls_failed += 1
-            done(None, NotConnected(self.peer, what, why))
+            done(None, self._unwritable(what))
             return
         key = b"%x" % (self._last_ask + 1)
         data = item(b"_ask", key) + payload + END
         if self._too_long(data):
             self._parts.counters.calls_failed += 1
-            done(None, RemoteRefused(self.peer, what, f"{len(data)} bytes are too many for a box"))
+            done(None, too_long(self.peer, what, len(data)))
             return
         self._last_ask += 1
         seconds = self._parts.settings.call_timeout if timeout is None else timeout
-        deadlines = self._deadlines.get(seconds)
-        if deadlines is None:
-            deadlines = Deadlines(seconds, self._parts.clock, self._timed_out)
-            self._deadlines[seconds] = deadlines
-        self._calls[key] = (what, done, deadlines)
-        deadlines.start(key)
+        self._calls[key] = (what, done, self._timeouts.start(key, seconds))
         self.write(data)
+
+    def tell(self, payload: bytes, what: str) -> RpcError | None:
+        """Send a command that has no answer.
+
+        Args:
+            payload: the encoded items of the box, the command first.
+            what: what is called, for the error's text.
+
+        Returns:
+            Why it was not sent; None where it was.
+        """
+        problem: RpcError | None = None
+        data = payload + END
+        if self._over or self.overloaded:
+            problem = self._unwritable(what)
+        elif self._too_long(data):
+            problem = too_long(self.peer, what, len(data))
+        else:
+            self.write(data)
+        if problem is not None:
+            self._parts.counters.calls_failed += 1
+        return problem
 
     def answer(self, ask: bytes, payload: bytes) -> None:
         """Answer a command with the encoded items of the response."""
         data = item(b"_answer", ask) + payload + END
         if self._too_long(data):
-            self.refuse(ask, b"REFUSED", f"an answer of {len(data)} bytes is too long for a box")
+            self.refuse(ask, b"FAILED", f"an answer of {len(data)} bytes is too long for a box")
         else:
             self.write(data)
 
@@ -235,11 +274,11 @@ class Link(Protocol):
         self.up, self._over = False, True
         self._queue.clear()
         self._queued = 0
-        for deadlines in self._deadlines.values():
-            deadlines.clear()
+        self._timeouts.clear()
         calls, self._calls = self._calls, {}
         self._parts.counters.calls_failed += len(calls)
-        for what, done, _ in calls.values():
+        for key, (what, done, deadlines) in calls.items():
+            deadlines.stop(key)
             self._tell(done, None, LinkLost(self.peer, what))
         self._lost(self, reason)
 
@@ -254,6 +293,9 @@ class Link(Protocol):
         pass
 
     # Its own.
+
+    def _unwritable(self, what: str) -> NotConnected:
+        return NotConnected(self.peer, what, "the link is blocked" if self.overloaded else None)
 
     def _too_long(self, data: bytes) -> bool:
         # The other side would close the link over such a box, and everybody's calls with it.
@@ -290,7 +332,7 @@ class Link(Protocol):
             # A bad box is its sender's trouble; the link stays for everybody else.
             self.log.failure("{link} brought a bad {name} box", link=self, name=name)
             if ask is not None:
-                self.refuse(ask, b"REFUSED", f"a bad box: {problem!r}")
+                self.refuse(ask, b"FAILED", f"a bad box: {problem!r}")
 
     def _ended(self, box: Box) -> None:
         key = box.get(b"_answer")
@@ -307,13 +349,7 @@ class Link(Protocol):
         self._parts.counters.calls_failed += 1
         code = box.get(b"_error_code", b"UNKNOWN").decode("utf-8", "replace")
         why = box.get(b"_error_description", b"").decode("utf-8", "replace")
-        problem: RpcError
-        if code == "RAISED":
-            error_id, _, why = why.partition(" ")
-            problem = RemoteRaised(self.peer, what, f"the remote raised {why}", error_id)
-        else:
-            problem = RemoteRefused(self.peer, what, f"refused ({code}): {why}")
-        self._tell(done, None, problem)
+        self._tell(done, None, remote_problem(self.peer, what, code, why))
 
     def _timed_out(self, key: Any) -> None:
         what, done, _ = self._calls.pop(key)

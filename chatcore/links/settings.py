@@ -11,6 +11,8 @@ from chatcore.config.settings import setting
 
 Seconds = Annotated[float, Meta(gt=0)]
 Bytes = Annotated[int, Meta(ge=65536)]
+Retries = Annotated[int, Meta(ge=0, le=100)]
+Delay = Annotated[float, Meta(ge=0)]
 BoxBytes = Annotated[int, Meta(ge=8 * 1024 * 1024)]
 
 
@@ -19,6 +21,8 @@ class LinkSettings:
     """The links to other nodes."""
 
     call_timeout: Seconds = setting(10.0, "seconds a call to another node may take")
+    retries: Retries = setting(2, "how often a call that asks for it is tried again")
+    retry_seconds: Delay = setting(0.2, "seconds before a call is tried again")
     ping_interval: Seconds = setting(5.0, "seconds between pings on a link")
     ping_timeout: Seconds = setting(15.0, "seconds of silence after which a link is given up")
     patience: Seconds = setting(

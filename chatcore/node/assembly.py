@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,14 @@ from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from chatcore.application import Application, by_uid
+from chatcore.application import Application
 from chatcore.application.crons import CronSettings
 from chatcore.application.events import Events
 from chatcore.application.sessions import Sessions
 from chatcore.channels.broadcast import Broadcasts
 from chatcore.channels.groups import GroupTable
 from chatcore.channels.service import ChannelService
+from chatcore.cluster.balance import balances
 from chatcore.cluster.view import View
 from chatcore.config.run_folder import RunFolder
 from chatcore.config.servers import Server, Servers
@@ -42,6 +43,8 @@ from chatcore.dispatch.lag import Lag
 from chatcore.dispatch.loading import load_application
 from chatcore.errors import ConfigError
 from chatcore.interfaces import ISession
+from chatcore.links.calls import Calls
+from chatcore.links.filters import RpcFilters
 from chatcore.links.link import LinkParts
 from chatcore.links.rpc import Rpc
 from chatcore.links.settings import LinkSettings
@@ -54,6 +57,7 @@ from chatcore.node.dialects import load_dialects
 from chatcore.node.filtering import Surroundings
 from chatcore.node.frontend import Frontend
 from chatcore.node.frontends import Frontends
+from chatcore.node.incoming import Incoming
 from chatcore.node.installing import bring_in, connect_events, crons_of, remotes_of
 from chatcore.node.lifecycle import NodeSettings
 from chatcore.node.ports import (
@@ -204,10 +208,15 @@ class Node(Service):
                 responders=responders,
             ),
         )
-        view = View(servers, connected=lambda id: id == server.id or self.links.get(id) is not None)
+        view = View(
+            servers,
+            connected=lambda id: id == server.id or self.links.get(id) is not None,
+            under_way=lambda id: self._backend.under_way(id),
+        )
 
-        def choose(server_type: str, session: ISession) -> str:
-            return said.routes.get(server_type, by_uid)(session, server_type, view)
+        def choose(server_type: str, session: ISession, tried: Collection[str] = ()) -> str:
+            route = said.route_to(server_type)
+            return route(session, server_type, view.without(tried) if tried else view)
 
         groups = broadcasts = None
         if server.frontend:
@@ -245,9 +254,27 @@ class Node(Service):
             dispatcher=dispatcher,
             channels=self.channels,
             links=self.links,
+            incoming=Incoming(
+                id=server.id,
+                server_type=server.type,
+                dispatcher=dispatcher,
+                filters=self._filters(said.remote_filters),
+                counters=counters,
+            ),
+            settings=settings[LinkSettings],
+            counters=counters,
             clock=reactor,
         )
         responders.update(self._backend.responders())
+        self._calls = Calls(
+            sender=self._backend,
+            filters=self._filters(said.rpc_filters),
+            on_error=said.rpc_errors,
+            caller=self._caller,
+            settings=settings[LinkSettings],
+            clock=reactor,
+            counters=counters,
+        )
 
         self.sessions = sessions
         self._frontend: Frontend | None = None
@@ -321,7 +348,8 @@ class Node(Service):
                 remotes=remotes_of(catalogue),
                 servers=view,
                 choose=choose,
-                send=self._backend.send,
+                balances=balances(),
+                calls=self._calls,
             ),
             blacklist=blacklist,
             folder=catalogue.folder,
@@ -400,7 +428,13 @@ class Node(Service):
         await self.links.stopService()
         self._forget_timers()
 
+    def _filters(self, filters: Sequence[Any]) -> RpcFilters | None:
+        if not filters:
+            return None
+        return RpcFilters(filters, caller=self._caller, clock=self._reactor)
+
     def _forget_timers(self) -> None:
+        self._calls.stop()
         self._backend.stop()
         self.channels.stop()
         self._caller.stop()

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 
 from chatcore.channels.service import ChannelService
 from chatcore.deadlines import IClock
-from chatcore.dispatch.dispatcher import FAILED, Dispatcher, Unknown
+from chatcore.dispatch.dispatcher import FAILED, Dispatcher
 from chatcore.errors import (
     BodyError,
     NoSuchServer,
@@ -21,18 +21,21 @@ from chatcore.errors import (
     RpcError,
     SessionError,
 )
-from chatcore.links.link import Link, Responder
+from chatcore.links.link import Link, Responder, too_long
+from chatcore.links.settings import LinkSettings
 from chatcore.links.table import LinkTable
+from chatcore.node.answers import NOBODY, LinkAnswer, OwnCalls
+from chatcore.node.incoming import EXPECTED, OWN_SERVICES, Incoming
 from chatcore.node.replies import FAILED_VALUE, UNPACKABLE, UNREADABLE, pack, unpack
 from chatcore.sessions.copy import FarHome, import_copy
+from chatcore.telemetry import Counters
 from chatcore.wire import body
 from chatcore.wire.box import Box, item, join
 
 CALL = item(b"_command", b"Call")
-SESSIONS = "sys.sessions"
+CALL_NOTIFY = item(b"_command", b"CallNotify")
 
-EXPECTED = "-"
-"""The error id of what a remote raises on purpose: its log has no more to say."""
+SESSIONS = f"{OWN_SERVICES}sessions"
 
 LONGEST_WAIT = 20_000
 """Boxes that may wait for that."""
@@ -53,6 +56,7 @@ class Backend:
         frontends: the ids of all other frontends.
         type_of: the server type of a server, None where the view has no such server.
         fingerprints: of the remotes known here, by server type, service and method.
+        incoming: makes the calls that this node is asked to make.
     """
 
     log = Logger()
@@ -67,6 +71,9 @@ class Backend:
         dispatcher: Dispatcher,
         channels: ChannelService,
         links: LinkTable,
+        incoming: Incoming,
+        settings: LinkSettings,
+        counters: Counters,
         clock: IClock,
     ) -> None:
         self.id = id
@@ -75,7 +82,11 @@ class Backend:
         self._dispatcher = dispatcher
         self._channels = channels
         self._links = links
+        self._incoming = incoming
+        self._settings = settings
+        self._counters = counters
         self._clock = clock
+        self._own = OwnCalls(id, clock, counters)
         self._homes: dict[str, tuple[str, FarHome]] = {}
         self._frontends = frozenset(frontends)
         self._unsettled = set(frontends)
@@ -102,7 +113,11 @@ class Backend:
             self._settle()
 
     def stop(self) -> None:
-        """Stop waiting."""
+        """Stop waiting, also for its own answers."""
+        self._own.stop()
+        self._stop_waiting()
+
+    def _stop_waiting(self) -> None:
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
 
@@ -112,6 +127,7 @@ class Backend:
             b"Forward": self._forward,
             b"ForwardNotify": self._forward,
             b"Call": self._call,
+            b"CallNotify": self._call,
             b"GroupOffer": self._offered,
             b"OffersDone": self._offers_done,
             b"GroupGone": self._gone,
@@ -123,44 +139,57 @@ class Backend:
         Raises:
             TypeError: an argument can't cross a link; nothing was sent.
         """
-        what = f"{service}.{method}"
+        packed = self.pack(f"{service}.{method}", args)
+        return self.send_packed(server_id, service, method, packed)
+
+    def pack(self, what: str, args: Sequence[Any]) -> bytes:
+        """Arguments as they cross a link.
+
+        Raises:
+            TypeError: one of them can't.
+        """
         try:
-            packed = pack(args)
+            return pack(args)
         except UNPACKABLE as problem:
             raise TypeError(f"arguments of {what} can't cross a link: {problem}") from None
+
+    def send_packed(
+        self,
+        server_id: str,
+        service: str,
+        method: str,
+        packed: bytes,
+        *,
+        notify: bool = False,
+        timeout: float | None = None,
+    ) -> Deferred[Any]:
+        """Call a remote, here or elsewhere, with packed arguments.
+
+        Args:
+            notify: whether nobody waits for an answer; the Deferred gives None once it is sent.
+            timeout: seconds; ``links.call_timeout`` where None.
+        """
+        what = f"{service}.{method}"
         if server_id == self.id:
-            return self._send_here(what, service, method, unpack(packed))
-        server_type = self._type_of(server_id)
-        if server_type is None:
-            return fail(NoSuchServer(server_id, what))
+            return self._send_here(what, service, method, packed, notify, timeout)
         link = self._links.get(server_id)
         if link is None:
-            return fail(NotConnected(server_id, what))
-        mine = self._fingerprints.get((server_type, service, method))
+            return self._unsent(self._missing(server_id, what))
+        mine = self._fingerprints.get((self._type_of(server_id) or "", service, method))
         theirs = link.peer_remotes.get(what)
         if mine and theirs and mine != theirs:
-            return fail(RemoteRefused(server_id, what, "it is declared differently there"))
-        called: Deferred[Any] = Deferred()
-
-        def done(box: Box | None, problem: RpcError | None) -> None:
-            if box is None:
-                called.errback(problem)
-                return
-            try:
-                result = unpack(join(box, b"result"))
-            except UNREADABLE as wrong:
-                called.errback(RemoteRefused(server_id, what, f"a bad answer: {wrong!r}"))
-                return
-            called.callback(result)
-
-        link.ask(
-            CALL
-            + item(b"service", service.encode())
+            why = "it is declared differently there"
+            return self._unsent(RemoteRefused(server_id, what, why, nothing_ran=True))
+        payload = (
+            item(b"service", service.encode())
             + item(b"method", method.encode())
-            + item(b"args", packed),
-            done,
-            what,
+            + item(b"args", packed)
         )
+        if notify:
+            problem = link.tell(CALL_NOTIFY + payload, what)
+            return succeed(None) if problem is None else fail(problem)
+        called: Deferred[Any] = Deferred()
+        link.ask(CALL + payload, partial(_answered, called, server_id, what), what, timeout)
         return called
 
     def home(self, frontend: str) -> FarHome:
@@ -173,6 +202,21 @@ class Backend:
         if link is None:
             raise NotConnected(frontend, "its sessions")
         return self._home(link)
+
+    def under_way(self, server_id: str) -> int:
+        """How many requests and calls of this node wait for a server's answer."""
+        if server_id == self.id:
+            return self._own.under_way
+        link = self._links.get(server_id)
+        return 0 if link is None else link.under_way
+
+    def _missing(self, server_id: str, what: str) -> RpcError:
+        known = self._type_of(server_id) is not None
+        return NotConnected(server_id, what) if known else NoSuchServer(server_id, what)
+
+    def _unsent(self, problem: RpcError) -> Deferred[Any]:
+        self._counters.calls_failed += 1
+        return fail(problem)
 
     def _home(self, link: Link) -> FarHome:
         """Where the sessions of a frontend live: this life of it, for the next counts anew."""
@@ -204,27 +248,23 @@ class Backend:
             raise SessionError(str(problem)) from None
 
     def _send_here(
-        self, what: str, service: str, method: str, args: Sequence[Any]
+        self,
+        what: str,
+        service: str,
+        method: str,
+        packed: bytes,
+        notify: bool,
+        timeout: float | None,
     ) -> Deferred[Any]:
-        called: Deferred[Any] = Deferred()
-
-        def ended(result: Any, problem: BaseException | None) -> None:
-            if problem is None:
-                called.callback(result)
-            else:
-                error_id = self._report(what, problem)
-                called.errback(RemoteRaised(self.id, what, f"it raised {problem!r}", error_id))
-
-        try:
-            self._dispatcher.call(service, method, args, ended)
-        except Unknown as problem:
-            return fail(RemoteRefused(self.id, what, str(problem)))
-        return called
-
-    def _report(self, what: str, problem: BaseException) -> str:
-        if isinstance(problem, SessionError):
-            return EXPECTED  # says all there is to know
-        return self._dispatcher.report(what, problem)
+        if len(packed) > self._settings.box_bytes:
+            return self._unsent(too_long(self.id, what, len(packed)))
+        if notify:
+            self._incoming.run(service, method, packed, self.id, NOBODY)
+            return succeed(None)
+        seconds = self._settings.call_timeout if timeout is None else timeout
+        return self._own.make(
+            what, seconds, partial(self._incoming.run, service, method, packed, self.id)
+        )
 
     # What other nodes ask.
 
@@ -256,27 +296,8 @@ class Backend:
         service, method = box[b"service"].decode(), box[b"method"].decode()
         if service != SESSIONS and self._wait(link, box, ask, self._call):
             return
-        what = f"{service}.{method}"
-
-        def ended(result: Any, problem: BaseException | None) -> None:
-            packed = b""
-            if problem is None:
-                try:
-                    packed = pack(result)
-                except UNPACKABLE as unpackable:
-                    problem = unpackable
-            if problem is not None:
-                error_id = self._report(what, problem)
-                if ask is not None:
-                    link.refuse(ask, b"RAISED", f"{error_id} {problem!r}")
-            elif ask is not None:
-                link.answer(ask, item(b"result", packed))
-
-        try:
-            self._dispatcher.call(service, method, unpack(join(box, b"args")), ended)
-        except Unknown as problem:
-            if ask is not None:
-                link.refuse(ask, b"REFUSED", str(problem))
+        answer = NOBODY if ask is None else LinkAnswer(link, ask)
+        self._incoming.run(service, method, join(box, b"args"), link.peer, answer)
 
     def _offered(self, link: Link, box: Box, ask: bytes | None) -> None:
         uids = unpack(join(box, b"uids"))
@@ -308,15 +329,17 @@ class Backend:
             return False
         if len(self._waiting) < LONGEST_WAIT:
             self._waiting.append((link, box, ask, act))
-        elif ask is not None:
-            link.refuse(ask, b"REFUSED", "too many wait for this node to start")
+        else:
+            self._counters.calls_refused += 1
+            if ask is not None:
+                link.refuse(ask, b"REFUSED", "too many wait for this node to start")
         return True
 
     def _settle(self) -> None:
         if self.settled:
             return
         waiting, self._waiting = self._waiting, None
-        self.stop()
+        self._stop_waiting()
         for link, box, ask, act in waiting or ():
             if ask is not None and not link.up:
                 continue  # who asked was told that it failed
@@ -325,3 +348,18 @@ class Backend:
             except Exception:
                 self.log.failure("A request that waited was bad")
         self._told()
+
+
+def _answered(
+    called: Deferred[Any], server_id: str, what: str, box: Box | None, problem: RpcError | None
+) -> None:
+    """Tell who called how the call ended."""
+    if box is None:
+        called.errback(problem)
+        return
+    try:
+        result = unpack(join(box, b"result"))
+    except UNREADABLE as wrong:
+        called.errback(RemoteRefused(server_id, what, f"a bad answer: {wrong!r}"))
+        return
+    called.callback(result)

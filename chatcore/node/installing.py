@@ -85,12 +85,14 @@ def remotes_of(catalogue: Catalogue) -> Remotes:
     """What this node knows of the remotes of all server types."""
     by_interface: dict[Any, list[tuple[str, str]]] = {}
     signatures = {}
+    idempotent = []
     for remote in catalogue.remotes():
         place = (remote.server_type, remote.service)
         signatures[place] = {m.name: m.signature for m in remote.methods.values()}
+        idempotent += [(*place, m.name) for m in remote.methods.values() if m.idempotent]
         for interface in remote.interfaces:
             by_interface.setdefault(interface, []).append(place)
-    return Remotes(by_interface, signatures)
+    return Remotes(by_interface, signatures, idempotent)
 
 
 def connect_events(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatcore.cluster.placement import ranking, weight
+from chatcore.cluster.placement import pomelo_index, ranking, weight
 
 IDS = st.lists(st.text(min_size=1, max_size=12), min_size=1, max_size=8, unique=True)
 KEYS = [f"room {number}" for number in range(4000)]
@@ -78,3 +78,25 @@ def test_any_text_is_a_key(key: str) -> None:
 def test_neighbouring_texts_are_different_keys() -> None:
     assert len({weight("a", key) for key in ("", "\0", "b", "bc", "B", " b")}) == 6
     assert weight("ab", "c") != weight("a", "bc")
+
+
+@pytest.mark.parametrize(
+    ("text", "crc"),
+    [
+        ("alice", 663665735),
+        ("bob", -171200192),
+        ("中", -1747078152),
+        ("中文", 305094291),
+        ("é", 198489425),
+        ("", 0),
+    ],
+)
+def test_pomelos_choice(text: str, crc: int) -> None:
+    """The numbers are what Pomelo's own CRC-32 gives."""
+    for count in (1, 2, 3, 7, 1000, 1 << 32):
+        assert pomelo_index(text, count) == abs(crc) % count
+
+
+@pytest.mark.parametrize("text", ["😀", "\ud800", "x" * 100_000])
+def test_pomelos_choice_for_any_text(text: str) -> None:
+    assert 0 <= pomelo_index(text, 3) < 3

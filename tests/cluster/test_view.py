@@ -96,3 +96,24 @@ def test_a_type_that_nobody_has(ask: str) -> None:
     for _ in range(2):
         with pytest.raises(NoSuchServer, match="owner of 'lobby' on area: no such server"):
             getattr(view, ask)("area", "lobby")
+
+
+def test_the_view_without_some() -> None:
+    view = View(SERVERS, epoch=7, connected=lambda id: id == "chat-3", under_way=lambda id: len(id))
+    rest = view.without(["chat-1", "chat-9"])
+    assert [each.id for each in rest.of_type("chat")] == ["chat-2", "chat-3"]
+    assert rest.get("chat-1") is None
+    assert (rest.connected("chat-3"), rest.connected("chat-1")) == (True, False)
+    assert rest.under_way("chat-2") == 6
+    for key in KEYS:
+        order = ranking(["chat-1", "chat-2", "chat-3"], key)
+        assert view.without(order[:1]).owner("chat", key).id == order[1]
+    with pytest.raises(NoSuchServer):
+        view.without(["chat-1", "chat-2", "chat-3"]).owner("chat", "a")
+
+
+def test_who_is_connected() -> None:
+    view = View(SERVERS, connected=lambda id: id != "chat-2")
+    assert view.connected("chat-1")
+    assert not view.connected("chat-2")
+    assert not view.connected("nobody")

@@ -415,6 +415,14 @@ class TestEntries:
         seen = server.tls.seen_from(Path("/app"))
         assert [str(file) for file in seen] == ["/app/tls/a.pem", "/etc/a.key", "/app/b.pem"]
 
+    def test_weights(self, tmp_path: Path) -> None:
+        assert one(tmp_path, {"id": "a"}).weight == 1
+        assert one(tmp_path, {"id": "a", "weight": 10}).weight == 10
+        for value in (0, -1, 1001, 1.5, "heavy", True, None):
+            text = mistake_in(tmp_path, {"chat": [{"id": "a", "weight": value}]})
+            assert "'weight' is" in text
+            assert "a whole number from 1 to 1000 was expected" in text
+
     @pytest.mark.parametrize("value", [[], "x", 1, None])
     def test_data_is_an_object(self, tmp_path: Path, value: object) -> None:
         text = mistake_in(tmp_path, {"chat": [{"id": "a", "data": value}]})

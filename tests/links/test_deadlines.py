@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from twisted.internet.task import Clock
 
-from chatcore.deadlines import Deadlines
+from chatcore.deadlines import MOST_SHARED, Deadlines, Timeouts
 
 
 @pytest.fixture
@@ -190,3 +190,44 @@ def test_one_that_raises_costs_the_others_nothing(clock: Clock) -> None:
     assert expired == ["bad", "next"]
     clock.advance(5)
     assert expired == ["bad", "next", "later"]
+
+
+def test_each_length_has_its_time(clock: Clock, expired: list[str]) -> None:
+    """However many lengths there are, each key is told once, or stopped."""
+    timeouts = Timeouts(clock, expired.append)
+    lengths = list(range(1, 4 * MOST_SHARED))
+    for seconds in lengths:
+        timeouts.start(f"{seconds}", seconds)
+        timeouts.start(f"{seconds} stopped", seconds).stop(f"{seconds} stopped")
+    for seconds in lengths:
+        clock.advance(1)
+        assert expired[-1] == f"{seconds}"
+    assert len(expired) == len(lengths)
+    assert clock.getDelayedCalls() == []
+
+
+def test_lengths_that_come_once_leave_nothing(clock: Clock, expired: list[str]) -> None:
+    timeouts = Timeouts(clock, expired.append)
+    timeouts.start("waits", 10)
+    for number in range(1000):
+        timeouts.start(number, 20 + number / 7).stop(number)
+    assert len(clock.getDelayedCalls()) <= MOST_SHARED
+    clock.advance(10)
+    assert expired == ["waits"]
+    timeouts.clear()
+    assert clock.getDelayedCalls() == []
+
+
+def test_some_of_one_length_and_many_of_others(clock: Clock, expired: list[str]) -> None:
+    timeouts = Timeouts(clock, expired.append)
+    started = {
+        key: timeouts.start(key, seconds)
+        for key, seconds in [(f"{n}", 5 + n % 50) for n in range(500)]
+    }
+    for key, deadlines in started.items():
+        if int(key) % 50 != 7:
+            deadlines.stop(key)
+    clock.advance(12)
+    assert expired == [f"{n}" for n in range(7, 500, 50)]
+    timeouts.clear()
+    assert clock.getDelayedCalls() == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chatcore.errors import LinkLost, NotConnected
+from chatcore.errors import LinkLost, NotConnected, RemoteRefused
 from chatcore.wire.box import item
 
 from .wiring import NOTE, Log, Net, Node, note
@@ -168,3 +168,45 @@ def test_closing_sends_what_waits(net: Net, a: Node, b: Node) -> None:
     net.settle()
     assert [box[b"text"] for box in b.heard] == [b"1", b"2"]
     assert b.downs
+
+
+def test_what_wants_no_answer_says_at_once_that_it_was_not_sent(net: Net, a: Node, b: Node) -> None:
+    link, sent = a.link("b"), NOTE + item(b"text", b"x")
+    assert link.tell(sent, "a note") is None
+    net.settle()
+    assert len(b.heard) == 1
+    a.wire("b").block()
+    link.write(note(bytes(QUEUE)))
+    problem = link.tell(sent, "a note")
+    assert isinstance(problem, NotConnected)
+    assert str(problem) == "a note on b: the link is blocked"
+    a.wire("b").unblock()
+    net.settle()
+    assert len(b.heard) == 2
+    problem = link.tell(NOTE + item(b"text", bytes(17 * 1024 * 1024)), "a note")
+    assert isinstance(problem, RemoteRefused)
+    assert problem.nothing_ran
+    a.wire("b").abortConnection()
+    net.settle()
+    assert isinstance(link.tell(sent, "a note"), NotConnected)
+    assert a.counters.calls_failed == 3
+
+
+def test_what_is_under_way(net: Net, a: Node, b: Node) -> None:
+    link = a.link("b")
+    a.wire("b").block()
+    calls = [a.ask("b", NOTE) for _ in range(3)]
+    link.tell(NOTE, "a note")
+    assert link.under_way == 3
+    a.wire("b").unblock()
+    net.settle()
+    assert all(call.box for call in calls)
+    assert link.under_way == 0
+    a.wire("b").block()
+    a.ask("b", NOTE, 2)
+    a.ask("b", NOTE, 60)
+    net.pass_time(3)
+    assert link.under_way == 1
+    a.wire("b").abortConnection()
+    net.settle()
+    assert link.under_way == 0

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface.verify import verifyObject
 
+from chatcore.cluster.balance import balances
 from chatcore.cluster.view import View
 from chatcore.config.servers import Server
 from chatcore.errors import NoSuchServer, NotConnected
 from chatcore.interfaces import IRemote, IRpc
 from chatcore.links.rpc import Remotes, Rpc
 
+from .senders import FakeSender
 from .wiring import done
 
 
@@ -45,15 +47,12 @@ def server(id: str, type: str) -> Server:
     return Server(id=id, type=type, host="127.0.0.1", port=None, line=1)
 
 
-Sent = tuple[str, str, str, list[Any]]
-
-
-class Setting:
+class Setting(FakeSender):
     """Calls that go nowhere: they are written down, and answered as the test says."""
 
     def __init__(self) -> None:
-        self.sent: list[Sent] = []
-        self.outcome: Callable[[str], Deferred[Any]] = lambda server_id: succeed(f"by {server_id}")
+        super().__init__()
+        view = View([server("chat-2", "chat"), server("chat-1", "chat"), server("gate-1", "gate")])
         self.rpc = Rpc(
             remotes=Remotes(
                 {
@@ -65,17 +64,13 @@ class Setting:
                     ("chat", "statusRemote"): signatures(IStatusRemote),
                     ("gate", "statusRemote"): signatures(IStatusRemote),
                 },
+                [("chat", "chatRemote", "kick")],
             ),
-            servers=View(
-                [server("chat-2", "chat"), server("chat-1", "chat"), server("gate-1", "gate")]
-            ),
-            choose=lambda server_type, session: f"{server_type} of {session}",
-            send=self.send,
+            servers=view,
+            choose=lambda server_type, session, tried: session,  # type: ignore[return-value]
+            balances=balances(),
+            calls=self.calls(),
         )
-
-    def send(self, server_id: str, service: str, method: str, args: Sequence[Any]) -> Deferred[Any]:
-        self.sent.append((server_id, service, method, list(args)))
-        return self.outcome(server_id)
 
 
 @pytest.fixture
@@ -88,19 +83,19 @@ def test_it_is_what_applications_are_promised(setting: Setting) -> None:
 
 
 def test_by_interface_and_by_name_are_the_same(setting: Setting) -> None:
-    session: Any = "alice"
+    session: Any = "chat-2"
     target = setting.rpc.by(session)
-    assert done(target[IChatRemote].kick("u")) == "by chat of alice"
-    assert done(target.chat.chatRemote.kick("u")) == "by chat of alice"
-    assert setting.sent == [("chat of alice", "chatRemote", "kick", ["u"])] * 2
+    assert done(target[IChatRemote].kick("u")) == "by chat-2"
+    assert done(target.chat.chatRemote.kick("u")) == "by chat-2"
+    assert setting.sent == [("chat-2", "chatRemote", "kick", ["u"])] * 2
 
 
 def test_an_async_method_awaits_it(setting: Setting) -> None:
     async def use() -> Any:
-        session: Any = "alice"
+        session: Any = "chat-2"
         return await setting.rpc.by(session)[IChatRemote].add("u", "s")
 
-    assert done(Deferred.fromCoroutine(use())) == "by chat of alice"
+    assert done(Deferred.fromCoroutine(use())) == "by chat-2"
 
 
 def test_to_one_server(setting: Setting) -> None:
@@ -111,7 +106,8 @@ def test_to_one_server(setting: Setting) -> None:
 
 @pytest.mark.parametrize("server_id", ["chat-9", "gate-1", ""])
 def test_to_a_server_that_has_no_such_remote(setting: Setting, server_id: str) -> None:
-    with pytest.raises(NoSuchServer, match=r"chat\.chatRemote\.kick"):
+    why = "it is of type gate" if server_id == "gate-1" else "no such server"
+    with pytest.raises(NoSuchServer, match=f"on {server_id}: {why}"):
         done(setting.rpc.to(server_id)[IChatRemote].kick("u"))
     assert setting.sent == []
 
@@ -223,7 +219,109 @@ def test_a_remote_that_is_not_known_here_is_left_to_the_other_side(setting: Sett
 
 
 def test_private_names_are_no_remotes(setting: Setting) -> None:
-    session: Any = "alice"
+    session: Any = "chat-2"
     for name in ("_chat", "__wrapped__"):
         assert not hasattr(setting.rpc.by(session), name)
         assert not hasattr(setting.rpc.by(session).chat, name)
+
+
+def test_by_key_is_the_owner(setting: Setting) -> None:
+    view = setting.rpc._servers
+    for key in ("lobby", "den", "x" * 100):
+        answer = done(setting.rpc.by_key(key)[IChatRemote].kick("u"))
+        assert answer == f"by {view.owner('chat', key).id}"
+
+
+@pytest.mark.parametrize("how", ["round_robin", "weighted", "least_active", "random"])
+def test_any(setting: Setting, how: str) -> None:
+    for _ in range(60):
+        done(setting.rpc.any(how).chat.chatRemote.kick("u"))
+    assert {sent[0] for sent in setting.sent} == {"chat-1", "chat-2"}
+    with pytest.raises(NoSuchServer):
+        done(setting.rpc.any(how).game.gameRemote.play())
+
+
+def test_a_call_by_text(setting: Setting) -> None:
+    assert done(setting.rpc.call("chat-1", "chat.chatRemote.add", "u", "s")) == "by chat-1"
+    assert setting.sent == [("chat-1", "chatRemote", "add", ["u", "s"])]
+    assert done(setting.rpc.call("chat-1", "chat.chatRemote.kick", "u", notify=True)) is None
+    with pytest.raises(AttributeError, match="did you mean kick"):
+        setting.rpc.call("chat-1", "chat.chatRemote.kik", "u")
+    for text in ("chatRemote.add", "chat.chatRemote.add.more", "chat..add", ""):
+        with pytest.raises(ValueError, match=r"not of the form type\.service\.method"):
+            setting.rpc.call("chat-1", text)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"failure": "ofer"}, "'ofer' is not one of"),
+        ({"failure": "retry", "notify": True}, "notify=True has none"),
+        ({"timeout": 5, "notify": True}, "notify=True has none"),
+        ({"timeout": 0}, "not a number of seconds over 0"),
+        ({"timeout": -1}, "not a number of seconds over 0"),
+        ({"timeout": float("inf")}, "not a number of seconds over 0"),
+        ({"timeout": float("nan")}, "not a number of seconds over 0"),
+        ({"timeout": "5"}, "not a number of seconds over 0"),
+    ],
+    ids=str,
+)
+def test_options_that_make_no_sense(setting: Setting, options: Any, text: str) -> None:
+    session: Any = "chat-2"
+    for select in (
+        lambda: setting.rpc.by(session, **options),
+        lambda: setting.rpc.by_key("k", **options),
+        lambda: setting.rpc.any(**options),
+        lambda: setting.rpc.to("chat-1", **options),
+        lambda: setting.rpc.to_all("chat", **options),
+    ):
+        with pytest.raises(ValueError, match=text):
+            select()
+
+
+def test_over_to_whom(setting: Setting) -> None:
+    for select in (setting.rpc.to, setting.rpc.to_all):
+        with pytest.raises(ValueError, match="needs another server"):
+            select("chat-1", failure="over")
+    with pytest.raises(ValueError, match=r"how='best' is not one of 'round_robin'"):
+        setting.rpc.any("best")
+
+
+def test_only_what_is_idempotent_is_called_again(setting: Setting) -> None:
+    target = setting.rpc.to("chat-1", failure="retry")
+    assert done(target[IChatRemote].kick("u")) == "by chat-1"
+    for stub in (target[IChatRemote], target.chat.chatRemote):
+        with pytest.raises(TypeError, match=r"chat\.chatRemote\.add is not marked @idempotent"):
+            stub.add("u", "s")
+    with pytest.raises(TypeError, match=r"chat\.otherRemote\.do is not marked @idempotent"):
+        target.chat.otherRemote.do()
+    assert len(setting.sent) == 1
+
+
+def test_to_all_without_an_answer(setting: Setting) -> None:
+    setting.outcome = lambda id: fail(NotConnected(id, "kick"))
+    assert done(setting.rpc.to_all("chat", notify=True)[IChatRemote].kick("u")) is None
+    assert [sent[0] for sent in setting.sent] == ["chat-1", "chat-2"]
+    assert setting.notified == [True, True]
+
+
+def test_to_all_says_what_does_not_fit(setting: Setting) -> None:
+    with pytest.raises(NoSuchServer, match="remote of the servers of type chat"):
+        done(setting.rpc.to_all("gate")[IChatRemote].kick("u"))
+
+
+def test_a_route_that_chooses_a_server_of_another_type(setting: Setting) -> None:
+    session: Any = "gate-1"
+    with pytest.raises(NoSuchServer, match="the route chose it, but it is of type gate"):
+        done(setting.rpc.by(session)[IChatRemote].kick("u"))
+    assert setting.sent == []
+
+
+@pytest.mark.parametrize("name", ["__wrapped__", "__class_getitem__", "_send", "__await__"])
+def test_pythons_own_names_are_never_sent(setting: Setting, name: str) -> None:
+    for stub in (setting.rpc.to("chat-1").chat.chatRemote, setting.rpc.to("chat-1").chat.unknown):
+        with pytest.raises(AttributeError):
+            getattr(stub, name)
+    with pytest.raises(AttributeError):
+        setting.rpc.call("chat-1", "chat.unknown._private")
+    assert setting.sent == []

@@ -14,6 +14,8 @@ from chatcore.links import commands, hello
 from chatcore.links.commands import (
     VERSION,
     Call,
+    CallNotify,
+    Failed,
     Forward,
     ForwardNotify,
     GroupForget,
@@ -74,6 +76,11 @@ class Stock(amp.AMP):
             raise Refused("no such method")
         return {"result": args}
 
+    @CallNotify.responder
+    def call_notify(self, service: str, method: str, args: Any) -> dict[str, Any]:
+        self.heard.append(("notify", service, method, args))
+        return {}
+
     @Push.responder
     def push(self, channel: str, route: str, body: Any, droppable: bool | None) -> dict[str, Any]:
         self.heard.append((channel, route, body, *([droppable] if droppable else [])))
@@ -120,6 +127,7 @@ class Here:
         noting = [Push, PushToUids, GroupJoin, GroupLeave, GroupGone, GroupRenew, GroupForget]
         return {
             b"Call": self.call,
+            b"CallNotify": self.call_notify,
             b"Forward": self.forward,
             b"ForwardNotify": self.forward,
             **{each.commandName: self.note for each in (*noting, GroupOffer, OffersDone)},
@@ -141,6 +149,11 @@ class Here:
         self.heard.append((box[b"_command"].decode(), told))
         if ask is not None:
             link.answer(ask, item(b"reply", pack({"size": len(told[1]), "route": told[0]})))
+
+    def call_notify(self, link: Link, box: Box, ask: bytes | None) -> None:
+        assert ask is None
+        told = box[b"service"].decode(), box[b"method"].decode(), unpack(join(box, b"args"))
+        self.heard.append(("CallNotify", told))
 
     def call(self, link: Link, box: Box, ask: bytes | None) -> None:
         assert ask is not None
@@ -223,6 +236,14 @@ def test_call_with_values_of_every_length(net: Net, stock: Stock, size: int) -> 
 
 
 @pytest.mark.parametrize("size", LARGE)
+def test_a_call_that_nobody_waits_for(net: Net, stock: Stock, here: Here, size: int) -> None:
+    args = ["中", blob(size)]
+    stock.callRemote(CallNotify, service="chatRemote", method="note", args=args)
+    assert net.result(stock.callRemote(Ping)) == {}
+    assert here.heard == [("CallNotify", ("chatRemote", "note", args))]
+
+
+@pytest.mark.parametrize("size", LARGE)
 def test_forward(net: Net, stock: Stock, here: Here, size: int) -> None:
     body, session = blob(size), blob(size)[::-1]
     found = net.result(
@@ -276,7 +297,7 @@ def test_errors(net: Net, stock: Stock, method: str, kind: type[Exception], text
 
 @pytest.mark.logs_failures
 def test_a_responder_that_raises(net: Net, stock: Stock, log: Log) -> None:
-    with pytest.raises(Refused, match="bad box"):
+    with pytest.raises(Failed, match="bad box"):
         net.result(stock.callRemote(Call, service="s", method="nonsense", args=[]))
     assert [type(each) for each in log.failures] == [KeyError]
     assert net.result(stock.callRemote(Ping)) == {}
@@ -409,4 +430,21 @@ def test_our_pushes(net: Net, a: Node, listener: StockListener) -> None:
             "where": {"colour": "red"},
         },
     ]
+    assert a.downs == []
+
+
+@pytest.mark.parametrize("size", LARGE)
+def test_our_calls_that_nobody_waits_for(
+    net: Net, a: Node, listener: StockListener, size: int
+) -> None:
+    args = ["中", blob(size)]
+    payload = (
+        item(b"_command", b"CallNotify")
+        + item(b"service", b"someRemote")
+        + item(b"method", b"note")
+        + item(b"args", pack(args))
+    )
+    assert a.link("b").tell(payload, "someRemote.note") is None
+    net.settle()
+    assert listener.heard[1:] == [("notify", "someRemote", "note", args)]
     assert a.downs == []

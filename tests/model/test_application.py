@@ -8,11 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from twisted.internet.defer import succeed
 from twisted.internet.task import Clock
 from zope.interface.verify import verifyObject
 
-from chatcore.application import Application, Configurator, by_session, by_uid
+from chatcore.application import (
+    Application,
+    Configurator,
+    by_hash,
+    by_session,
+    by_uid,
+    least_active,
+    round_robin,
+    serial,
+    too_busy,
+    weighted,
+)
 from chatcore.application.crons import Crons
 from chatcore.application.events import Events
 from chatcore.channels.service import ChannelService
@@ -38,6 +48,9 @@ from chatcore.sessions.service import SessionService
 from chatcore.telemetry import Counters
 
 from .fakes import FakeFrontends, result_of, sessions_of
+
+FACTORIES: list[Any] = [by_session, by_hash, round_robin, weighted, least_active]
+"""What has to be called to make a route."""
 
 
 class Pool:
@@ -102,8 +115,9 @@ def app(view: View) -> Application:
         rpc=Rpc(
             remotes=Remotes({}, {}),
             servers=view,
-            choose=lambda server_type, session: "chat-1",
-            send=lambda *call: succeed(call),
+            choose=lambda server_type, session, tried: "chat-1",
+            balances={},
+            calls=None,  # type: ignore[arg-type]  # nobody calls
         ),
         folder=Path("app"),
         frontend=False,
@@ -204,6 +218,53 @@ class TestRoutes:
         assert by_uid(copy("alice"), "chat", view) == view.owner("chat", "alice").id
         assert by_uid(copy(), "chat", view) == view.owner("chat", "connector-1 7").id
 
+    def test_by_hash_chooses_as_pomelo_does(self, view: View) -> None:
+        choose = by_hash("rid")
+        # "alice" is 663665735 there, "中" -1747078152: the remainders by 3 are 2 and 0.
+        assert choose(copy(rid="alice"), "chat", view) == "chat-3"
+        assert choose(copy(rid="中"), "chat", view) == "chat-1"
+        with pytest.raises(LookupError, match="no 'rid' to route by"):
+            choose(copy(), "chat", view)
+        with pytest.raises(NoSuchServer):
+            choose(copy(rid="alice"), "game", view)
+
+    def test_by_hash_of_the_uid_is_pomelos_default(self, view: View) -> None:
+        choose = by_hash()
+        assert choose(copy("alice"), "chat", view) == "chat-3"
+        assert choose(copy(), "chat", view) == "chat-1"
+
+    @pytest.mark.parametrize("make", [by_hash, by_session])
+    def test_what_is_no_name_of_a_setting(self, make: Any) -> None:
+        with pytest.raises(TypeError, match="5, where the name of a session's setting"):
+            make(5)
+
+    def test_those_that_remember_do_so_for_themselves(self, view: View) -> None:
+        one, other = round_robin(), round_robin()
+        assert [one(copy(), "chat", view) for _ in range(4)] == [
+            "chat-1",
+            "chat-2",
+            "chat-3",
+            "chat-1",
+        ]
+        assert other(copy(), "chat", view) == "chat-1"
+        assert {weighted()(copy(), "chat", view), least_active()(copy(), "chat", view)} == {
+            "chat-1"
+        }
+
+
+class Filter:
+    def before(self, call: Any) -> None: ...
+
+    def after(self, call: Any, result: Any, problem: Any) -> None: ...
+
+
+class Befor:
+    def befor(self, call: Any) -> None: ...
+
+
+class Short:
+    def after(self, call: Any) -> None: ...
+
 
 class TestConfigurator:
     @pytest.fixture
@@ -238,7 +299,9 @@ class TestConfigurator:
         assert configurator.routes == {}
 
     @pytest.mark.parametrize(
-        "choose", [lambda session, server_type: "", lambda: "", by_session], ids=repr
+        "choose",
+        [lambda session, server_type: "", lambda: "", *FACTORIES],
+        ids=lambda choose: choose.__name__,
     )
     def test_a_route_that_can_not_be_called(self, configurator: Configurator, choose: Any) -> None:
         said = r"the route for chat can't be called with \(session, server_type, servers\)"
@@ -246,8 +309,7 @@ class TestConfigurator:
             configurator.route("chat", choose)
         assert raised.value.file == __file__
         assert raised.value.line is not None
-        advised = 'Write by_session("key")' in str(raised.value)
-        assert advised == (choose is by_session)
+        assert ("Write " in str(raised.value)) == (choose in FACTORIES)
         assert configurator.routes == {}
 
     def test_a_route_of_which_nothing_is_known(self, configurator: Configurator) -> None:
@@ -291,3 +353,53 @@ class TestConfigurator:
     def test_configures_a_type_there_is_not(self, configurator: Configurator) -> None:
         with pytest.raises(ConfigError, match="no server type 'chad'"):
             configurator.configure(type="gate|chad")
+
+    def test_the_route_of_all_types_without_one(self, configurator: Configurator) -> None:
+        assert configurator.route_to("chat") is by_uid
+        every, own = by_hash(), by_session("rid")
+        configurator.route("default", every)
+        configurator.route("chat", own)
+        assert configurator.route_to("chat") is own
+        assert configurator.route_to("gate") is every
+
+    @pytest.mark.parametrize("called", ["rpc_filter", "remote_filter"])
+    def test_filters_of_calls(self, configurator: Configurator, called: str) -> None:
+        first, second = Filter(), Filter()
+        for each in (first, second):
+            getattr(configurator, called)(each)
+        assert getattr(configurator, f"{called}s") == [first, second]
+
+    def test_ready_made_filters_of_calls_are_given_what_they_need(
+        self, configurator: Configurator
+    ) -> None:
+        busy = too_busy()
+        configurator.rpc_filter(busy)
+        configurator.remote_filter(busy)
+        assert configurator.ready_made == [busy]
+
+    @pytest.mark.parametrize("called", ["rpc_filter", "remote_filter"])
+    @pytest.mark.parametrize(
+        ("filter", "text"),
+        [
+            (Filter, r"the class Filter\. Make one: Filter\(\)"),
+            (Befor(), r"neither before nor after\. Is befor one of them\?"),
+            (len, r"neither before nor after"),
+            (serial(), r"serial\(timeout=3\), which is for clients' requests"),
+            (Short(), r"whose after can't be called with \(call, result, problem\)"),
+        ],
+        ids=lambda each: "",
+    )
+    def test_what_is_no_filter(
+        self, configurator: Configurator, called: str, filter: Any, text: str
+    ) -> None:
+        with pytest.raises(ConfigError, match=f"{called} got .*{text}") as raised:
+            getattr(configurator, called)(filter)
+        assert raised.value.file == __file__
+
+    def test_the_handler_of_errors(self, configurator: Configurator) -> None:
+        with pytest.raises(ConfigError, match=r"can't be called with \(error, call\)"):
+            configurator.rpc_error_handler(lambda error: None)  # type: ignore[arg-type,misc]
+        configurator.rpc_error_handler(handler := lambda error, call: None)
+        assert configurator.rpc_errors is handler
+        with pytest.raises(ConfigError, match="called before"):
+            configurator.rpc_error_handler(handler)

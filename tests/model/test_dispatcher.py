@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from chatcore.dispatch.calling import Caller
-from chatcore.dispatch.dispatcher import FAILED, Dispatcher, Unknown
+from chatcore.dispatch.dispatcher import FAILED, Dispatcher, Refused
 from chatcore.errors import ClientError
 from chatcore.telemetry import Counters
 
@@ -154,7 +154,7 @@ class TestRemotes:
     def test_the_arguments_have_to_fit(
         self, node: Node, ends: list[Any], args: list[Any], said: str
     ) -> None:
-        with pytest.raises(Unknown) as raised:
+        with pytest.raises(Refused) as raised:
             self.call(node, "add", args, ends)
         assert "chatRemote.add(uid: " in str(raised.value)
         assert said in str(raised.value)
@@ -162,13 +162,13 @@ class TestRemotes:
 
     @pytest.mark.parametrize("args", [None, 5])
     def test_what_are_no_arguments_at_all(self, node: Node, ends: list[Any], args: Any) -> None:
-        with pytest.raises(Unknown):
+        with pytest.raises(Refused):
             self.call(node, "add", args, ends)
         assert ends == []
 
     def test_an_unknown_method(self, node: Node, ends: list[Any]) -> None:
         for service, name in (("chatRemote", "kill"), ("other", "add"), ("chatRemote", "__init__")):
-            with pytest.raises(Unknown, match=f"there is no {service}.{name}"):
+            with pytest.raises(Refused, match=f"there is no {service}.{name}"):
                 node.dispatcher.call(service, name, [], lambda *end: ends.append(end))
         assert ends == []
 
@@ -180,5 +180,5 @@ class TestRemotes:
         node.dispatcher.add_own("sys.sessions", Sessions().bind)
         node.dispatcher.call("sys.sessions", "bind", [1, "a"], lambda *end: ends.append(end))
         assert ends == [("1 is a", None)]
-        with pytest.raises(Unknown):
+        with pytest.raises(Refused):
             node.dispatcher.call("sys.sessions", "bind", [1], lambda *end: ends.append(end))

@@ -145,6 +145,36 @@ class TestFinding:
         (component,) = load_application(app(servers__connector__handlers=text)).handlers()
         assert sorted(component.methods) == ["enter", "ping"]
 
+    def test_methods_that_may_be_called_again(self, app: Write) -> None:
+        catalogue = load_application(
+            app(
+                servers__chat__remotes=HEAD
+                + textwrap.dedent(
+                    """
+                    from chatcore.interfaces import idempotent
+
+                    class IChatRemote(IRemote):
+                        @idempotent
+                        async def names(room): ...
+
+                        async def size(room): ...
+                        idempotent(size)
+
+                        async def add(uid): ...
+
+                    @implementer(IChatRemote)
+                    class ChatRemote:
+                        def names(self, room): ...
+                        def size(self, room): ...
+                        def add(self, uid): ...
+                    """
+                )
+            )
+        )
+        (remote,) = catalogue.remotes()
+        again = {method.name: method.idempotent for method in remote.methods.values()}
+        assert again == {"names": True, "size": True, "add": False}
+
     def test_a_method_that_never_waits_may_return_at_once(self, app: Write) -> None:
         text = ENTRY.replace("    async def enter(self", "    def enter(self")
         folder = app(servers__gate__handlers=text)
@@ -433,6 +463,47 @@ class TestMistakes:
 
     def component(self, app: Write, text: str, kind: str = "handlers") -> Path:
         return app(**{f"servers__chat__{kind}": HEAD + textwrap.dedent(text).lstrip("\n")})
+
+    def test_a_name_of_pythons_own_can_not_be_called(self, app: Write) -> None:
+        folder = self.component(
+            app,
+            """
+            class IChatHandler(IHandler):
+                async def __init__(msg, session): ...
+
+            @implementer(IChatHandler)
+            class ChatHandler:
+                async def __init__(self, app, session): ...
+            """,
+        )
+        self.check(
+            folder,
+            "servers/chat/handlers.py",
+            HEAD_LINES + 2,
+            "IChatHandler.__init__ is a name of Python's own",
+        )
+
+    def test_handlers_are_not_called_again(self, app: Write) -> None:
+        folder = self.component(
+            app,
+            """
+            from chatcore.interfaces import idempotent
+
+            class IChatHandler(IHandler):
+                @idempotent
+                async def send(msg, session): ...
+
+            @implementer(IChatHandler)
+            class ChatHandler:
+                async def send(self, msg, session): ...
+            """,
+        )
+        self.check(
+            folder,
+            "servers/chat/handlers.py",
+            HEAD_LINES + 4,
+            "IChatHandler.send is marked idempotent",
+        )
 
     def test_a_method_is_missing(self, app: Write) -> None:
         folder = self.component(

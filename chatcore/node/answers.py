@@ -1,0 +1,133 @@
+"""Whom a remote of this node answers: a link, nobody, or this node itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
+
+from chatcore.deadlines import Deadlines, IClock, Timeouts
+from chatcore.errors import CallTimedOut, RpcError
+from chatcore.links.link import Link, remote_problem
+from chatcore.node.replies import unpack
+from chatcore.telemetry import Counters
+from chatcore.wire.box import item
+
+
+class Answer(Protocol):
+    """Is told how a call ended, once."""
+
+    def result(self, packed: bytes) -> None:
+        """What the method returned."""
+
+    def error(self, code: str, why: str) -> None:
+        """Why there is no result; the codes are those that cross links."""
+
+
+class LinkAnswer:
+    """The node at the other end of a link."""
+
+    __slots__ = ("_ask", "_link")
+
+    def __init__(self, link: Link, ask: bytes) -> None:
+        self._link, self._ask = link, ask
+
+    def result(self, packed: bytes) -> None:
+        self._link.answer(self._ask, item(b"result", packed))
+
+    def error(self, code: str, why: str) -> None:
+        self._link.refuse(self._ask, code.encode(), why)
+
+
+class Nobody:
+    """A notify has no answer."""
+
+    def result(self, packed: bytes) -> None:
+        pass
+
+    def error(self, code: str, why: str) -> None:
+        pass
+
+
+NOBODY = Nobody()
+
+
+class _Own:
+    """A call of this node to itself that is under way."""
+
+    __slots__ = ("_calls", "called", "deadlines", "what")
+
+    def __init__(self, calls: OwnCalls, what: str) -> None:
+        self._calls, self.what = calls, what
+        self.called: Deferred[Any] = Deferred()
+        self.deadlines: Deadlines | None = None
+
+    def result(self, packed: bytes) -> None:
+        if self._calls.ended(self):
+            self.called.callback(unpack(packed))
+
+    def error(self, code: str, why: str) -> None:
+        if self._calls.ended(self):
+            self._calls.failed(self, remote_problem(self._calls.id, self.what, code, why))
+
+
+class OwnCalls:
+    """The calls of a node to itself: they end as those to other nodes do, and in time.
+
+    Args:
+        id: of this node.
+        clock: the reactor, or a test's clock.
+        counters: where failures are counted.
+    """
+
+    def __init__(self, id: str, clock: IClock, counters: Counters) -> None:
+        self.id = id
+        self._counters = counters
+        self._timeouts = Timeouts(clock, self._timed_out)
+        self._under_way: set[_Own] = set()
+
+    @property
+    def under_way(self) -> int:
+        """How many wait for their answer."""
+        return len(self._under_way)
+
+    def make(self, what: str, seconds: float, run: Callable[[Answer], None]) -> Deferred[Any]:
+        """Make a call.
+
+        Args:
+            what: what is called, for the error's text.
+            seconds: how long it may take.
+            run: calls the method.
+        """
+        own = _Own(self, what)
+        self._under_way.add(own)
+        run(own)
+        if own in self._under_way:  # what ended at once needs no timer
+            own.deadlines = self._timeouts.start(own, seconds)
+        return own.called
+
+    def ended(self, own: _Own) -> bool:
+        """Note that a call has ended; False if it is too late for that."""
+        if own not in self._under_way:
+            return False
+        self._under_way.discard(own)
+        if own.deadlines is not None:
+            own.deadlines.stop(own)
+        return True
+
+    def failed(self, own: _Own, problem: RpcError) -> None:
+        """Tell who called that there is no result."""
+        self._counters.calls_failed += 1
+        own.called.errback(problem)
+
+    def stop(self) -> None:
+        """Forget the timers."""
+        self._timeouts.clear()
+        for own in self._under_way:
+            if own.deadlines is not None:
+                own.deadlines.stop(own)
+
+    def _timed_out(self, own: _Own) -> None:
+        self._under_way.discard(own)
+        self.failed(own, CallTimedOut(self.id, own.what))
