@@ -69,10 +69,7 @@ def load_plugin(catalogue: Catalogue, folder: Path, package: str | None) -> None
         ConfigError: something in it is wrong, or a service name is taken.
     """
     catalogue.folders.append(folder)
-    own = catalogue.hooks
-    catalogue.hooks = []
     _load_servers(catalogue, package or _package(folder), folder, [])
-    catalogue.hooks.extend(own)
 
 
 def _load_servers(

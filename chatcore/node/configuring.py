@@ -109,9 +109,11 @@ def _said(
 def _with_plugins(catalogue: Catalogue, servers: Servers, said: Configurator) -> Catalogue:
     types = dict.fromkeys([*servers.types, *catalogue.server_types])
     complete = catalogue.complete(types)
+    own, complete.hooks = complete.hooks, []
     for plugin in said.plugins:
         if plugin.folder is not None:
             load_plugin(complete, plugin.folder, plugin.package)
+    complete.hooks += own  # who uses a plugin finds at start what it has made
     return complete.complete(types)
 
 

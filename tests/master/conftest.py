@@ -141,7 +141,7 @@ def fake_reactor() -> FakeReactor:
 def supervise(fake_reactor: FakeReactor, screen: Screen) -> Callable[..., Stage]:
     """Start a supervisor of programs, given as ``name=stage``."""
 
-    def begin(**programs: int) -> Stage:
+    def begin(*, stop_seconds: float = 0.0, **programs: int) -> Stage:
         tidied: list[str] = []
         supervisor = Supervisor(
             [
@@ -152,6 +152,7 @@ def supervise(fake_reactor: FakeReactor, screen: Screen) -> Callable[..., Stage]
             console=Console(programs, screen.write),
             ready="ready: all of it",
             tidy=tidied.append,
+            stop_seconds=stop_seconds,
         )
         stage = Stage(fake_reactor, screen, supervisor, tidied)
         supervisor.finished.addBoth(stage.finished.append)

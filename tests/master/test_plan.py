@@ -132,6 +132,27 @@ def test_settings_go_to_every_node_and_those_of_the_page_to_the_page(app):
     assert plan.ready == "ready: 4 servers and the page; open http://127.0.0.1:8080/"
 
 
+def test_settings_of_the_application_are_left_to_who_reads_it(app):
+    plan = make_plan(app, "development", None, ["board.names=5"])
+
+    assert words_of(plan, "chat-1")[-2:] == ["--set", "board.names=5"]
+
+
+def test_settings_of_the_page_may_stand_in_the_file(app):
+    (app / "config" / "settings.json").write_text('{"development": {"page": {"port": 8081}}}')
+
+    assert make_plan(app, "development").ready.endswith("http://127.0.0.1:8081/")
+    plan = make_plan(app, "development", None, ["page.port=8080"])
+    assert plan.ready.endswith("http://127.0.0.1:8080/")
+
+
+def test_a_stop_may_take_as_long_as_the_hooks_of_any_server(app, monkeypatch):
+    found = {"chat": {"node.stop_seconds": 3.0}, "gate": {"node.stop_seconds": 20.0}}
+    monkeypatch.setattr(sys.modules["chatcore.node"], "verify", lambda *given: found)
+
+    assert make_plan(app, "development").stop_seconds == 20
+
+
 @pytest.mark.parametrize(
     ("host", "listen", "address"),
     [

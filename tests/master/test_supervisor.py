@@ -318,6 +318,19 @@ class TestStop:
         assert stage.finished == [1]
         assert sorted(stage.tidied) == ["chat", "connector", "gate"]
 
+    def test_an_application_may_need_more_time(self, supervise):
+        stage = supervise(chat=2, gate=0, stop_seconds=10)
+
+        stage.supervisor.interrupt()
+        stage.reactor.advance(10.4)
+        assert stage.signals() == {"chat": [], "gate": ["TERM"]}
+        stage.reactor.advance(0.1)
+        stage.reactor.advance(1.5)
+        assert stage.signals() == {"chat": ["TERM", "KILL"], "gate": ["TERM", "KILL"]}
+
+        for process in stage.reactor.processes:
+            process.end(signal=signal.SIGKILL)
+
     def test_what_not_even_a_kill_ends_is_given_up(self, supervise):
         stage = supervise(chat=2)
 
