@@ -11,7 +11,8 @@
  * `error` event. Whatever else happens is an event too: see `Client.on`.
  *
  * It runs wherever there are WebSocket, TextEncoder and setTimeout: browsers, workers, Node.
- * Bodies are JSON; protobuf is not supported, and met with a clear error.
+ * Routes go as codes and bodies as protobuf where the server says so. What it says about them is
+ * kept, in `localStorage` where there is one, so that it need not say it again.
  */
 
 /** The packages, which WebSocket frames are made of; and the messages, which DATA packages hold. */
@@ -23,14 +24,18 @@ const REQUEST_TIMEOUT = 15_000;
 const HEARTBEAT_TOLERANCE = 100;
 const BIGGEST_BODY = 0xffffff;
 const BIGGEST_ID = 0x7fffffff;
+const BIGGEST_CODE = 0xffff;
+const MOST_VERSIONS = 8;
+const MOST_SERVERS = 64;
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { fatal: true });
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 
 /**
  * Whatever goes wrong here. `code` says what: `connect` (no connection), `timeout`, `handshake`
- * (refused; the server's number is in `status`), `closed`, `kicked`, `protocol` (bytes without a
- * meaning), `unsupported` (protobuf, gzip) or `usage`.
+ * (refused, with the server's number in `status`, or without what is needed), `closed`, `kicked`,
+ * `protocol` (bytes without a meaning), `unsupported` (gzip) or `usage` (what can't be sent).
  */
 export class ClientError extends Error {
   constructor(code, message, status) {
@@ -128,10 +133,34 @@ export function decodeMessage(bytes, codeToRoute = {}) {
 
 function decodeText(bytes) {
   try {
-    return decoder.decode(bytes);
+    return toText(bytes);
   } catch {
     throw new ClientError("protocol", "text from the server is not UTF-8");
   }
+}
+
+/**
+ * The text of UTF-8, or of CESU-8, in which servers write to Pomelo's own JavaScript client: what
+ * lies beyond U+FFFF are the two halves of a surrogate pair there, three bytes each.
+ */
+function toText(bytes) {
+  let text = "";
+  let start = 0;
+  for (let at = bytes.indexOf(0xed); at >= 0; at = bytes.indexOf(0xed, at + 1)) {
+    const high = halfAt(bytes, at, 0xa0);
+    const low = halfAt(bytes, at + 3, 0xb0);
+    if (at < start || high < 0 || low < 0) continue;
+    text += decoder.decode(bytes.subarray(start, at)) + String.fromCharCode(high, low);
+    start = at + 6;
+  }
+  return text + decoder.decode(bytes.subarray(start));
+}
+
+/** Half a surrogate pair, in three bytes of which the second begins with `kind`; or -1. */
+function halfAt(bytes, at, kind) {
+  const [first, second, third] = bytes.subarray(at, at + 3);
+  const isHalf = first === 0xed && (second & 0xf0) === kind && (third & 0xc0) === 0x80;
+  return isHalf ? 0xd000 | ((second & 0x3f) << 6) | (third & 0x3f) : -1;
 }
 
 function decodeJson(bytes) {
@@ -143,7 +172,480 @@ function decodeJson(bytes) {
   }
 }
 
-const encodeJson = (value) => encoder.encode(JSON.stringify(value === undefined ? {} : value));
+const encodeJson = (value) => encoder.encode(JSON.stringify(value));
+
+// Protobuf as Pomelo has it. What Google's does differently: int32 is zig-zag, and repeated numbers
+// are one head, their count, and the numbers. What a field holds follows from the schema alone,
+// because some clients and servers write wrong wire types.
+
+const [VARINT, EIGHT_BYTES, SIZED, FOUR_BYTES] = [0, 1, 2, 5];
+const SIZES = { [VARINT]: 1, [EIGHT_BYTES]: 8, [FOUR_BYTES]: 4 };
+const OPTIONS = ["required", "optional", "repeated"];
+const BIGGEST_TAG = 2 ** 28 - 1;
+const SMALLEST_SIGNED = -(2 ** 52);
+const BIGGEST = Number.MAX_SAFE_INTEGER;
+const DEEPEST = 64;
+const WHOLE = /^[ \t-\r]*([+-]?\d{1,400})(\.\d*)?[ \t-\r]*$/;
+const DECIMAL = /^[ \t-\r]*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?[ \t-\r]*$/i;
+const HALF_A_PAIR = /\p{Surrogate}/u;
+
+/** What is wrong with a field, and the way to it, written from the inside out. */
+class FieldError extends Error {
+  constructor(problem, path = "") {
+    super(problem);
+    this.path = path;
+  }
+
+  toString() {
+    return `${this.path ? `'${this.path}'` : "the message"} ${this.message}`;
+  }
+}
+
+/** Do something for a part of a message; what goes wrong there is told with the step to it. */
+function within(step, act) {
+  try {
+    act();
+  } catch (error) {
+    if (error instanceof FieldError) {
+      error.path = `${step}${/^[^[]/.test(error.path) ? "." : ""}${error.path}`;
+    }
+    throw error;
+  }
+}
+
+function wrong(value, expected) {
+  let shown = isObject(value) ? "an object" : String(value);
+  if (typeof value === "string") shown = JSON.stringify(value.slice(0, 50));
+  if (Array.isArray(value)) shown = "a list";
+  return new FieldError(`is ${shown}, where ${expected} was expected`);
+}
+
+/** What JSON would make of a date and its like. */
+const plain = (value) => (typeof value?.toJSON === "function" ? value.toJSON() : value);
+const isNumber = (value) => typeof value === "number" || typeof value === "boolean";
+
+function whole(value, least) {
+  let number = isNumber(value) ? Math.trunc(value) : NaN;
+  if (typeof value === "string") number = Number(WHOLE.exec(value)?.[1] ?? NaN);
+  if (number >= least && number <= BIGGEST) return number;
+  throw wrong(value, `a whole number from ${least} to ${BIGGEST}`);
+}
+
+function real(value) {
+  if (isNumber(value) || (typeof value === "string" && DECIMAL.test(value))) return Number(value);
+  throw wrong(value, "a number");
+}
+
+function truth(value) {
+  if (isNumber(value)) return Number(value) !== 0;
+  throw wrong(value, "true or false");
+}
+
+function characters(value) {
+  if (typeof value !== "string") throw wrong(value, "text");
+  if (!HALF_A_PAIR.test(value)) return encoder.encode(value);
+  throw new FieldError("holds half of a surrogate pair, which is not a character");
+}
+
+function putVarint(out, number) {
+  for (; number > 0x7f; number = Math.floor(number / 128)) out.push((number % 128) | 0x80);
+  out.push(number);
+}
+
+function putBytes(out, bytes) {
+  for (const byte of bytes) out.push(byte);
+}
+
+function putSized(out, bytes) {
+  putVarint(out, bytes.length);
+  putBytes(out, bytes);
+}
+
+/** Bytes that are read from the first to the last, and never beyond. */
+class Reader {
+  at = 0;
+
+  constructor(bytes) {
+    this.bytes = bytes;
+  }
+
+  get left() {
+    return this.bytes.length - this.at;
+  }
+
+  take(size) {
+    if (size > this.left) throw new FieldError(`goes ${size - this.left} bytes beyond the end`);
+    this.at += size;
+    return this.bytes.subarray(this.at - size, this.at);
+  }
+
+  /** A number of at most ten bytes; `mask` says which bits of the first one count. */
+  varint(mask = 0x7f) {
+    let number = 0;
+    for (let place = 0; place < 10; place += 1) {
+      if (!this.left) throw new FieldError("ends inside a number");
+      const byte = this.bytes[this.at++];
+      number += (byte & (place ? 0x7f : mask)) * 128 ** place;
+      if (byte < 0x80) return number;
+    }
+    throw new FieldError("has an endless number");
+  }
+
+  unsigned() {
+    return safe(this.varint());
+  }
+
+  // The lowest bit is the sign. With it, what is left may be more than a number holds exactly.
+  signed() {
+    const isNegative = this.bytes[this.at] & 1;
+    const half = this.varint(0x7e) / 2;
+    return safe(isNegative ? -half - 1 : half);
+  }
+}
+
+function safe(number) {
+  if (Number.isSafeInteger(number)) return number;
+  throw new FieldError(`is larger than ${BIGGEST}`);
+}
+
+const unsigned = {
+  wireType: VARINT,
+  write: (out, value) => putVarint(out, whole(value, 0)),
+  read: (reader) => reader.unsigned(),
+};
+const signed = {
+  wireType: VARINT,
+  write(out, value) {
+    const number = whole(value, SMALLEST_SIGNED);
+    putVarint(out, number < 0 ? -2 * number - 1 : 2 * number);
+  },
+  read: (reader) => reader.signed(),
+};
+const floating = (wireType, size, kind) => ({
+  wireType,
+  write(out, value) {
+    const view = new DataView(new ArrayBuffer(size));
+    view[`set${kind}`](0, real(value), true);
+    putBytes(out, new Uint8Array(view.buffer));
+  },
+  read(reader) {
+    const bytes = reader.take(size);
+    return new DataView(bytes.buffer, bytes.byteOffset)[`get${kind}`](0, true);
+  },
+});
+const bool = {
+  wireType: VARINT,
+  write: (out, value) => out.push(truth(value) ? 1 : 0),
+  read: (reader) => reader.varint() !== 0,
+};
+const string = {
+  wireType: SIZED,
+  write: (out, value) => putSized(out, characters(value)),
+  read(reader) {
+    const bytes = reader.take(reader.varint());
+    try {
+      return toText(bytes);
+    } catch {
+      throw new FieldError("is not text in UTF-8");
+    }
+  },
+};
+
+/** The simple types; `uInt64`, `sInt64` and `bool` are Pinus's. */
+const TYPES = new Map(
+  Object.entries({
+    uInt32: unsigned,
+    uInt64: unsigned,
+    int32: signed,
+    sInt32: signed,
+    sInt64: signed,
+    float: floating(FOUR_BYTES, 4, "Float32"),
+    double: floating(EIGHT_BYTES, 8, "Float64"),
+    bool,
+    string,
+  }),
+);
+
+class Field {
+  /** @param type  one of TYPES, or a Message */
+  constructor(name, { option, tag }, type) {
+    Object.assign(this, { name, option, tag, type, head: tag * 8 + type.wireType });
+    this.isCounted = option === "repeated" && type.wireType !== SIZED;
+  }
+
+  write(out, value, depth) {
+    if (this.option !== "repeated") {
+      putVarint(out, this.head);
+      this.type.write(out, value, depth);
+      return;
+    }
+    if (!Array.isArray(value)) throw wrong(value, "a list");
+    if (this.isCounted && value.length) {
+      putVarint(out, this.head);
+      putVarint(out, value.length);
+    }
+    for (const [place, item] of value.entries()) {
+      if (!this.isCounted) putVarint(out, this.head);
+      within(`[${place}]`, () => this.type.write(out, plain(item), depth));
+    }
+  }
+
+  read(reader, values, depth) {
+    if (this.option !== "repeated") {
+      values.set(this.name, this.type.read(reader, depth));
+      return;
+    }
+    const items = values.get(this.name) ?? [];
+    values.set(this.name, items);
+    const count = this.isCounted ? reader.varint() : 1;
+    if (this.isCounted && count * SIZES[this.type.wireType] > reader.left) {
+      throw new FieldError(`is said to have ${count} values, more than there is room for`);
+    }
+    for (let left = count; left; left -= 1) items.push(this.type.read(reader, depth));
+  }
+}
+
+/** A message of a schema. It is also the type of fields, which may be its own. */
+class Message {
+  wireType = SIZED;
+  #byName = new Map();
+  #byTag = new Map();
+
+  add(field) {
+    this.#byName.set(field.name, field);
+    this.#byTag.set(field.tag, field);
+  }
+
+  write(out, value, depth) {
+    const bytes = [];
+    this.writeFields(bytes, value, depth + 1);
+    putSized(out, bytes);
+  }
+
+  read(reader, depth) {
+    return this.readFields(new Reader(reader.take(reader.varint())), depth + 1);
+  }
+
+  /** In the order of the value's keys; those that the schema doesn't know are left out. */
+  writeFields(out, value, depth) {
+    refuseDeeper(depth);
+    if (!isObject(value)) throw wrong(value, "an object");
+    const written = new Set();
+    for (const [name, given] of Object.entries(value)) {
+      const field = this.#byName.get(name);
+      const item = field && plain(given);
+      if (item === undefined || (item === null && field.option !== "required")) continue;
+      within(name, () => field.write(out, item, depth));
+      written.add(name);
+    }
+    for (const { name, option } of this.#byName.values()) {
+      if (option !== "required" || written.has(name)) continue;
+      throw new FieldError("is required, and missing", name);
+    }
+  }
+
+  readFields(reader, depth) {
+    refuseDeeper(depth);
+    const values = new Map();
+    while (reader.left) {
+      const wireType = reader.bytes[reader.at] & 7;
+      const tag = Math.floor(reader.varint() / 8);
+      const field = this.#byTag.get(tag);
+      if (field) within(field.name, () => field.read(reader, values, depth));
+      else passOver(reader, tag, wireType);
+    }
+    return Object.fromEntries(values);
+  }
+}
+
+function refuseDeeper(depth) {
+  if (depth > DEEPEST) throw new FieldError(`is nested in more than ${DEEPEST} messages`);
+}
+
+/** A field that the schema doesn't know. */
+function passOver(reader, tag, wireType) {
+  if (tag && wireType === VARINT) reader.varint();
+  else if (tag && wireType === SIZED) reader.take(reader.varint());
+  else if (tag && SIZES[wireType]) reader.take(SIZES[wireType]);
+  else throw new FieldError(`has the unknown tag ${tag} of wire type ${wireType}`);
+}
+
+function refuseUnless(isUsable, problem) {
+  if (isUsable) return;
+  throw new ClientError("protocol", `the server's protobuf schemas can't be used: ${problem}`);
+}
+
+/** The messages of one direction, by their routes. */
+export class Schema {
+  #messages = new Map();
+
+  /** @param {Record<string, object>} parsed  as servers tell it in a handshake */
+  constructor(parsed) {
+    const made = new Map();
+    // Messages may lead back to themselves: they are made first, and get their fields then.
+    const make = (place, declared) => {
+      refuseUnless(isObject(declared), `'${place}' is no message`);
+      if (!made.has(declared)) made.set(declared, { message: new Message(), place });
+      return made.get(declared).message;
+    };
+    refuseUnless(isObject(parsed), "they are no object");
+    for (const [route, declared] of Object.entries(parsed)) {
+      this.#messages.set(route, make(route, declared));
+    }
+    for (const [{ __messages: inside = {}, __tags, ...fields }, { message, place }] of made) {
+      refuseUnless(isObject(inside), `'${place}' has messages inside that are none`);
+      for (const [name, declared] of Object.entries(inside)) make(`${place}.${name}`, declared);
+      for (const [name, declared] of Object.entries(fields)) {
+        const { option, type, tag } = declared ?? {};
+        const whose = `'${place}.${name}'`;
+        refuseUnless(OPTIONS.includes(option), `${whose} has the unknown option '${option}'`);
+        const isTag = Number.isInteger(tag) && tag >= 1 && tag <= BIGGEST_TAG;
+        refuseUnless(isTag, `${whose} has a tag that is not from 1 to ${BIGGEST_TAG}`);
+        const used = Object.hasOwn(inside, type) ? inside[type] : parsed[`message ${type}`];
+        const known = TYPES.get(type) ?? made.get(used)?.message;
+        refuseUnless(known, `${whose} has the unknown type '${type}'`);
+        message.add(new Field(name, declared, known));
+      }
+    }
+  }
+
+  /** @type {(route: string) => boolean}  whether bodies of that route are protobuf */
+  has(route) {
+    return this.#messages.has(route);
+  }
+
+  /** @type {(route: string, value: unknown) => Uint8Array} */
+  encode(route, value) {
+    const out = [];
+    try {
+      this.#messages.get(route).writeFields(out, plain(value), 0);
+    } catch (error) {
+      if (!(error instanceof FieldError)) throw error;
+      throw new ClientError("usage", `can't be sent to ${route}: ${error}`);
+    }
+    return Uint8Array.from(out);
+  }
+
+  /** @type {(route: string, bytes: Uint8Array) => object} */
+  decode(route, bytes) {
+    try {
+      return this.#messages.get(route).readFields(new Reader(bytes), 0);
+    } catch (error) {
+      if (!(error instanceof FieldError)) throw error;
+      throw new ClientError("protocol", `a body from the server is no ${route}: ${error}`);
+    }
+  }
+}
+
+/**
+ * What servers said of one kind of thing, by its versions, and which version each of them has: on
+ * this page, and for the next in `localStorage`, as far as that works.
+ */
+class Kept {
+  #kind;
+  #versions = new Map();
+  #servers = new Map();
+  #isLoaded = false;
+
+  /** @param kind  `key` in the storage, `name`, and how to find it in a handshake and make it */
+  constructor(kind) {
+    this.#kind = kind;
+  }
+
+  /** What a server said before, or another one last: perhaps it need not say it again. */
+  probably(address) {
+    this.#load();
+    const version = this.#servers.get(address) ?? [...this.#versions.keys()].at(-1);
+    return this.#versions.has(version) ? { version, said: this.#versions.get(version) } : null;
+  }
+
+  /** What a server's `sys` agrees on, knowing what it was `offered` as known here. */
+  agree(address, sys, offered) {
+    const { name, flag, find, make } = this.#kind;
+    const { version, said } = find(sys) ?? (sys[flag] && offered) ?? {};
+    if (sys[flag] && !said) {
+      const problem = `the server uses ${name} that it didn't send and that is not known here`;
+      throw new ClientError("handshake", problem);
+    }
+    const made = make(said);
+    if (said && version && typeof version === "string") this.#keep(address, version, said);
+    return made;
+  }
+
+  #keep(address, version, said) {
+    const isNew = this.#servers.get(address) !== version || !this.#versions.has(version);
+    putLast(this.#versions, version, said, MOST_VERSIONS);
+    putLast(this.#servers, address, version, MOST_SERVERS);
+    if (!isNew) return;
+    try {
+      const text = JSON.stringify([[...this.#versions], [...this.#servers]]);
+      globalThis.localStorage.setItem(this.#kind.key, text);
+    } catch {
+      // There is none, or it is full or forbidden: then only this page knows.
+    }
+  }
+
+  #load() {
+    if (this.#isLoaded) return;
+    this.#isLoaded = true;
+    try {
+      const [versions, servers] = JSON.parse(globalThis.localStorage.getItem(this.#kind.key));
+      for (const [version, said] of versions) {
+        this.#kind.make(said);
+        putLast(this.#versions, version, said, MOST_VERSIONS);
+      }
+      for (const [address, version] of servers) {
+        putLast(this.#servers, address, version, MOST_SERVERS);
+      }
+    } catch {
+      // There is none, it is forbidden, or it holds something else: then servers say it again.
+    }
+  }
+}
+
+function putLast(map, key, value, most) {
+  map.delete(key);
+  map.set(key, value);
+  if (map.size > most) map.delete(map.keys().next().value);
+}
+
+const isCode = (code) => Number.isInteger(code) && code > 0 && code <= BIGGEST_CODE;
+const isText = (route) => typeof route === "string";
+
+function makeDictionary({ routeToCode, codeToRoute } = { routeToCode: {} }) {
+  const isDictionary = isObject(routeToCode) && Object.values(routeToCode).every(isCode);
+  const turned = Object.entries(routeToCode).map(([route, code]) => [code, route]);
+  const routes = codeToRoute ?? Object.fromEntries(turned);
+  if (isDictionary && isObject(routes) && Object.values(routes).every(isText)) {
+    return { routeToCode, codeToRoute: routes };
+  }
+  throw new ClientError("protocol", "the server has a route dictionary that is none");
+}
+
+function makeSchemas({ server = {}, client = {} } = {}) {
+  return { server: new Schema(server), client: new Schema(client) };
+}
+
+const dictionaries = new Kept({
+  key: "chatcore.dictionaries",
+  name: "a route dictionary",
+  flag: "useDict",
+  make: makeDictionary,
+  find({ dict, routeToCode = dict, codeToRoute, dictVersion }) {
+    return routeToCode && { version: dictVersion, said: { routeToCode, codeToRoute } };
+  },
+});
+
+const schemas = new Kept({
+  key: "chatcore.schemas",
+  name: "protobuf schemas",
+  flag: "useProto",
+  make: makeSchemas,
+  find({ protos }) {
+    const { server, client, version } = protos ?? {};
+    return protos && { version, said: { server, client } };
+  },
+});
 
 /** One WebSocket, from its opening to its end. A client makes a new one for each `init`. */
 class Connection {
@@ -153,7 +655,10 @@ class Connection {
   #openingTimer = 0;
   #ready = false;
   #ended = false;
-  #sys = {};
+  #address = "";
+  #offered = {};
+  #dictionary = makeDictionary();
+  #schemas = makeSchemas();
   #pending = new Map();
   #lastId = 0;
   #interval = 0;
@@ -175,6 +680,7 @@ class Connection {
     const { host, port, path = "", secure = false, timeout = INIT_TIMEOUT } = this.#options;
     const name = host.includes(":") && !host.startsWith("[") ? `[${host}]` : host;
     const where = port ? `${name}:${port}` : name;
+    this.#address = `${secure ? "wss" : "ws"}://${where}/${path.replace(/^\//, "")}`;
     return new Promise((resolve, reject) => {
       this.#opening = { resolve, reject };
       this.#openingTimer = setTimeout(() => {
@@ -182,7 +688,7 @@ class Connection {
       }, timeout);
       try {
         const Socket = this.#options.WebSocket ?? globalThis.WebSocket;
-        this.socket = new Socket(`${secure ? "wss" : "ws"}://${where}/${path.replace(/^\//, "")}`);
+        this.socket = new Socket(this.#address);
       } catch (error) {
         this.#fail(new ClientError("connect", `can't connect to ${where}: ${error.message}`));
         return;
@@ -202,7 +708,11 @@ class Connection {
 
   #greeting() {
     const { user, clientType = "js-websocket", clientVersion = "0.0.1" } = this.#options;
-    return { sys: { type: clientType, version: clientVersion, rsa: {} }, user };
+    const dictionary = dictionaries.probably(this.#address);
+    const protos = schemas.probably(this.#address);
+    this.#offered = { dictionary, protos };
+    const versions = { dictVersion: dictionary?.version, protoVersion: protos?.version };
+    return { sys: { type: clientType, version: clientVersion, rsa: {}, ...versions }, user };
   }
 
   request(route, msg, timeout) {
@@ -250,12 +760,11 @@ class Connection {
     this.socket.send(encodePackage(type, body));
   }
 
-  #sendMessage(message, msg) {
-    if (Object.hasOwn(this.#sys.protos?.client ?? {}, message.route)) {
-      throw new ClientError("unsupported", `the server wants ${message.route} in protobuf`);
-    }
-    const body = encodeJson(msg);
-    this.#send(PACKAGE.DATA, encodeMessage({ ...message, body }, this.#sys.routeToCode));
+  #sendMessage(message, msg = {}) {
+    const { client } = this.#schemas;
+    const { route } = message;
+    const body = client.has(route) ? client.encode(route, msg) : encodeJson(msg);
+    this.#send(PACKAGE.DATA, encodeMessage({ ...message, body }, this.#dictionary.routeToCode));
   }
 
   #receive(data) {
@@ -282,9 +791,12 @@ class Connection {
       this.#fail(new ClientError("handshake", `handshake: ${why}`, reply?.code));
       return;
     }
+    const sys = reply.sys ?? {};
+    const { dictionary, protos } = this.#offered;
+    this.#dictionary = dictionaries.agree(this.#address, sys, dictionary);
+    this.#schemas = schemas.agree(this.#address, sys, protos);
     clearTimeout(this.#openingTimer);
-    this.#sys = reply.sys ?? {};
-    this.#interval = (this.#sys.heartbeat ?? 0) * 1000;
+    this.#interval = (sys.heartbeat ?? 0) * 1000;
     this.#options.handshakeCallback?.(reply.user);
     this.#send(PACKAGE.ACK);
     this.#ready = true;
@@ -326,7 +838,7 @@ class Connection {
   #message(bytes) {
     let waiting;
     try {
-      const message = decodeMessage(bytes, this.#sys.codeToRoute);
+      const message = decodeMessage(bytes, this.#dictionary.codeToRoute);
       if (message.type === MESSAGE.PUSH) {
         this.#emit(message.route, this.#body(message, message.route));
         return;
@@ -343,11 +855,9 @@ class Connection {
   }
 
   #body({ body, gzip }, route) {
-    if (gzip || Object.hasOwn(this.#sys.protos?.server ?? {}, route)) {
-      const what = gzip ? "compressed" : "protobuf";
-      throw new ClientError("unsupported", `the body of ${route} is ${what}, which must be JSON`);
-    }
-    return decodeJson(body);
+    if (gzip) throw new ClientError("unsupported", `the body of ${route} is compressed`);
+    const { server } = this.#schemas;
+    return server.has(route) ? server.decode(route, body) : decodeJson(body);
   }
 }
 
@@ -395,7 +905,7 @@ export class Client {
 
   /**
    * @param {string} route  such as `chat.chatHandler.send`
-   * @param {unknown} [msg]  whatever JSON can hold
+   * @param {unknown} [msg]  whatever JSON can hold, or what the server's schema of the route says
    * @param {(reply: any) => void} [callback]
    * @returns {Promise<any>}  the reply, or a ClientError where none comes
    */

@@ -196,19 +196,6 @@ test("routes that the server's dictionary knows go as codes, both ways", async (
   assert.match(events[0][1].message, /99/);
 });
 
-test("routes with a protobuf schema fail by name, the others don't", async (t) => {
-  const protos = { server: { onChat: {} }, client: { "a.b.c": {} } };
-  const reply = { code: 200, sys: { useProto: true, protos } };
-  const { client, socket, events } = await connected(t, reply);
-  await assert.rejects(client.request("a.b.c"), { code: "unsupported", message: /a\.b\.c/ });
-  socket.receive(packed(4, "06066f6e43686174 0a06686920616c6c 1205616c696365 1a012a"));
-  assert.equal(events[0][1].code, "unsupported");
-  assert.match(events[0][1].message, /onChat/);
-  const answered = client.request("a.b.d");
-  socket.receive(response("02", { fine: true }));
-  assert.deepEqual(await answered, { fine: true });
-});
-
 test("a compressed body is refused, not misread", async (t) => {
   const { client, socket } = await connected(t);
   const answered = client.request("a.b.c");
