@@ -22,17 +22,18 @@ PACKAGES = {
 ANSWER_SECONDS = 60
 
 
-class PomeloCodecs:
-    """A running ``pomelo_codecs.js``."""
+class Codecs:
+    """A running script of Node that answers questions about codecs.
 
-    def __init__(self) -> None:
-        modules = npm_packages(PACKAGES)
+    Args:
+        script: the script; its arguments are ``codecs`` and the descriptor to answer on.
+        codecs: where the codecs are.
+    """
+
+    def __init__(self, script: Path, codecs: Path) -> None:
         self._answers, theirs = os.pipe()
         self._process = subprocess.Popen(
-            [
-                *("node", "--no-deprecation", Path(__file__).with_suffix(".js")),
-                *(modules, str(theirs)),
-            ],
+            ["node", "--no-deprecation", script, codecs, str(theirs)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             pass_fds=(theirs,),
@@ -61,6 +62,13 @@ class PomeloCodecs:
         os.close(self._answers)
 
 
+class PomeloCodecs(Codecs):
+    """A running ``pomelo_codecs.js``."""
+
+    def __init__(self) -> None:
+        super().__init__(Path(__file__).with_suffix(".js"), npm_packages(PACKAGES))
+
+
 def _number(digits: str) -> float:
     """JavaScript writes large numbers with digits that they don't have."""
     return int(digits) if abs(int(digits)) <= 2**53 else float(digits)
@@ -68,6 +76,15 @@ def _number(digits: str) -> float:
 
 def _revived(value: dict[str, Any]) -> Any:
     return float(value["$"].replace("Infinity", "inf")) if value.keys() == {"$"} else value
+
+
+def the_same(one: Any, other: Any) -> bool:
+    """Equal, and NaN where the other has NaN."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(the_same(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(the_same, one, other))
+    return one == other or (one != one and other != other)
 
 
 NUMBERS = [0, 1, 2, 127, 128, 300, 16383, 16384, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**53 - 1]

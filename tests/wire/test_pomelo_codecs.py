@@ -19,7 +19,7 @@ from chatcore.wire import body, handshake, javascript, message, package
 from chatcore.wire.dictionary import Dictionary
 from chatcore.wire.protobuf import Protos
 
-from .pomelo_codecs import PINUS, TEXTS, Inventor, PomeloCodecs
+from .pomelo_codecs import PINUS, TEXTS, Inventor, PomeloCodecs, the_same
 
 pytestmark = pytest.mark.skipif(missing_node() is not None, reason=str(missing_node()))
 
@@ -33,15 +33,6 @@ def pomelo() -> Iterator[PomeloCodecs]:
     codecs = PomeloCodecs()
     yield codecs
     codecs.close()
-
-
-def the_same(one: Any, other: Any) -> bool:
-    """Equal, and NaN where the other has NaN."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(the_same(one[key], other[key]) for key in one)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(the_same, one, other))
-    return one == other or (one != one and other != other)
 
 
 def invented(pomelo: PomeloCodecs, inventor: Inventor) -> Iterator[tuple[Protos, str, Any, Any]]:
