@@ -70,9 +70,10 @@ class Filtering:
     def _add(self, filter: Any, hooks: FilterHooks, called: str) -> None:
         _verify_filter(filter, called)
         if isinstance(filter, ReadyMade):
-            if filter in self.ready_made:
+            if filter in self.ready_made and not filter.for_calls:
                 _wrong(f"{called} got {filter!r} a second time", "Make another one")
-            self.ready_made.append(filter)
+            if filter not in self.ready_made:
+                self.ready_made.append(filter)
         if hasattr(filter, "before"):
             hooks.before.append(filter.before)
         if hasattr(filter, "after"):

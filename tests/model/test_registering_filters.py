@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from zope.interface.verify import verifyObject
 
-from chatcore.application import Configurator, serial, time_log
+from chatcore.application import Configurator, serial, time_log, too_busy
 from chatcore.errors import ConfigError
 from chatcore.interfaces import IConfigurator
 
@@ -114,3 +114,16 @@ def test_one_that_keeps_a_line_is_not_used_twice(app: Configurator) -> None:
     app.global_filter(one)
     with pytest.raises(ConfigError, match=r"a second time\. Make another one"):
         app.filter(one)
+
+
+@pytest.mark.parametrize("calls_first", [False, True])
+def test_one_that_keeps_nothing_may_be_used_for_everything(
+    app: Configurator, calls_first: bool
+) -> None:
+    busy = too_busy()
+    if calls_first:
+        app.remote_filter(busy)
+    app.filter(busy)
+    app.global_filter(busy)
+    app.rpc_filter(busy)
+    assert app.ready_made == [busy]

@@ -108,23 +108,6 @@ HANDLERS = """
 """
 
 
-REMOTES = """
-    from zope.interface import implementer
-    from chatcore.interfaces import IRemote
-
-    class IWorkRemote(IRemote):
-        async def call(): ""
-
-    @implementer(IWorkRemote)
-    class WorkRemote:
-        def __init__(self, app):
-            self.app = app
-
-        async def call(self):
-            return "called"
-"""
-
-
 @pytest_twisted.async_yield_fixture
 async def cluster() -> AsyncIterator[Cluster]:
     called.clear()
@@ -137,7 +120,6 @@ async def cluster() -> AsyncIterator[Cluster]:
                 "app.py": APP,
                 "servers/front/handlers.py": HANDLERS,
                 "servers/back/handlers.py": HANDLERS,
-                "servers/back/remotes.py": REMOTES,
             },
         )
         await cluster.start()
