@@ -65,7 +65,7 @@ class Counters:
     calls_retried: int = 0
     """Calls that were tried again, on the same server or on another one."""
     calls_refused: int = 0
-    """Calls of other nodes that were refused here, before any method was called."""
+    """Calls and forwarded requests of other nodes that were refused before anything ran here."""
     crons_run: int = 0
     crons_skipped: int = 0
     """Times at which a cron was due and its last run still went on."""

@@ -22,19 +22,12 @@ Failed = Callable[[Hook, BaseException], object]
 """Told a hook that raised, and what."""
 
 
-def in_turn(
-    hooks: Sequence[Hook], *args: Any, until: Callable[[Any], bool] | None = None
-) -> Any | Deferred[Any]:
-    """Call hooks in their order, each when the one before it has ended.
-
-    Args:
-        hooks: what to call with ``args``.
-        until: whether what a hook gave is enough, so that the others are not called; without it
-            all are called, and what they give is passed over.
+def in_turn(hooks: Sequence[Hook], *args: Any) -> Deferred[None] | None:
+    """Call hooks with ``args``, in their order, each when the one before it has ended.
 
     Returns:
-        What was enough, or None; a Deferred of it where a hook waits. Cancelling that cancels the
-        hook under way, and the others are not called.
+        None; a Deferred of it where a hook waits. Cancelling that cancels the hook under way, and
+        the others are not called.
 
     Raises:
         Exception: what the first hook raised that did; the others are not called.
@@ -42,9 +35,7 @@ def in_turn(
     for number, hook in enumerate(hooks, 1):
         result = outcome(hook, *args)
         if isinstance(result, Deferred):
-            return Deferred.fromCoroutine(_go_on(result, hooks[number:], args, until))
-        if until is not None and until(result):
-            return result
+            return Deferred.fromCoroutine(_go_on(result, hooks[number:], args))
     return None
 
 
@@ -87,14 +78,8 @@ def every(
     caller.call(one_ended, hook, *args)
 
 
-async def _go_on(
-    waited_for: Awaitable[Any],
-    hooks: Sequence[Hook],
-    args: tuple[Any, ...],
-    until: Callable[[Any], bool] | None,
-) -> Any:
-    result = await waited_for
-    if until is not None and until(result):
-        return result
-    rest = in_turn(hooks, *args, until=until)
-    return await rest if isinstance(rest, Deferred) else rest
+async def _go_on(waited_for: Awaitable[Any], hooks: Sequence[Hook], args: tuple[Any, ...]) -> None:
+    await waited_for
+    rest = in_turn(hooks, *args)
+    if rest is not None:
+        await rest

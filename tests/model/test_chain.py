@@ -84,17 +84,6 @@ def test_each_waits_for_the_one_before(hooks: Hooks) -> None:
     assert result_of(ended) is None
 
 
-@pytest.mark.parametrize("enough", ["b", "c"])
-def test_what_is_enough_ends_it(hooks: Hooks, enough: str) -> None:
-    chain = [hooks.gives("a"), hooks.gives("b", "b"), hooks.waits("c"), hooks.gives("d", "d")]
-    result = in_turn(chain, until=lambda value: value == enough)
-    if enough == "c":
-        hooks.waiting["c"].callback("c")
-        result = result_of(result)
-    assert result == enough
-    assert hooks.names == ["a", "b", "c"][: 2 if enough == "b" else 3]
-
-
 @pytest.mark.parametrize("kind", ["raises", "waits", "defers"])
 def test_who_raises_ends_it(hooks: Hooks, kind: str) -> None:
     problem = ValueError("no")

@@ -48,7 +48,14 @@ APP = """
             return "instead of " + type(error).__name__
 
     def configure(app):
-        app.route("default", round_robin())
+        turns = round_robin()
+
+        def choose(session, server_type, servers):
+            if session is None:
+                return turns(session, server_type, servers)
+            return servers.owner(server_type, session).id
+
+        app.route("default", choose)
 """
 
 FILTERED = (
@@ -249,6 +256,11 @@ async def test_fail_over_where_nothing_was_executed(cluster: Cluster) -> None:
         await rpc(cluster).by_key("lobby").back.backRemote.where()
     over = rpc(cluster).by_key("lobby", failure="over").back.backRemote
     assert await over.where() == following
+    session: Any = "lobby"  # which the route takes for a key
+    with pytest.raises(NotConnected):
+        await rpc(cluster).by(session).back.backRemote.where()
+    by_session = rpc(cluster).by(session, failure="over").back.backRemote
+    assert await by_session.where() == following
     await away(cluster, *(id for id in BACKS if id != owner))
     with pytest.raises(NotConnected, match="the last of 3 tries"):
         await over.where()
