@@ -39,6 +39,10 @@ class Counters:
     clients_slow: int = 0
     """Connections closed because they did not read what was sent to them."""
     clients_kicked: int = 0
+    datagrams_dropped: int = 0
+    """Datagrams thrown away: of nobody known or let in, or not made of whole packages."""
+    datagrams_unsent: int = 0
+    """Datagrams to clients that the system did not take."""
     requests: int = 0
     notifies: int = 0
     requests_refused: int = 0

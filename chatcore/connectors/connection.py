@@ -15,7 +15,7 @@ from chatcore.connectors.addresses import Address, shown
 from chatcore.connectors.admission import Admission
 from chatcore.connectors.dropping import OUTBOXES
 from chatcore.connectors.encoding import REFUSED, Encoding
-from chatcore.connectors.outbox import OutboxParts
+from chatcore.connectors.outbox import Outbox, OutboxParts
 from chatcore.connectors.settings import HeartbeatSettings, Limits, OutboxSettings
 from chatcore.connectors.signing import Verifier
 from chatcore.connectors.welcome import Accepted, Refused, Welcome
@@ -170,6 +170,7 @@ class Connection:
         carrier: closes what carries it.
         encoding: how packages are written for it.
         address: where the client is, as far as is known: its host and port.
+        outbox: where what is sent waits, if not in one of the kind that the settings ask for.
     """
 
     log = Logger()
@@ -188,7 +189,13 @@ class Connection:
     )
 
     def __init__(
-        self, *, parts: ConnectorParts, carrier: ICarrier, encoding: Encoding, address: Address
+        self,
+        *,
+        parts: ConnectorParts,
+        carrier: ICarrier,
+        encoding: Encoding,
+        address: Address,
+        outbox: Outbox | None = None,
     ) -> None:
         self.encoding = encoding
         self._parts = parts
@@ -198,7 +205,7 @@ class Connection:
         self._session: Session | None = None
         self._under_way = 0
         self._verifier: Verifier | None = None
-        self.outbox = parts.make_outbox(parts=parts.outboxes, full=self._slow)
+        self.outbox = outbox or parts.make_outbox(parts=parts.outboxes, full=self._slow)
         limits = parts.limits
         self._allowance = (
             Allowance(
@@ -213,6 +220,11 @@ class Connection:
         parts.counters.clients_now += 1
         parts.connections.add(self)
         parts.handshakes.start(self)
+
+    @property
+    def works(self) -> bool:
+        """Whether its handshake is through and it is not closed."""
+        return self._state is State.WORKING
 
     # What the carrier says.
 
@@ -343,8 +355,14 @@ class Connection:
     def _decided(self, outcome: Accepted | Refused) -> None:
         if self._state is not State.DECIDING:
             return  # it did not wait for the answer
+        try:
+            reply = self.encoding.package(package.HANDSHAKE, outcome.reply)
+        except PackageError as problem:  # as a long dictionary, which fits no datagram
+            self.log.error("The answer to a handshake: {problem}", problem=problem)
+            outcome = Refused(handshake.encode_refusal(), str(problem), broken=False)
+            reply = self.encoding.package(package.HANDSHAKE, outcome.reply)
         if isinstance(outcome, Refused):
-            self._send(package.HANDSHAKE, outcome.reply)
+            self.outbox.send(reply)
             if outcome.broken:
                 self._parts.counters.clients_broken += 1
             else:
@@ -354,7 +372,7 @@ class Connection:
         self.encoding = outcome.encoding
         self._verifier = outcome.verifier
         self._state = State.WAITING_FOR_ACK
-        self._send(package.HANDSHAKE, outcome.reply)  # last: it may be too much for the outbox
+        self.outbox.send(reply)  # last: it may be too much for the outbox
 
     def _work(self) -> None:
         self._state = State.WORKING

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chatcore.dispatch.dispatcher import FAILED
-from chatcore.errors import BodyError
+from chatcore.errors import BodyError, PackageError
 from chatcore.wire import body, frame, message, package
 from chatcore.wire.body import Body
 from chatcore.wire.dictionary import Dictionary
@@ -97,6 +97,21 @@ TCP = Encoding("tcp", bytes)
 
 WEBSOCKET = Encoding("websocket", frame.encode)
 """One package in one binary frame: the only way that every Pomelo client understands."""
+
+LONGEST_DATAGRAM = 65507
+"""Bytes that a datagram of UDP over IPv4 may have."""
+
+
+def _datagram(data: bytes) -> bytes:
+    if len(data) > LONGEST_DATAGRAM:
+        raise PackageError(
+            f"a package of {len(data)} bytes does not fit a datagram ({LONGEST_DATAGRAM} at most)"
+        )
+    return data
+
+
+UDP = Encoding("udp", _datagram)
+"""One package in one datagram."""
 
 
 class Dialects:

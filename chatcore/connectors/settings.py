@@ -23,6 +23,9 @@ class ConnectorSettings:
 
     websocket: bool = setting(True, "whether clients may come by WebSocket")
     tcp: bool = setting(True, "whether clients may come by plain TCP, as Pomelo's C client does")
+    udp: bool = setting(
+        False, "whether clients may also come by UDP, on the port of the same number"
+    )
     dictionary: bool = setting(
         False, "whether routes are sent as numbers, as with Pomelo's useDict"
     )
@@ -58,6 +61,12 @@ class Limits:
     )
     origins: tuple[str, ...] = setting(
         (), "pages that may open WebSockets, such as https://chat.example.org; none given: all"
+    )
+    udp_handshakes: Count = setting(
+        1000, "clients over UDP that may wait for their ack; for one more, the oldest is forgotten"
+    )
+    udp_handshakes_per_address: Count = setting(
+        100, "clients over UDP that may wait for it at one IPv4 address, or at one /64 of IPv6"
     )
     messages_per_second: Seconds = setting(
         200.0, "messages a second from one client; each 4096 bytes of one count as one more"

@@ -36,6 +36,7 @@ from chatcore.connectors.settings import (
     ProxySettings,
     TlsSettings,
 )
+from chatcore.connectors.udp import ClientDatagrams
 from chatcore.connectors.welcome import Welcome
 from chatcore.dispatch.calling import Caller
 from chatcore.dispatch.dispatcher import Dispatcher
@@ -61,9 +62,11 @@ from chatcore.node.incoming import Incoming
 from chatcore.node.installing import bring_in, connect_events, crons_of, remotes_of
 from chatcore.node.lifecycle import NodeSettings
 from chatcore.node.ports import (
+    DatagramPlace,
     Place,
     allow_many_connections,
     client_place,
+    datagram_place,
     link_endpoint,
     link_place,
 )
@@ -168,10 +171,13 @@ class Node(Service):
         self._build(servers, configured, run_folder)
 
         self._places: list[Place] = []
+        self._datagrams: DatagramPlace | None = None
         try:
             self._places.append(link_place(server, run_folder))
             if server.frontend:
                 self._places.append(client_place(server))
+                if configured.settings[ConnectorSettings].udp:
+                    self._datagrams = datagram_place(server)
         except ConfigError:
             self._release()
             raise
@@ -460,6 +466,9 @@ class Node(Service):
             self.log.warn("{id} has no link to {missing} yet", id=self.server.id, missing=missing)
         if self._clients is not None:
             self._listen(self._places[1], self._clients)
+        if self._connector is not None and self._datagrams is not None:
+            datagrams = ClientDatagrams(self._connector)
+            self._ports.append(self._datagrams.listen(self._reactor, datagrams))
         self.log.info("{id} is ready", id=self.server.id)
         self._ready()
 
@@ -476,3 +485,5 @@ class Node(Service):
     def _release(self) -> None:
         for place in self._places:
             place.release()
+        if self._datagrams is not None:
+            self._datagrams.release()

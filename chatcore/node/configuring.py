@@ -15,6 +15,7 @@ from chatcore.config.servers import Server, Servers
 from chatcore.config.settings import Assignment, Settings, resolve
 from chatcore.config.settings_file import settings_in_file
 from chatcore.config.times import zone_of
+from chatcore.connectors.settings import ConnectorSettings, HeartbeatSettings, Limits
 from chatcore.dispatch.blame import guarded
 from chatcore.dispatch.components import Catalogue
 from chatcore.dispatch.loading import load_plugin
@@ -74,6 +75,8 @@ def configure(
     _verify_zone(settings)
     if not settings[LinkSettings].insecure:
         _refuse_open_links(servers)
+    if settings[ConnectorSettings].udp:
+        _refuse_clients_for_ever(settings)
     crons = load_crons(catalogue.folder, servers)
     for folder in complete.folders:
         crons += load_crons(folder, servers, lenient=True)
@@ -192,3 +195,15 @@ def _refuse_open_links(servers: Servers) -> None:
                 advice="Use a loopback address,"
                 " or accept it on a network of your own with --set links.insecure=true",
             )
+
+
+def _refuse_clients_for_ever(settings: Settings) -> None:
+    limits = settings[Limits]
+    silence = settings[HeartbeatSettings].interval or limits.idle_seconds
+    if not silence or not limits.handshake_seconds:
+        raise ConfigError(
+            "with connector.udp=true, only silence tells that a client is gone, and nothing looks"
+            " for it",
+            advice="Set limits.handshake_seconds, and heartbeat.interval or limits.idle_seconds,"
+            " to more than 0",
+        )

@@ -11,6 +11,7 @@ from typing import Any
 
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, UNIXClientEndpoint
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamClientEndpoint
+from twisted.internet.protocol import DatagramProtocol
 
 from chatcore.config.run_folder import RunFolder
 from chatcore.config.servers import Server
@@ -20,6 +21,12 @@ BACKLOG = 1024
 """Connections that may wait to be accepted: many come at once when clients reconnect."""
 
 DIAL_SECONDS = 5.0
+
+LARGEST_DATAGRAM = 65536
+"""Bytes to read at once, so that no datagram is cut."""
+
+DATAGRAMS_WAITING = 4 * 1024 * 1024
+"""Bytes of datagrams that may wait to be read, if the system allows as many."""
 
 
 class Place:
@@ -58,6 +65,26 @@ class Place:
             self._path.unlink(missing_ok=True)
 
 
+class DatagramPlace:
+    """The same for datagrams."""
+
+    def __init__(self, bound: socket.socket) -> None:
+        self._socket = bound
+
+    def listen(self, reactor: Any, protocol: DatagramProtocol) -> IListeningPort:
+        """Begin to take datagrams in."""
+        self._socket.setblocking(False)
+        port: IListeningPort = reactor.adoptDatagramPort(
+            self._socket.fileno(), self._socket.family, protocol, LARGEST_DATAGRAM
+        )
+        self._socket.close()
+        return port
+
+    def release(self) -> None:
+        """Give the place up."""
+        self._socket.close()
+
+
 def client_place(server: Server) -> Place:
     """Where a frontend takes clients in.
 
@@ -66,6 +93,19 @@ def client_place(server: Server) -> Place:
     """
     assert server.client_port is not None
     return _tcp(server.listen_host, server.client_port, f"clients of {server.id}")
+
+
+def datagram_place(server: Server) -> DatagramPlace:
+    """Where a frontend takes clients in over UDP: beside its client port.
+
+    Raises:
+        ConfigError: the port can't be had.
+    """
+    assert server.client_port is not None
+    purpose = f"clients of {server.id} over UDP"
+    bound = _bound(server.listen_host, server.client_port, socket.SOCK_DGRAM, purpose)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, DATAGRAMS_WAITING)
+    return DatagramPlace(bound)
 
 
 def link_place(server: Server, run_folder: RunFolder) -> Place:
@@ -104,13 +144,19 @@ def allow_many_connections() -> None:
 
 
 def _tcp(host: str, port: int, purpose: str) -> Place:
+    bound = _bound(host, port, socket.SOCK_STREAM, purpose)
+    return Place(bound, f"port {port} of {host}, for {purpose},")
+
+
+def _bound(host: str, port: int, kind: socket.SocketKind, purpose: str) -> socket.socket:
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        found = socket.getaddrinfo(host, port, type=kind, flags=socket.AI_PASSIVE)
     except OSError as problem:
         raise ConfigError(f"no address for {purpose}: {host!r}: {problem}") from None
     family, kind, protocol, _, address = found[0]
     bound = socket.socket(family, kind, protocol)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if kind == socket.SOCK_STREAM:  # of datagrams, two could have the same address then
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind(address)
     except OSError as problem:
@@ -121,4 +167,4 @@ def _tcp(host: str, port: int, purpose: str) -> Place:
                 advice="Stop the program that uses it, or give the server another port",
             ) from None
         raise ConfigError(f"{host}:{port}, for {purpose}: {problem.strerror}") from None
-    return Place(bound, f"port {port} of {host}, for {purpose},")
+    return bound

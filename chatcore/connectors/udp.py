@@ -1,0 +1,192 @@
+"""Clients over UDP: a datagram holds whole packages, and a client is where it sends from.
+
+It begins with a handshake, and ends with a kick or when nothing comes for too long. Nobody proves
+that a datagram comes from where it says. So only a handshake is answered where nobody is known,
+a few times, and few of one address may wait for their ack at once.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.internet.error import MessageLengthError
+from twisted.internet.protocol import DatagramProtocol
+
+from chatcore.connectors.addresses import neighbourhood, plain
+from chatcore.connectors.connection import Connection, ConnectorParts
+from chatcore.connectors.encoding import UDP
+from chatcore.connectors.outbox import Outbox, OutboxParts
+from chatcore.errors import PackageError
+from chatcore.wire import package
+from chatcore.wire.package import Package
+
+MOST_REPEATS = 4
+"""How often the answer to one handshake is sent again while its ack has not come."""
+
+Source = tuple[str, int]
+"""Where a datagram came from, as the socket says."""
+
+
+class DatagramOutbox(Outbox):
+    """Writes each package at once, in a datagram of its own: nothing ever waits.
+
+    What the system does not take is lost, as it may be on its way.
+
+    Args:
+        transport: the port.
+        where: the client.
+    """
+
+    __slots__ = ("_first", "_repeats", "_where")
+
+    def __init__(self, *, parts: OutboxParts, transport: Any, where: Source) -> None:
+        super().__init__(parts=parts, full=lambda why: None)
+        self._transport = transport
+        self._where = where
+        self._first: bytes | None = None
+        self._repeats = 0
+
+    def send(self, data: bytes, route: str = "") -> None:
+        if self._transport is None:
+            return
+        if self._first is None:
+            self._first = data
+        try:
+            self._transport.write(data, self._where)
+        except (OSError, MessageLengthError):
+            self._parts.counters.datagrams_unsent += 1
+
+    push = send
+
+    def repeat(self) -> None:
+        """Send the first package again, the answer to the handshake: it may have been lost."""
+        if self._first is not None and self._repeats < MOST_REPEATS:
+            self._repeats += 1
+            self.send(self._first)
+
+    def flush(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self._transport = None
+
+
+class DatagramClient:
+    """One client, as long as it is known.
+
+    Args:
+        port: where it came to.
+        parts: what all connections share.
+        source: where it sends from.
+    """
+
+    __slots__ = ("_port", "connection", "host", "outbox", "source")
+
+    def __init__(self, port: ClientDatagrams, parts: ConnectorParts, source: Source) -> None:
+        self._port = port
+        self.source = source
+        self.host = plain(source[0])
+        self.outbox = DatagramOutbox(parts=parts.outboxes, transport=port.transport, where=source)
+        self.connection = Connection(
+            parts=parts,
+            carrier=self,
+            encoding=UDP,
+            address=(self.host, source[1]),
+            outbox=self.outbox,
+        )
+
+    # ICarrier
+
+    def end(self, code: int, reason: str) -> None:
+        self._port.forget(self)
+        self.connection.lost(reason)
+
+    def abort(self) -> None:
+        self.end(0, "")
+
+
+class ClientDatagrams(DatagramProtocol):
+    """Takes datagrams in, and knows which client each belongs to.
+
+    Args:
+        parts: what all connections share.
+    """
+
+    noisy = False
+
+    def __init__(self, parts: ConnectorParts) -> None:
+        self._parts = parts
+        self._clients: dict[Source, DatagramClient] = {}
+        # Those whose ack has not come, the oldest first, and how many of them each address has.
+        self._new: OrderedDict[Source, DatagramClient] = OrderedDict()
+        self._new_of: dict[str | int, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._clients)
+
+    def datagramReceived(self, datagram: bytes, addr: Any) -> None:
+        source: Source = addr
+        try:
+            packages = package.decode_frame(datagram, self._parts.limits.package_bytes)
+        except PackageError:
+            self._parts.counters.datagrams_dropped += 1
+            return
+        client = self._clients.get(source)
+        begins = packages[0][0] == package.HANDSHAKE
+        if client is None:
+            client = self._take_in(source) if begins else None
+            if client is None:
+                self._parts.counters.datagrams_dropped += 1
+                return
+        elif begins and source in self._new:
+            client.outbox.repeat()
+            packages = packages[1:]
+        self._hand_over(client, packages)
+
+    def _hand_over(self, client: DatagramClient, packages: Sequence[Package]) -> None:
+        client.connection.received_packages(packages)
+        if client.source in self._new and client.connection.works:
+            self._known(client)
+
+    def _take_in(self, source: Source) -> DatagramClient | None:
+        """Let a client in that may come."""
+        admission, host = self._parts.admission, plain(source[0])
+        if not admission.has_room() or not admission.admits(host) or not self._may_begin(host):
+            return None
+        client = DatagramClient(self, self._parts, source)
+        admission.entered(client.connection)
+        where = neighbourhood(host)
+        self._clients[source] = self._new[source] = client
+        self._new_of[where] = self._new_of.get(where, 0) + 1
+        return client
+
+    def _may_begin(self, host: str) -> bool:
+        """Whether there is room for one more handshake; of all, the oldest makes room."""
+        limits, counters = self._parts.limits, self._parts.counters
+        most = limits.udp_handshakes_per_address
+        if most and self._new_of.get(neighbourhood(host), 0) >= most:
+            counters.clients_crowded += 1
+            return False
+        if limits.udp_handshakes and len(self._new) >= limits.udp_handshakes:
+            next(iter(self._new.values())).connection.no_handshake()
+        return True
+
+    def _known(self, client: DatagramClient) -> None:
+        """A client is new no longer."""
+        if self._new.pop(client.source, None) is None:
+            return
+        where = neighbourhood(client.host)
+        self._new_of[where] -= 1
+        if not self._new_of[where]:
+            del self._new_of[where]
+
+    def forget(self, client: DatagramClient) -> None:
+        """A client is gone."""
+        self._known(client)
+        self._clients.pop(client.source, None)
+
+    def stopProtocol(self) -> None:
+        for client in list(self._clients.values()):
+            client.connection.close("server stops")
