@@ -63,7 +63,9 @@ class Limits:
         (), "pages that may open WebSockets, such as https://chat.example.org; none given: all"
     )
     udp_handshakes: Count = setting(
-        1000, "clients over UDP that may wait for their ack; for one more, the oldest is forgotten"
+        1000,
+        "clients over UDP that may wait for their ack, at most a quarter of all connections; for"
+        " one more, the oldest is forgotten",
     )
     udp_handshakes_per_address: Count = setting(
         100, "clients over UDP that may wait for it at one IPv4 address, or at one /64 of IPv6"

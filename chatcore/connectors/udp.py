@@ -118,6 +118,10 @@ class ClientDatagrams(DatagramProtocol):
 
     def __init__(self, parts: ConnectorParts) -> None:
         self._parts = parts
+        limits = parts.limits
+        self._most_new = limits.udp_handshakes
+        if limits.connections and self._most_new:
+            self._most_new = min(self._most_new, limits.connections // 4 or 1)
         self._clients: dict[Source, DatagramClient] = {}
         # Those whose ack has not come, the oldest first, and how many of them each address has.
         self._new: OrderedDict[Source, DatagramClient] = OrderedDict()
@@ -153,7 +157,7 @@ class ClientDatagrams(DatagramProtocol):
     def _take_in(self, source: Source) -> DatagramClient | None:
         """Let a client in that may come."""
         admission, host = self._parts.admission, plain(source[0])
-        if not admission.has_room() or not admission.admits(host) or not self._may_begin(host):
+        if not admission.admits(host) or not self._may_begin(host) or not admission.has_room():
             return None
         client = DatagramClient(self, self._parts, source)
         admission.entered(client.connection)
@@ -164,12 +168,11 @@ class ClientDatagrams(DatagramProtocol):
 
     def _may_begin(self, host: str) -> bool:
         """Whether there is room for one more handshake; of all, the oldest makes room."""
-        limits, counters = self._parts.limits, self._parts.counters
-        most = limits.udp_handshakes_per_address
+        most = self._parts.limits.udp_handshakes_per_address
         if most and self._new_of.get(neighbourhood(host), 0) >= most:
-            counters.clients_crowded += 1
+            self._parts.counters.clients_crowded += 1
             return False
-        if limits.udp_handshakes and len(self._new) >= limits.udp_handshakes:
+        if self._most_new and len(self._new) >= self._most_new:
             next(iter(self._new.values())).connection.no_handshake()
         return True
 

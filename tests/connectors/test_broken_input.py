@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -464,25 +463,3 @@ class TestBodies:
         client.say((package.DATA, message.encode_request(1, 1, b"{}")))
         (answer,) = client.messages()
         assert answer.body == b'{"code":500}'
-
-
-def test_garbage_of_all_kinds(connector: Connector, neighbour: Client) -> None:
-    """A thousand clients that send bytes, or frames and packages of bytes, by chance."""
-    dice = random.Random(11)
-    for _ in range(1000):
-        client = dice.choice((connector.connect, connector.open, connector.enter))()
-        for _ in range(dice.randrange(1, 4)):
-            data = dice.randbytes(dice.choice((0, 1, 2, 5, 30, 200)))
-            if dice.random() < 0.6:
-                data = package.encode(dice.randrange(7), data)
-            if dice.random() < 0.7:
-                data = frame(
-                    data, dice.choice((0, 1, 2, 2, 2, 8, 9, 10, 3)), fin=dice.random() < 0.8
-                )
-            client.send(data)
-        connector.asked.clear()
-        client.hang_up()
-        connector.reactor.settle()
-    assert connector.counters.clients_now == 1
-    assert connector.counters.sessions_now == 1
-    assert connector.counters.clients_broken > 100

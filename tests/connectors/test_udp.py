@@ -230,7 +230,8 @@ class TestSizes:
         client = connector.enter()
         port.enter()
         port.wire.take(ALICE)
-        groups.broadcast("onNews", lambda e: e.push("onNews", Body("x" * 65500)))
+        news = Body("x" * 65500)
+        groups.push_to_sessions(connector.sessions, "onNews", lambda e: e.push("onNews", news))
         connector.reactor.settle()
         assert port.wire.take(ALICE) == []
         assert len(client.packages()) == 1
@@ -364,9 +365,12 @@ class TestLimits:
         port.connector.reactor.advance(10)
         assert len(port.datagrams) == 0
 
-    def test_handshakes_of_many_addresses(self, make_port: Callable[..., Port]) -> None:
+    @pytest.mark.parametrize("limits", [{"udp_handshakes": 5}, {"connections": 20}])
+    def test_handshakes_of_many_addresses(
+        self, make_port: Callable[..., Port], limits: dict[str, int]
+    ) -> None:
         """Invented ones make room for each other, and take none of those who came."""
-        port = make_port(limits={"udp_handshakes": 5})
+        port = make_port(limits=limits)
         port.enter(ALICE)
         for number in range(250):
             port.send(HELLO, who=(f"198.51.100.{number}", 5000))

@@ -42,7 +42,7 @@ HANDLERS = """
             self.app.channels.get("room").push("onSay", [session.uid, msg])
 
         async def leave(self, msg, session):
-            self.app.sessions.kick(session.id, "left")
+            await session.kick("left")
 """
 HELLO = package.encode(package.HANDSHAKE, b'{"sys":{"type":"udp","version":"1"}}')
 ACK = package.encode(package.ACK)
