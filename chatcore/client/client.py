@@ -51,6 +51,11 @@ class Client:
         """Whether the handshake is made and the connection is up."""
         return self._conversation is not None and self._conversation.working
 
+    @property
+    def bytes_received(self) -> int:
+        """Bytes of Pomelo's protocol that came over this connection; 0 without one."""
+        return 0 if self._conversation is None else self._conversation.bytes_received
+
     def init(
         self,
         *,

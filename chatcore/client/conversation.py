@@ -89,6 +89,7 @@ class Conversation:
         self._beat: IDelayedCall | None = None
         self._silence: IDelayedCall | None = None
         self._last_heard = self._look = 0.0
+        self.bytes_received = 0
         self._last_id = 0
         self._dialect = Dialect()
         self._pending: dict[int, tuple[str, Deferred[Any], IDelayedCall]] = {}
@@ -144,6 +145,7 @@ class Conversation:
         self._last_heard = self._clock.seconds()
         try:
             for kind, content in packages:
+                self.bytes_received += package.HEAD + len(content)
                 self._take(kind, content)
                 if self._over:
                     return

@@ -20,42 +20,15 @@ from chatcore.config.settings import Assignment
 from chatcore.node import Node
 
 
-class Cluster:
-    """Nodes of one application, and clients of them.
+class Nodes:
+    """Nodes of the application in a folder, and clients of them.
 
     Args:
-        folder: an empty folder with a short path.
-        servers: the ids of the servers, by type; those of the types in ``frontends`` get a port.
-        files: the application's files, by path.
+        folder: the application's, with a short path.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        servers: Mapping[str, list[str]],
-        frontends: tuple[str, ...] = ("front",),
-        files: Mapping[str, str],
-        settings: Mapping[str, object] = {},
-        keys: Mapping[str, Mapping[str, object]] = {},
-    ) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, object] = {}) -> None:
         self.folder = folder
-        for path, text in files.items():
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).write_text(textwrap.dedent(text))
-        count = sum(len(servers.get(each, ())) for each in frontends)
-        with free_ports(count) as ports:
-            free = iter(ports)
-            entries = {
-                server_type: [
-                    {"id": id}
-                    | ({"clientPort": next(free)} if server_type in frontends else {})
-                    | dict(keys.get(id, {}))
-                    for id in ids
-                ]
-                for server_type, ids in servers.items()
-            }
-        (folder / "servers.json").write_text(json.dumps({"development": entries}))
         self.servers = load_servers(folder, "development")
         self.run_folder = RunFolder.open(folder)
         self.nodes: dict[str, Node] = {}
@@ -108,6 +81,44 @@ class Cluster:
         link = self.nodes[one].links.get(other)
         assert link is not None
         link.abort()
+
+
+class Cluster(Nodes):
+    """Nodes of an application that a test writes.
+
+    Args:
+        folder: an empty folder with a short path.
+        servers: the ids of the servers, by type; those of the types in ``frontends`` get a port.
+        files: the application's files, by path.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        servers: Mapping[str, list[str]],
+        frontends: tuple[str, ...] = ("front",),
+        files: Mapping[str, str],
+        settings: Mapping[str, object] = {},
+        keys: Mapping[str, Mapping[str, object]] = {},
+    ) -> None:
+        for path, text in files.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(textwrap.dedent(text))
+        count = sum(len(servers.get(each, ())) for each in frontends)
+        with free_ports(count) as ports:
+            free = iter(ports)
+            entries = {
+                server_type: [
+                    {"id": id}
+                    | ({"clientPort": next(free)} if server_type in frontends else {})
+                    | dict(keys.get(id, {}))
+                    for id in ids
+                ]
+                for server_type, ids in servers.items()
+            }
+        (folder / "servers.json").write_text(json.dumps({"development": entries}))
+        super().__init__(folder, settings)
 
 
 async def until(condition: Any, what: str) -> Any:

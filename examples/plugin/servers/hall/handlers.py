@@ -1,0 +1,20 @@
+from typing import Any
+
+from zope.interface import implementer
+
+from chatcore.interfaces import IApplication, IHandler, ISession
+
+
+class IEntryHandler(IHandler):
+    async def login(msg: Any, session: ISession) -> Any:
+        """Say who you are."""
+
+
+@implementer(IEntryHandler)
+class EntryHandler:
+    def __init__(self, app: IApplication) -> None:
+        self.app = app
+
+    async def login(self, msg: Any, session: ISession) -> Any:
+        await session.bind(msg["name"])
+        return {}
