@@ -149,6 +149,18 @@ class TestInit:
         assert left == [None]
         working.check_nothing_is_left()
 
+    def test_how_many_bytes_came(self, working: World) -> None:
+        """The handshake counts, and so does what comes after it."""
+        shaken = working.client.bytes_received
+        assert shaken > package.HEAD
+        working.server.push("onChat", "hi")
+        working.endpoint.flush()
+        expected = package.encode(package.DATA, message.encode_push("onChat", b'"hi"'))
+        assert working.client.bytes_received - shaken == len(expected)
+        working.client.disconnect()
+        working.endpoint.flush()
+        assert working.client.bytes_received == 0
+
     def test_the_user_data_of_both_sides(self, world: World) -> None:
         assert world.init(user={"token": 1}) == [7]
         ((_, body),) = package.decode_frame(world.factory.frames[0], 1000)

@@ -1,5 +1,4 @@
 from functools import partial
-from itertools import count
 from typing import Any
 
 from zope.interface import implementer
@@ -9,29 +8,37 @@ from chatcore.interfaces import IApplication, IHandler, ISession
 
 class IAlarmHandler(IHandler):
     async def set(msg: Any, session: ISession) -> Any:
-        """Be pushed ``onAlarm`` after some seconds."""
+        """Be pushed ``onAlarm`` after some seconds; an alarm that was set before is off."""
 
     async def stop(msg: Any, session: ISession) -> Any:
-        """Not after all."""
+        """No alarm after all."""
 
     async def crons(msg: Any, session: ISession) -> Any:
-        """What this server does at which times."""
+        """When this server does something."""
 
 
 @implementer(IAlarmHandler)
 class AlarmHandler:
     def __init__(self, app: IApplication) -> None:
         self.app = app
-        self.numbers = count(1)
+        app.on("close_session", self.left)
 
     async def set(self, msg: Any, session: ISession) -> Any:
-        id = f"alarm {next(self.numbers)}"
-        ring = partial(self.app.sessions.push, session.id, "onAlarm", {"id": id})
+        id = alarm_of(session)
+        self.app.crons.remove(id)
+        ring = partial(self.app.sessions.push, session.id, "onAlarm", {})
         self.app.crons.add(id=id, every=msg["seconds"], count=1, action=ring)
-        return {"id": id}
+        return {}
 
     async def stop(self, msg: Any, session: ISession) -> Any:
-        return {"stopped": self.app.crons.remove(msg["id"])}
+        return {"stopped": self.app.crons.remove(alarm_of(session))}
 
     async def crons(self, msg: Any, session: ISession) -> Any:
-        return {cron.id: cron.when for cron in self.app.crons.list()}
+        return {"crons": [cron.when for cron in self.app.crons.list()]}
+
+    def left(self, session: ISession, reason: str) -> None:
+        self.app.crons.remove(alarm_of(session))
+
+
+def alarm_of(session: ISession) -> str:
+    return f"alarm of client {session.id}"

@@ -1,0 +1,5 @@
+from chatcore.interfaces import IConfigurator
+
+
+def configure(app: IConfigurator) -> None:
+    app.set("sessions.per_uid", "takeover")
