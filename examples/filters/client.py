@@ -25,7 +25,7 @@ async def main(reactor: Any, desk: int = 3020) -> None:
     await salad
     print("served in the order of asking:", order)
 
-    print("too long:", await ask("cook", dish="ham", seconds=60))
+    print("too long:", await ask("cook", dish="ham", seconds=2))
     print("a failure:", await ask("burn"))
     print(await client.request("desk.entryHandler.asked"))
     await client.disconnect()

@@ -10,6 +10,7 @@ from typing import Any
 from running import ROOT, CopiedChat
 from small_cluster import Nodes
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred
 
 EXAMPLES = ROOT / "examples"
 
@@ -32,7 +33,8 @@ class Example(Nodes):
         assert spec is not None and spec.loader is not None
         client: Any = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(client)
-        await client.main(reactor, *self.client_ports)
+        tried = Deferred.fromCoroutine(client.main(reactor, *self.client_ports))
+        await tried.addTimeout(20, reactor)
 
 
 def blocks(readme: Path) -> list[str]:
