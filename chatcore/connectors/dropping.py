@@ -51,7 +51,7 @@ class DroppingOutbox(Outbox):
     def _put(self, frames: Waiting) -> None:
         if not self._due and not self._blocked:
             self._due = True
-            self._parts.flushes.at_end(self.flush)
+            self._flushes.at_end(self.flush)
         self._queue.append(frames)
         if frames.droppable:
             self._pushes.append(frames)

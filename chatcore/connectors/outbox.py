@@ -82,10 +82,20 @@ class Outbox:
         full: told why the client has to go.
     """
 
-    __slots__ = ("_blocked", "_full", "_most", "_parts", "_queue", "_transport", "waiting")
+    __slots__ = (
+        "_blocked",
+        "_flushes",
+        "_full",
+        "_most",
+        "_parts",
+        "_queue",
+        "_transport",
+        "waiting",
+    )
 
     def __init__(self, *, parts: OutboxParts, full: Callable[[str], None]) -> None:
         self._parts = parts
+        self._flushes = parts.flushes
         self._most = parts.settings.bytes
         self._full = full
         self._transport: Any = None
@@ -111,7 +121,7 @@ class Outbox:
         """
         queue = self._queue
         if not queue and not self._blocked:
-            self._parts.flushes.at_end(self.flush)
+            self._flushes.at_end(self.flush)
         queue.append(data)
         self.waiting += len(data)
         if self.waiting > self._most:
