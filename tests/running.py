@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -31,14 +32,26 @@ def wait_until(condition: Callable[[], T], what: str, seconds: float = 20) -> T:
     return value
 
 
+# Below those that the system gives to whoever connects to somebody: one of these could be taken
+# before the server that it is meant for listens there.
+PORTS = range(10000, 32768)
+
+
 @contextmanager
 def free_ports(count: int) -> Iterator[list[int]]:
     """Ports that nobody uses, kept from others until the block ends."""
-    sockets = [socket.socket() for _ in range(count)]
+    sockets: list[socket.socket] = []
+    candidates = iter(random.sample(PORTS, len(PORTS)))
     try:
-        for each in sockets:
-            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            each.bind(("127.0.0.1", 0))
+        while len(sockets) < count:
+            one = socket.socket()
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                one.bind(("127.0.0.1", next(candidates)))
+            except OSError:
+                one.close()
+            else:
+                sockets.append(one)
         yield [each.getsockname()[1] for each in sockets]
     finally:
         for each in sockets:

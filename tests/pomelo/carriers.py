@@ -130,7 +130,29 @@ class WebSocketCarrier:
         return data
 
 
-CARRIERS = {"websocket": WebSocketCarrier, "tcp": TcpCarrier}
+class UdpCarrier:
+    """Packages in datagrams. Nobody says when it is over."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.connect(("127.0.0.1", port))
+
+    def send(self, data: bytes) -> None:
+        _send(self._socket, data)
+
+    def receive(self, seconds: float) -> list[Package]:
+        self._socket.settimeout(seconds)
+        data = self._socket.recv(65536)
+        stream = Stream()
+        found = list(stream.feed(data))
+        assert found and not stream.waiting, "a datagram that is not made of whole packages"
+        return found
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+CARRIERS = {"websocket": WebSocketCarrier, "tcp": TcpCarrier, "udp": UdpCarrier}
 
 
 def _send(to: socket.socket, data: bytes) -> None:

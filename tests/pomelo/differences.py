@@ -75,6 +75,8 @@ def _answer(case: str, pomelo: str, chatcore: str) -> dict[str, Seen]:
     return _same(f"answer: {case}", *lines)
 
 
+_DROPPED = 'kick {"reason":"the connection is disconnected."}'
+
 _TEXT = "7b2274657874223a22"
 """The JSON `{"text":"` in hexadecimal."""
 
@@ -519,6 +521,71 @@ DIFFERENCES = [
         "health checks and people with a browser get an answer",
         _same(["plain HTTP: GET", "plain HTTP: HEAD"], "silence", "HTTP/1.1 426 Upgrade Required")
         | _same("plain HTTP: OPTIONS", "closed", "HTTP/1.1 426 Upgrade Required"),
+    ),
+    Difference(
+        "by UDP: a datagram that is not made of whole packages",
+        "missing bytes are taken to be zeros; otherwise the client is forgotten, with a kick: "
+        "`the connection is disconnected.`",
+        "dropped",
+        "anybody can send a datagram in a client's name",
+        _same(
+            [f"by UDP: before the handshake: {what}" for what in ("nonsense", "nothing")],
+            _DROPPED,
+            (),
+        )
+        | _same(
+            [
+                "by UDP: a datagram with: bytes left over",
+                "by UDP: a datagram with: a package of no type",
+                "by UDP: a datagram with: nothing",
+            ],
+            (_DROPPED, "silence"),
+            "served",
+        )
+        | _same("by UDP: a datagram with: less than its package", 'response 1 {"got":{}}', ()),
+    ),
+    Difference(
+        "by UDP: a datagram of several packages",
+        "the client is forgotten, with a kick",
+        "each is taken",
+        "as in a frame",
+        _same(
+            "by UDP: a datagram with: two packages",
+            (_DROPPED, "silence"),
+            ('response 1 {"got":{}}', 'response 2 {"got":{}}', "served"),
+        ),
+    ),
+    Difference(
+        "by UDP: a kick from a client",
+        "the client is forgotten, with a kick",
+        "the client is forgotten",
+        "it broke the protocol",
+        _same("by UDP: a kick from the client", _DROPPED, ()),
+    ),
+    Difference(
+        "by UDP: a message that is empty or cut short",
+        "dropped",
+        "the client is forgotten",
+        "as over the other transports",
+        _same(
+            [
+                "by UDP: a datagram with: an empty message",
+                "by UDP: a datagram with: a message cut short",
+            ],
+            "served",
+            "silence",
+        ),
+    ),
+    Difference(
+        "by UDP: the handshake again, before the ack",
+        "ignored",
+        "answered again",
+        "the first answer may have been lost",
+        _same(
+            "by UDP: the handshake again before the ack",
+            (),
+            'handshake {"code":200,"sys":{"heartbeat":10}}',
+        ),
     ),
     Difference(
         "the chat: a name that is taken on another connector",

@@ -187,6 +187,7 @@ HARMLESS = {
     "connector": "lab.labHandler.nothing",
     "probe": "probe.probeHandler.nothing",
     "bare": "bare.bareHandler.nothing",
+    "air": "air.airHandler.nothing",
 }
 
 

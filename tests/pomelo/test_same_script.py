@@ -51,8 +51,8 @@ def performances(
 
 def _perform(both: dict[str, IServers], which: str, name: str, carrier: str) -> list[str]:
     lines = getattr(LISTED.get((name, carrier), Seen()), which)
-    silent = any(line.endswith("silence") for line in lines)
     script, servers = SCRIPTS[name], both[which]
+    silent = script.quiet or any(line.endswith("silence") for line in lines)
     try:
         return script.perform(servers, carrier, SHORT if silent else PATIENT)
     finally:

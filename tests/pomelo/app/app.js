@@ -56,6 +56,9 @@ app.configure('all', 'bare', function () {
 app.configure('all', 'sealed', function () {
   connector({ useCrypto: true });
 });
+app.configure('all', 'air', function () {
+  app.set('connectorConfig', { connector: pomelo.connectors.udpconnector, heartbeat: 10 });
+});
 app.configure('all', 'all', function () {
   app.route('chat', function (session, msg, app, chosen) {
     chosen(null, app.pick(session.get('rid'), app.getServersByType('chat')).id);

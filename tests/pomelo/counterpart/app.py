@@ -33,6 +33,11 @@ def configure(app: IConfigurator) -> None:
         app.set("heartbeat.interval", 0)
         app.set("connector.signed", True)
 
+    @app.configure(type="air")
+    def air() -> None:
+        app.set("heartbeat.interval", 10)
+        app.set("connector.udp", True)
+
 
 def welcome(handshake: IHandshake) -> Any:
     user = handshake.user or {}

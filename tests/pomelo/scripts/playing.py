@@ -27,12 +27,14 @@ class Script:
         name: says what is sent.
         carriers: how the clients come in.
         ruins: the server that is of no use to Pomelo after it.
+        quiet: both are silent at some point of it.
     """
 
     name: str
     play: Play
     carriers: tuple[str, ...]
     ruins: str | None = None
+    quiet: bool = False
 
     def perform(self, servers: IServers, carrier: str, patience: float) -> list[str]:
         """Play it to one of the two; what was seen comes back."""
@@ -48,13 +50,16 @@ SCRIPTS: dict[str, Script] = {}
 
 
 def script(
-    name: str, carriers: Iterable[str] = BOTH, ruins: str | None = None
+    name: str,
+    carriers: Iterable[str] = BOTH,
+    ruins: str | None = None,
+    quiet: bool = False,
 ) -> Callable[[Play], Play]:
     """The decorated function is a script."""
 
     def add(play: Play) -> Play:
         assert name not in SCRIPTS, name
-        SCRIPTS[name] = Script(name, play, tuple(carriers), ruins)
+        SCRIPTS[name] = Script(name, play, tuple(carriers), ruins, quiet)
         return play
 
     return add
