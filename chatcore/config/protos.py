@@ -38,6 +38,15 @@ class ProtoFiles(NamedTuple):
     client: dict[str, Any] | None
 
 
+def proto_files(app: Path, env: str) -> list[Path]:
+    """The places where the schemas of an application may be."""
+    return [
+        folder / name
+        for folder in (app / "config" / env, app / "config")
+        for name in (SERVER_FILE, CLIENT_FILE)
+    ]
+
+
 def load_protos(app: Path, env: str) -> ProtoFiles:
     """Read the protobuf schemas of an application.
 

@@ -25,6 +25,7 @@ from chatcore.connectors.proxies import Proxies
 from chatcore.connectors.settings import ConnectorSettings, ProxySettings
 from chatcore.connectors.tcp import ClientTcp
 from chatcore.connectors.tls import Certificates, is_tls_error
+from chatcore.connectors.watching import Watch
 from chatcore.connectors.websocket import WebSocketFactory
 from chatcore.errors import HttpError, ProxyError
 from chatcore.turn import is_plain
@@ -47,6 +48,7 @@ class ClientFactory(Factory):
         connector: what is spoken.
         proxies: what is known of proxies in front of it.
         certificates: for TLS; None for a port without it.
+        watches: what looks for changes in files as long as it takes clients in.
         plain: whether clients of a port with TLS may come without.
     """
 
@@ -61,24 +63,26 @@ class ClientFactory(Factory):
         connector: ConnectorSettings | None = None,
         proxies: Proxies | None = None,
         certificates: Certificates | None = None,
+        watches: Iterable[Watch] = (),
         plain: bool = False,
     ) -> None:
         self.parts = parts
         self.connector = connector or ConnectorSettings()
         self.proxies = proxies or Proxies(ProxySettings())
         self.certificates = certificates
+        self._watches = tuple(watches)
         self.plain = plain or certificates is None
         self.origins = Origins(parts.limits.origins)
         self.websockets = WebSocketFactory(parts, reactor)
         self._unproxied = False
 
     def startFactory(self) -> None:
-        if self.certificates is not None:
-            self.certificates.start()
+        for watch in self._watches:
+            watch.start()
 
     def stopFactory(self) -> None:
-        if self.certificates is not None:
-            self.certificates.stop()
+        for watch in self._watches:
+            watch.stop()
 
     def buildProtocol(self, addr: Any) -> Any:
         parts, proxies = self.parts, self.proxies

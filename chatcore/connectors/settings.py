@@ -34,6 +34,11 @@ class ConnectorSettings:
         "whether bodies are sent in protobuf where a schema has their route, as with Pomelo's"
         " useProtobuf",
     )
+    reload_seconds: Seconds = setting(
+        30.0,
+        "seconds between looks whether the protobuf schemas have changed, for who comes then;"
+        " 0 for never",
+    )
     json_responses: tuple[str, ...] = setting(
         ("desktop",),
         "types of clients that read every answer as JSON, as libpomelo2 does, whatever the schemas",

@@ -12,12 +12,12 @@ from OpenSSL import SSL
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator, IProtocol
 from twisted.internet.protocol import Factory
 from twisted.internet.ssl import CertificateOptions, TLSVersion
-from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatcore.config.tls_files import TlsFiles
+from chatcore.connectors.watching import Watch
 from chatcore.deadlines import IClock
 from chatcore.errors import ConfigError
 
@@ -115,14 +115,10 @@ class Certificates:
         ConfigError: as from `load_context`.
     """
 
-    log = Logger()
-
     def __init__(self, *, files: TlsFiles, minimum: str, seconds: float, clock: IClock) -> None:
         self._files, self._minimum = files, minimum
-        self._seconds, self._clock = seconds, clock
-        self._timer: Any = None
-        self._seen = _state(files)
-        self._context = load_context(files, minimum)
+        self.watch = Watch(files, seconds=seconds, clock=clock, load=self._load)
+        self._load()
         self._factory = TLSMemoryBIOFactory(self, False, Factory(), cast(Any, clock))
 
     def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
@@ -133,39 +129,5 @@ class Certificates:
         # Not its subclass that collects small writes: outboxes have done so already.
         return TLSMemoryBIOProtocol(self._factory, protocol)
 
-    def start(self) -> None:
-        """Begin to look whether the files have changed."""
-        if self._seconds:
-            self._timer = self._clock.callLater(self._seconds, self._look)
-
-    def stop(self) -> None:
-        """Look no longer."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _look(self) -> None:
-        self.start()
-        seen = _state(self._files)
-        if seen == self._seen:
-            return
-        self._seen = seen
-        try:
-            self._context = load_context(self._files, self._minimum)
-        except ConfigError as problem:
-            self.log.error("The old certificate stays in use. {problem}", problem=problem)
-        else:
-            self.log.info("{file} is in use now", file=self._files.certificate)
-
-
-def _state(files: TlsFiles) -> list[tuple[int, int, int] | None]:
-    """What changes when a file does; for a link, that of the file it points to."""
-    return [_state_of(file) for file in files]
-
-
-def _state_of(file: Path) -> tuple[int, int, int] | None:
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    def _load(self) -> None:
+        self._context = load_context(self._files, self._minimum)

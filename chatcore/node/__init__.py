@@ -1,5 +1,7 @@
 """One server, assembled from the parts."""
 
-from chatcore.node.assembly import SECTIONS, Node, verify
+from chatcore.node.assembly import Node
+from chatcore.node.sections import SECTIONS
+from chatcore.node.verifying import verify
 
 __all__ = ["SECTIONS", "Node", "verify"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, maybeDeferred
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -17,27 +17,13 @@ from chatcore.application import Application
 from chatcore.application.crons import CronSettings
 from chatcore.application.events import Events
 from chatcore.application.sessions import Sessions
-from chatcore.channels.broadcast import Broadcasts
-from chatcore.channels.groups import GroupTable
 from chatcore.channels.service import ChannelService
 from chatcore.cluster.balance import balances
 from chatcore.cluster.view import View
 from chatcore.config.run_folder import RunFolder
 from chatcore.config.servers import Server, Servers
-from chatcore.config.settings import Assignment, Settings
+from chatcore.config.settings import Assignment
 from chatcore.connectors.admission import Blacklist
-from chatcore.connectors.connection import GOING_AWAY, ConnectorParts
-from chatcore.connectors.port import ClientFactory
-from chatcore.connectors.settings import (
-    ConnectorSettings,
-    HeartbeatSettings,
-    Limits,
-    OutboxSettings,
-    ProxySettings,
-    TlsSettings,
-)
-from chatcore.connectors.udp import ClientDatagrams
-from chatcore.connectors.welcome import Welcome
 from chatcore.dispatch.calling import Caller
 from chatcore.dispatch.dispatcher import Dispatcher
 from chatcore.dispatch.lag import Lag
@@ -50,26 +36,21 @@ from chatcore.links.link import LinkParts
 from chatcore.links.rpc import Rpc
 from chatcore.links.settings import LinkSettings
 from chatcore.links.table import LinkTable
-from chatcore.node.access import rules
 from chatcore.node.backend import SESSIONS, Backend
-from chatcore.node.client_port import check_certificate, client_factory, client_limits
+from chatcore.node.client_port import client_limits
+from chatcore.node.client_side import ClientSide
 from chatcore.node.configuring import Configured, configure
-from chatcore.node.dialects import load_dialects
 from chatcore.node.filtering import Surroundings
-from chatcore.node.frontend import Frontend
 from chatcore.node.frontends import Frontends
 from chatcore.node.incoming import Incoming
 from chatcore.node.installing import bring_in, connect_events, crons_of, remotes_of
 from chatcore.node.lifecycle import NodeSettings
 from chatcore.node.ports import (
-    DatagramPlace,
-    Place,
     allow_many_connections,
-    client_place,
-    datagram_place,
     link_endpoint,
     link_place,
 )
+from chatcore.node.sections import SECTIONS
 from chatcore.node.server_types import compare_types
 from chatcore.node.sessions_here import SessionsHere
 from chatcore.sessions.service import SessionService
@@ -77,48 +58,8 @@ from chatcore.sessions.settings import SessionSettings
 from chatcore.telemetry import Counters
 from chatcore.turn import Turn
 
-SECTIONS: dict[str, type] = {
-    "connector": ConnectorSettings,
-    "limits": Limits,
-    "heartbeat": HeartbeatSettings,
-    "outbox": OutboxSettings,
-    "tls": TlsSettings,
-    "proxy": ProxySettings,
-    "links": LinkSettings,
-    "sessions": SessionSettings,
-    "node": NodeSettings,
-    "crons": CronSettings,
-}
-"""The settings of a node, by section."""
-
 OPENING_SECONDS = 5.0
 """How long a frontend waits for its links before it opens its port to clients."""
-
-
-def verify(
-    folder: Path, servers: Servers, assignments: Sequence[Assignment]
-) -> dict[str, Settings]:
-    """Check an application as each of its servers would, without starting any.
-
-    Returns:
-        The settings of each server type that has servers.
-
-    Raises:
-        ConfigError: something in the application or in the settings is wrong.
-    """
-    catalogue = load_application(folder)
-    compare_types(catalogue, servers)
-    found = {}
-    for server_type in servers.types:
-        for server in servers.of_type(server_type)[:1]:
-            configured = configure(catalogue, servers, server, assignments, SECTIONS)
-            found[server_type] = configured.settings
-            if server.frontend:
-                complete, settings = configured.catalogue, configured.settings
-                load_dialects(complete, servers, settings[ConnectorSettings])
-        for server in servers.of_type(server_type):
-            check_certificate(server, found[server_type], folder)
-    return found
 
 
 class Node(Service):
@@ -159,7 +100,7 @@ class Node(Service):
         self.counters = Counters()
         self._reactor = reactor
         self._ready, self._failed = ready, failed
-        self._ports: list[IListeningPort] = []
+        self._link_port: IListeningPort | None = None
         self._opening: Any = None
         self._starting: Deferred[None] | None = None
         self._linked: Deferred[None] = Deferred()
@@ -170,17 +111,13 @@ class Node(Service):
         configured = configure(catalogue, servers, server, assignments, SECTIONS)
         self._build(servers, configured, run_folder)
 
-        self._places: list[Place] = []
-        self._datagrams: DatagramPlace | None = None
-        try:
-            self._places.append(link_place(server, run_folder))
-            if server.frontend:
-                self._places.append(client_place(server))
-                if configured.settings[ConnectorSettings].udp:
-                    self._datagrams = datagram_place(server)
-        except ConfigError:
-            self._release()
-            raise
+        self._place = link_place(server, run_folder)
+        if self._clients is not None:
+            try:
+                self._clients.take_places()
+            except ConfigError:
+                self._place.release()
+                raise
 
     def _build(self, servers: Servers, configured: Configured, run_folder: RunFolder) -> None:
         said, settings, catalogue = configured.said, configured.settings, configured.catalogue
@@ -224,16 +161,26 @@ class Node(Service):
             route = said.route_to(server_type)
             return route(session, server_type, view.without(tried) if tried else view)
 
-        groups = broadcasts = None
+        self._clients: ClientSide | None = None
         if server.frontend:
-            groups = GroupTable(
-                sessions=sessions,
+            self._clients = ClientSide(
+                servers=servers,
+                server=server,
+                configured=configured,
+                limits=limits,
+                choose=choose,
                 gone=self._gone,
+                links=self.links,
+                sessions=sessions,
+                dispatcher=dispatcher,
+                caller=self._caller,
+                turn=turn,
                 counters=counters,
+                reactor=reactor,
             )
-            broadcasts = Broadcasts(
-                sessions=sessions, groups=groups, wanted=said.wanted_by_broadcasts
-            )
+            responders.update(self._clients.responders())
+        clients = self._clients
+        groups = None if clients is None else clients.groups
         here = SessionsHere(sessions=sessions, groups=groups)
         self.channels = ChannelService(
             frontends=Frontends(
@@ -241,7 +188,7 @@ class Node(Service):
                 view=view,
                 links=self.links,
                 groups=groups,
-                broadcasts=broadcasts,
+                broadcasts=None if clients is None else clients.broadcasts,
                 ask=lambda *args: self._backend.ask_sessions(*args),
                 counters=counters,
             ),
@@ -283,58 +230,6 @@ class Node(Service):
         )
 
         self.sessions = sessions
-        self._frontend: Frontend | None = None
-        self._connector: ConnectorParts | None = None
-        self._clients: ClientFactory | None = None
-        blacklist = Blacklist((), None)
-        if groups is not None and broadcasts is not None:
-            self._frontend = Frontend(
-                server_type=server.type,
-                routes=[
-                    f"{handler.server_type}.{handler.service}.{method}"
-                    for handler in catalogue.handlers()
-                    for method in handler.methods
-                ],
-                choose=choose,
-                dispatcher=dispatcher,
-                sessions=sessions,
-                groups=groups,
-                broadcasts=broadcasts,
-                links=self.links,
-                counters=counters,
-                handler_seconds=limits.handler_seconds,
-                rules=rules(catalogue.handlers(), server.type),
-            )
-            responders.update(self._frontend.responders())
-
-            self._connector = ConnectorParts(
-                turn=turn,
-                clock=reactor,
-                limits=limits,
-                heartbeat=settings[HeartbeatSettings],
-                outbox=settings[OutboxSettings],
-                counters=counters,
-                sessions=sessions,
-                welcome=Welcome(
-                    heartbeat=settings[HeartbeatSettings].interval,
-                    dialects=load_dialects(catalogue, servers, settings[ConnectorSettings]),
-                    signed=settings[ConnectorSettings].signed,
-                    check_client=said.client_check,
-                    hook=said.handshake_hook,
-                    caller=self._caller,
-                ),
-                serve=self._frontend.serve,
-            )
-
-            self._clients = client_factory(
-                parts=self._connector,
-                reactor=reactor,
-                server=server,
-                settings=settings,
-                folder=catalogue.folder,
-            )
-            blacklist = self._connector.admission.blacklist
-
         events = Events()
         self.application = Application(
             server_id=server.id,
@@ -357,7 +252,7 @@ class Node(Service):
                 balances=balances(),
                 calls=self._calls,
             ),
-            blacklist=blacklist,
+            blacklist=Blacklist((), None) if clients is None else clients.blacklist,
             folder=catalogue.folder,
             frontend=server.frontend,
             settings=settings,
@@ -374,12 +269,18 @@ class Node(Service):
             lag=lag,
             clock=reactor,
         )
-        self._surroundings.surround(self.application, self._frontend)
+        self._surroundings.surround(self.application, None if clients is None else clients.frontend)
         connect_events(events, said, sessions, self.links)
         for own in here.remotes():
             dispatcher.add_own(SESSIONS, own)
         self._life = bring_in(configured, self.application, dispatcher, reactor)
         self.stop_seconds = settings[NodeSettings].stop_seconds
+
+    @property
+    def listening(self) -> list[IListeningPort]:
+        """The ports that are open now."""
+        links = [] if self._link_port is None else [self._link_port]
+        return links if self._clients is None else links + self._clients.ports
 
     def startService(self) -> None:
         super().startService()
@@ -390,7 +291,7 @@ class Node(Service):
 
     async def _start(self) -> None:
         await self._life.prepare()
-        self._listen(self._places[0], self.links.factory)
+        self._link_port = self._place.listen(self._reactor, self.links.factory)
         self._backend.start(self._open_if_linked)
         self.links.on_up(lambda link: self._open_if_linked())
         self._opening = self._reactor.callLater(OPENING_SECONDS, self._linked.callback, None)
@@ -424,12 +325,16 @@ class Node(Service):
 
     async def _stop(self) -> None:
         """Take no more clients in, let the application leave, then close everything."""
-        ports: list[Deferred[Any]] = [maybeDeferred(each.stopListening) for each in self._ports]
+        closing: list[Deferred[Any]] = []
+        if self._link_port is not None:
+            closing.append(maybeDeferred(self._link_port.stopListening))
+        if self._clients is not None:
+            closing.append(self._clients.close())
         await self._life.leave()
-        if self._connector is not None:
-            ports.append(self._connector.close_all("server stops", GOING_AWAY))
-        self._release()
-        await DeferredList(ports)
+        if self._clients is not None:
+            closing.append(self._clients.send_away())
+        self._place.release()
+        await DeferredList(closing)
         await self._life.stop()
         await self.links.stopService()
         self._forget_timers()
@@ -445,8 +350,8 @@ class Node(Service):
         self.channels.stop()
         self._caller.stop()
         self._surroundings.stop()
-        if self._connector is not None:
-            self._connector.stop()
+        if self._clients is not None:
+            self._clients.stop()
 
     def _open_if_linked(self) -> None:
         waits = self._opening is not None and self._opening.active()
@@ -465,25 +370,13 @@ class Node(Service):
         if missing:
             self.log.warn("{id} has no link to {missing} yet", id=self.server.id, missing=missing)
         if self._clients is not None:
-            self._listen(self._places[1], self._clients)
-        if self._connector is not None and self._datagrams is not None:
-            datagrams = ClientDatagrams(self._connector)
-            self._ports.append(self._datagrams.listen(self._reactor, datagrams))
+            self._clients.open()
         self.log.info("{id} is ready", id=self.server.id)
         self._ready()
-
-    def _listen(self, place: Place, factory: IProtocolFactory) -> None:
-        self._ports.append(place.listen(self._reactor, factory))
 
     def _gone(self, owner: str, channel: str, uid: str) -> None:
         """A member of a channel is connected here no more: tell who owns the channel."""
         if owner == self.server.id:
             self.channels.gone(owner, channel, uid)
-        elif self._frontend is not None:
-            self._frontend.gone(owner, channel, uid)
-
-    def _release(self) -> None:
-        for place in self._places:
-            place.release()
-        if self._datagrams is not None:
-            self._datagrams.release()
+        elif self._clients is not None:
+            self._clients.frontend.gone(owner, channel, uid)

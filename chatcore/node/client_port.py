@@ -14,6 +14,7 @@ from chatcore.connectors.port import ClientFactory
 from chatcore.connectors.proxies import Proxies
 from chatcore.connectors.settings import ConnectorSettings, Limits, ProxySettings, TlsSettings
 from chatcore.connectors.tls import Certificates, load_context
+from chatcore.connectors.watching import Watch
 
 
 def client_limits(server: Server, settings: Settings) -> Limits:
@@ -24,28 +25,38 @@ def client_limits(server: Server, settings: Settings) -> Limits:
 
 
 def client_factory(
-    *, parts: ConnectorParts, reactor: Any, server: Server, settings: Settings, folder: Path
+    *,
+    parts: ConnectorParts,
+    reactor: Any,
+    server: Server,
+    settings: Settings,
+    folder: Path,
+    schemas: Watch,
 ) -> ClientFactory:
     """What takes in the clients of a server.
 
     Args:
         folder: the application's, from which relative paths are seen.
+        schemas: looks for changes in the protobuf schemas.
 
     Raises:
         ConfigError: something is wrong with its certificate.
     """
     tls, files = settings[TlsSettings], _tls_files(server, settings, folder)
     certificates = None
+    watches = [schemas]
     if files is not None:
         certificates = Certificates(
             files=files, minimum=tls.minimum, seconds=tls.reload_seconds, clock=reactor
         )
+        watches.append(certificates.watch)
     return ClientFactory(
         parts,
         reactor,
         connector=settings[ConnectorSettings],
         proxies=Proxies(settings[ProxySettings]),
         certificates=certificates,
+        watches=watches,
         plain=tls.plain,
     )
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from chatcore.config.dictionary import load_routes
-from chatcore.config.protos import load_protos
+from chatcore.config.protos import load_protos, proto_files
 from chatcore.config.servers import Servers
 from chatcore.connectors.encoding import Dialects
 from chatcore.connectors.settings import ConnectorSettings
+from chatcore.connectors.watching import Watch
+from chatcore.deadlines import IClock
 from chatcore.dispatch.components import Catalogue
 from chatcore.wire.dictionary import Dictionary
 from chatcore.wire.protobuf import Protos
@@ -22,17 +24,24 @@ def load_dialects(catalogue: Catalogue, servers: Servers, settings: ConnectorSet
     """
     return Dialects(
         dictionary=_dictionary(catalogue, servers) if settings.dictionary else None,
-        protos=load_schemas(catalogue.folder, servers.env) if settings.protobuf else None,
+        protos=_schemas(catalogue.folder, servers.env) if settings.protobuf else None,
         json_responses=settings.json_responses,
     )
 
 
-def load_schemas(folder: Path, env: str) -> Protos:
-    """The protobuf schemas of an application.
+def watch_schemas(
+    dialects: Dialects, folder: Path, env: str, settings: ConnectorSettings, clock: IClock
+) -> Watch:
+    """What has who comes then spoken to by the schemas of that time, when they have changed."""
+    return Watch(
+        proto_files(folder, env) if settings.protobuf else (),
+        seconds=settings.reload_seconds if settings.protobuf else 0,
+        clock=clock,
+        load=lambda: dialects.use(_schemas(folder, env)),
+    )
 
-    Raises:
-        ConfigError: there is a mistake in one of the files.
-    """
+
+def _schemas(folder: Path, env: str) -> Protos:
     files = load_protos(folder, env)
     return Protos(files.server, files.client)
 

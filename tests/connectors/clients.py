@@ -231,6 +231,7 @@ class Connector:
             connector=ConnectorSettings(**self.connector),
             proxies=Proxies(ProxySettings(**self.proxy)),
             certificates=certificates,
+            watches=[] if certificates is None else [certificates.watch],
             plain=self.plain,
         )
         self.factory.doStart()

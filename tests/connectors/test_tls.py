@@ -257,7 +257,7 @@ class TestReloading:
 
     def test_turned_off(self, files: TlsFiles) -> None:
         clock = Clock()
-        Certificates(files=files, minimum="1.2", seconds=0, clock=clock).start()
+        Certificates(files=files, minimum="1.2", seconds=0, clock=clock).watch.start()
         assert clock.getDelayedCalls() == []
 
 

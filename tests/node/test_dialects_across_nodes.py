@@ -97,3 +97,28 @@ def test_a_mistake_in_a_file_is_told_before_anything_starts(file: str) -> None:
             verify(folder, load_servers(folder, "development"), [])
         assert str(wrong.value).startswith(f"{folder / file}:1:")
         assert not made.nodes
+
+
+async def test_changed_schemas_are_for_who_comes_then() -> None:
+    with short_folder() as folder:
+        cluster = Cluster(
+            folder,
+            servers={"front": ["front-1"], "back": ["back-1"]},
+            files=FILES,
+            settings={"connector.reload_seconds": 0.01},
+        )
+        try:
+            await cluster.start()
+            before = await cluster.client("front-1")
+            changed = {SAY: {"optional uInt32 size": 1}}  # the answer's length has no place there
+            (folder / "config/serverProtos.json").write_text(json.dumps(changed))
+            for _ in range(1000):
+                after = await cluster.client("front-1")
+                answer = await after.request(SAY, {"text": "hi"})
+                await after.disconnect()
+                if answer == {}:
+                    break
+            assert answer == {}
+            assert await before.request(SAY, {"text": "hi"}) == {"length": 2}
+        finally:
+            await cluster.close()

@@ -82,12 +82,12 @@ async def test_nobody_can_reach_a_server_before_its_components_are_up(
     node = cluster.nodes["front-1"]
     slow = node.application.component(type(node.application.components["slow"]))
     await deferLater(reactor, 0.02, lambda: None)
-    assert node._ports == []
+    assert node.listening == []
     slow.started.callback(None)
-    await until(lambda: len(node._ports) == 1, "the port for links")
+    await until(lambda: len(node.listening) == 1, "the port for links")
     slow.after.callback(None)
     await starting
-    assert len(node._ports) == 2
+    assert len(node.listening) == 2
 
 
 class TestFailing:
@@ -113,7 +113,7 @@ class TestFailing:
             await cluster.start()
         assert raised.value.file == str(folder / "servers/front/lifecycle.py")
         assert raised.value.line == 7
-        assert cluster.nodes["front-1"]._ports == []
+        assert cluster.nodes["front-1"].listening == []
 
     @pytest.mark.logs_failures
     async def test_a_component_that_raises_stops_those_before_it(

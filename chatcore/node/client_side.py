@@ -1,0 +1,180 @@
+"""A frontend as its clients see it: their port, who serves them, and who of them are members."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.interfaces import IListeningPort
+
+from chatcore.channels.broadcast import Broadcasts
+from chatcore.channels.groups import GroupTable
+from chatcore.config.servers import Server, Servers
+from chatcore.connectors.admission import Blacklist
+from chatcore.connectors.connection import GOING_AWAY, ConnectorParts
+from chatcore.connectors.settings import (
+    ConnectorSettings,
+    HeartbeatSettings,
+    Limits,
+    OutboxSettings,
+)
+from chatcore.connectors.udp import ClientDatagrams
+from chatcore.connectors.welcome import Welcome
+from chatcore.dispatch.calling import Caller
+from chatcore.dispatch.dispatcher import Dispatcher
+from chatcore.errors import ConfigError
+from chatcore.links.link import Responder
+from chatcore.links.table import LinkTable
+from chatcore.node.access import rules
+from chatcore.node.client_port import client_factory
+from chatcore.node.configuring import Configured
+from chatcore.node.dialects import load_dialects, watch_schemas
+from chatcore.node.frontend import Choose, Frontend
+from chatcore.node.ports import DatagramPlace, Place, client_place, datagram_place
+from chatcore.sessions.service import SessionService
+from chatcore.telemetry import Counters
+from chatcore.turn import Turn
+
+
+class ClientSide:
+    """A frontend, as its clients see it.
+
+    Args:
+        limits: what clients may use up.
+        choose: picks the server to forward to.
+        gone: told ``(backend, channel, uid)`` when a member's last session here has ended.
+
+    Attributes:
+        groups: the members of channels that are connected here.
+        broadcasts: sends to all who are connected here.
+        frontend: serves the clients' messages.
+        ports: those that are open now.
+
+    Raises:
+        ConfigError: a file about what clients are spoken to in, or the certificate, is wrong.
+    """
+
+    def __init__(
+        self,
+        *,
+        servers: Servers,
+        server: Server,
+        configured: Configured,
+        limits: Limits,
+        choose: Choose,
+        gone: Callable[[str, str, str], None],
+        links: LinkTable,
+        sessions: SessionService,
+        dispatcher: Dispatcher,
+        caller: Caller,
+        turn: Turn,
+        counters: Counters,
+        reactor: Any,
+    ) -> None:
+        said, settings, catalogue = configured.said, configured.settings, configured.catalogue
+        self._server, self._reactor = server, reactor
+        self._speaks = settings[ConnectorSettings]
+        self._places: list[Place | DatagramPlace] = []
+        self.ports: list[IListeningPort] = []
+        self.groups = GroupTable(sessions=sessions, gone=gone, counters=counters)
+        self.broadcasts = Broadcasts(
+            sessions=sessions, groups=self.groups, wanted=said.wanted_by_broadcasts
+        )
+        self.frontend = Frontend(
+            server_type=server.type,
+            routes=[
+                f"{handler.server_type}.{handler.service}.{method}"
+                for handler in catalogue.handlers()
+                for method in handler.methods
+            ],
+            choose=choose,
+            dispatcher=dispatcher,
+            sessions=sessions,
+            groups=self.groups,
+            broadcasts=self.broadcasts,
+            links=links,
+            counters=counters,
+            handler_seconds=limits.handler_seconds,
+            rules=rules(catalogue.handlers(), server.type),
+        )
+        dialects = load_dialects(catalogue, servers, self._speaks)
+        self._connector = ConnectorParts(
+            turn=turn,
+            clock=reactor,
+            limits=limits,
+            heartbeat=settings[HeartbeatSettings],
+            outbox=settings[OutboxSettings],
+            counters=counters,
+            sessions=sessions,
+            welcome=Welcome(
+                heartbeat=settings[HeartbeatSettings].interval,
+                dialects=dialects,
+                signed=self._speaks.signed,
+                check_client=said.client_check,
+                hook=said.handshake_hook,
+                caller=caller,
+            ),
+            serve=self.frontend.serve,
+        )
+        self._factory = client_factory(
+            parts=self._connector,
+            reactor=reactor,
+            server=server,
+            settings=settings,
+            folder=catalogue.folder,
+            schemas=watch_schemas(dialects, catalogue.folder, servers.env, self._speaks, reactor),
+        )
+
+    @property
+    def blacklist(self) -> Blacklist:
+        """The addresses that nobody may come from."""
+        return self._connector.admission.blacklist
+
+    def responders(self) -> Mapping[bytes, Responder]:
+        """The commands of other nodes that a frontend acts on."""
+        return self.frontend.responders()
+
+    def take_places(self) -> None:
+        """Take the ports; nothing listens yet.
+
+        Raises:
+            ConfigError: one is in use.
+        """
+        self._places.append(client_place(self._server))
+        if self._speaks.udp:
+            try:
+                self._places.append(datagram_place(self._server))
+            except ConfigError:
+                self._release()
+                raise
+
+    def open(self) -> None:
+        """Take clients in.
+
+        Raises:
+            ConfigError: another process has listened there since the place was taken.
+        """
+        for place in self._places:
+            if isinstance(place, DatagramPlace):
+                port = place.listen(self._reactor, ClientDatagrams(self._connector))
+            else:
+                port = place.listen(self._reactor, self._factory)
+            self.ports.append(port)
+
+    def close(self) -> Deferred[Any]:
+        """Take no more clients in; those who are here stay."""
+        self._release()
+        return DeferredList([maybeDeferred(port.stopListening) for port in self.ports])
+
+    def send_away(self) -> Deferred[None]:
+        """Close every client's connection; fires when the last is gone."""
+        return self._connector.close_all("server stops", GOING_AWAY)
+
+    def stop(self) -> None:
+        """Forget the timers."""
+        self._connector.stop()
+
+    def _release(self) -> None:
+        for place in self._places:
+            place.release()

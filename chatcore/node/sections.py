@@ -1,0 +1,28 @@
+"""The settings of a node, by section."""
+
+from chatcore.application.crons import CronSettings
+from chatcore.connectors.settings import (
+    ConnectorSettings,
+    HeartbeatSettings,
+    Limits,
+    OutboxSettings,
+    ProxySettings,
+    TlsSettings,
+)
+from chatcore.links.settings import LinkSettings
+from chatcore.node.lifecycle import NodeSettings
+from chatcore.sessions.settings import SessionSettings
+
+SECTIONS: dict[str, type] = {
+    "connector": ConnectorSettings,
+    "limits": Limits,
+    "heartbeat": HeartbeatSettings,
+    "outbox": OutboxSettings,
+    "tls": TlsSettings,
+    "proxy": ProxySettings,
+    "links": LinkSettings,
+    "sessions": SessionSettings,
+    "node": NodeSettings,
+    "crons": CronSettings,
+}
+"""The settings of a node, by section."""

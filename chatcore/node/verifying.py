@@ -1,0 +1,42 @@
+"""Checking an application without starting it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from chatcore.config.servers import Servers
+from chatcore.config.settings import Assignment, Settings
+from chatcore.connectors.settings import ConnectorSettings
+from chatcore.dispatch.loading import load_application
+from chatcore.node.client_port import check_certificate
+from chatcore.node.configuring import configure
+from chatcore.node.dialects import load_dialects
+from chatcore.node.sections import SECTIONS
+from chatcore.node.server_types import compare_types
+
+
+def verify(
+    folder: Path, servers: Servers, assignments: Sequence[Assignment]
+) -> dict[str, Settings]:
+    """Check an application as each of its servers would, without starting any.
+
+    Returns:
+        The settings of each server type that has servers.
+
+    Raises:
+        ConfigError: something in the application or in the settings is wrong.
+    """
+    catalogue = load_application(folder)
+    compare_types(catalogue, servers)
+    found = {}
+    for server_type in servers.types:
+        for server in servers.of_type(server_type)[:1]:
+            configured = configure(catalogue, servers, server, assignments, SECTIONS)
+            found[server_type] = configured.settings
+            if server.frontend:
+                complete, settings = configured.catalogue, configured.settings
+                load_dialects(complete, servers, settings[ConnectorSettings])
+        for server in servers.of_type(server_type):
+            check_certificate(server, found[server_type], folder)
+    return found
