@@ -207,6 +207,24 @@ def test_a_reload_keeps_one_in_the_room(visitor: MakeVisitor) -> None:
     assert alice.browser.value("#name") == "alice"
 
 
+def test_what_servers_said_is_kept_for_the_next_page(visitor: MakeVisitor) -> None:
+    """Route codes and schemas; whatever else may be found in their place is no hindrance."""
+    alice = visitor()
+    alice.join("alice", "archive")
+    keys = "return Object.keys(localStorage).filter((key) => key.startsWith('chatcore.')).sort()"
+    assert alice.browser.run(keys) == ["chatcore.dictionaries", "chatcore.schemas"]
+    dictionary = "return localStorage.getItem('chatcore.dictionaries')"
+    kept = alice.browser.run(dictionary)
+    assert '"chat.chatHandler.send":1' in kept
+    for number, found in enumerate((kept, "junk", "[[],[]]")):
+        alice.browser.run("localStorage.setItem('chatcore.dictionaries', arguments[0])", found)
+        alice.browser.reload()
+        alice.wait_inside()
+        alice.say(f"note {number}")
+        alice.wait_text(f"note {number}")
+        assert '"chat.chatHandler.send":1' in alice.browser.run(dictionary)
+
+
 def test_a_link_to_a_room(visitor: MakeVisitor) -> None:
     """The address of the page invites others."""
     alice = visitor()

@@ -92,6 +92,15 @@ async def test_a_private_message_reaches_only_its_target(visit: Visit) -> None:
     assert await alice.say("is anybody there", "nobody") == FAILED
 
 
+@pytest.mark.parametrize("content", [5, None, ["a"], {"text": "a"}])
+async def test_only_text_is_said(visit: Visit, content: Any) -> None:
+    """Anything else would not fit the schema: its sender is told, and nobody hears of it."""
+    alice = await visit.enter("alice", "pantry", 1)
+    assert await alice.say(content) == FAILED
+    assert await alice.say("hello") == {}
+    assert await alice.until("onChat") == {"msg": "hello", "from": "alice", "target": "*"}
+
+
 async def test_who_leaves_is_missed(visit: Visit) -> None:
     alice, bob = await visit.enter("alice", "porch", 1), await visit.enter("bob", "porch", 2)
     await bob.leave()

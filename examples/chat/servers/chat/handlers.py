@@ -19,15 +19,14 @@ class ChatHandler:
         self.app = app
 
     async def send(self, msg: Any, session: ISession) -> Any:
-        rid, to = session.get("rid"), msg["target"]
+        rid, to, text = session.get("rid"), str(msg["target"]), msg["content"]
         room = self.app.channels.get(rid)
-        if room is None or session.frontend_id not in room.sids(session.uid):
+        if not (room and session.frontend_id in room.sids(session.uid) and isinstance(text, str)):
             return {"code": 500}
-        said = {"msg": msg["content"], "from": name_of(session.uid), "target": to}
+        said = {"msg": text, "from": name_of(session.uid), "target": to}
         if to == "*":
             room.push("onChat", said)
-        elif sids := room.sids(f"{to}*{rid}"):
-            self.app.channels.push_to_uids("onChat", said, [(f"{to}*{rid}", s) for s in sids])
-        else:
-            return {"code": 500}
-        return {}
+            return {}
+        sids = room.sids(f"{to}*{rid}")
+        self.app.channels.push_to_uids("onChat", said, [(f"{to}*{rid}", sid) for sid in sids])
+        return {} if sids else {"code": 500}

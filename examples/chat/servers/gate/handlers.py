@@ -18,6 +18,5 @@ class GateHandler:
     async def queryEntry(self, msg: Any, session: ISession) -> Any:
         if not isinstance(msg["uid"], str | int) or msg["uid"] == "":
             return {"code": 500}
-        connector = self.app.servers.pick("connector", str(msg["uid"]))
-        host = connector.client_host or connector.host
-        return {"code": 200, "host": host, "port": connector.client_port}
+        server = self.app.servers.pick("connector", str(msg["uid"]))
+        return {"code": 200, "host": server.client_host or server.host, "port": server.client_port}
