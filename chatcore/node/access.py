@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 
 from chatcore.config.names import listing, suggestion
@@ -28,12 +28,28 @@ def verify_access(catalogue: Catalogue, servers: Servers) -> None:
                 _verify(method.access, f"{component.cls.__name__}.{method.name}", types, servers)
 
 
-def rules(handlers: Iterable[Component], frontend_type: str) -> dict[str, Rule]:
-    """The rules of all routes that not everyone may call through a frontend of a type."""
+def rules(
+    handlers: Iterable[Component], frontend_type: str, frontends: Collection[str]
+) -> dict[str, Rule]:
+    """The rules of all routes that not everyone may call through a frontend of a type.
+
+    What another type of frontend answers is for the clients of that one, unless it says otherwise:
+    who is connected to a gate has no business with a connector, and Pomelo refuses it too.
+
+    Args:
+        frontends: the server types that clients connect to.
+    """
     found = {}
     for component in handlers:
+        foreign = component.server_type != frontend_type and component.server_type in frontends
         for method in component.methods.values():
-            rule = _rule(method.access, frontend_type) if method.access is not None else None
+            said = method.access or Access()
+            if foreign and not said.through:
+                rule: Rule | None = partial(
+                    _never, f"only {component.server_type}'s own clients may"
+                )
+            else:
+                rule = _rule(said, frontend_type)
             if rule is not None:
                 found[f"{component.server_type}.{component.service}.{method.name}"] = rule
     return found

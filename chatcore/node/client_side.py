@@ -96,7 +96,11 @@ class ClientSide:
             links=links,
             counters=counters,
             handler_seconds=limits.handler_seconds,
-            rules=rules(catalogue.handlers(), server.type),
+            rules=rules(
+                catalogue.handlers(),
+                server.type,
+                {each.type for each in servers if each.frontend},
+            ),
         )
         dialects = load_dialects(catalogue, servers, self._speaks)
         self._connector = ConnectorParts(

@@ -74,6 +74,11 @@ FRONT = """
         @access("bound")
         async def logout(msg, session): ""
 
+        async def own(msg, session): ""
+
+        @access(through=["door", "side"])
+        async def shared(msg, session): ""
+
     @implementer(ILoginHandler)
     class LoginHandler:
         def __init__(self, app):
@@ -87,8 +92,10 @@ FRONT = """
             await session.unbind()
             return {"ok": True}
 
-        async def helper(self, msg, session):
+        async def own(self, msg, session):
             return {"ok": True}
+
+        shared = helper = own
 """
 
 FILES = {
@@ -155,6 +162,13 @@ async def test_through_another_type_of_frontend(cluster: Cluster) -> None:
     assert await side.request("side.loginHandler.login", {}) == {"ok": True}
     assert await allowed(side, "openHandler") == {"everyone", "bound", "side"}
     assert await allowed(side, "innerHandler") == {"side"}
+
+
+async def test_what_another_frontend_answers_is_for_its_own_clients(cluster: Cluster) -> None:
+    client = await cluster.client("door-1")
+    assert await client.request("door.loginHandler.own") == {"ok": True}
+    assert await client.request("side.loginHandler.own") == FAILED
+    assert await client.request("side.loginHandler.shared") == {"ok": True}
 
 
 async def test_it_is_counted_and_said_once(cluster: Cluster, said: list[str]) -> None:

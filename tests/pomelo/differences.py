@@ -138,13 +138,6 @@ DIFFERENCES = [
         ),
     ),
     Difference(
-        "a route to a frontend of another type",
-        '`{"code":500}`',
-        "forwarded and answered",
-        "a frontend's handlers can be called like those of backends",
-        _same("route: to a frontend of another type", ANSWERED, 'response 1 {"got":{}}'),
-    ),
-    Difference(
         "a body that is not JSON",
         "the handler is called with `{}`",
         '`{"code":500}`',
