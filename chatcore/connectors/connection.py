@@ -154,7 +154,8 @@ class Allowance:
 
     def take(self, now: float, size: int) -> bool:
         """Whether a message of ``size`` bytes may come; a long one counts as several."""
-        self.left = min(self.burst, self.left + (now - self.now) * self.rate)
+        passed = max(now - self.now, 0)  # clocks are set back, too
+        self.left = min(self.burst, self.left + passed * self.rate)
         self.now = now
         if self.left < 1:
             return False
@@ -262,6 +263,7 @@ class Connection:
 
     def lost(self, reason: str) -> None:
         """The carrier is gone."""
+        self.outbox.drop()
         self._end(reason)
         self._parts.gone(self)
 
@@ -304,6 +306,7 @@ class Connection:
         if self._state is not State.CLOSED:
             self._parts.counters.clients_slow += 1
             self.log.info("{client} does not read: {why}", client=shown(self.address), why=why)
+            self.outbox.drop()
             self._end("slow client")
             self._carrier.abort()
 

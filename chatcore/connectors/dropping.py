@@ -125,13 +125,13 @@ class DroppingOutbox(Outbox):
             pushes.popleft()
         return b"".join(taken)
 
-    def close(self) -> None:
-        # Nothing can be given up later, and a kick's reason has to be behind all of it.
-        if self._queue and not self._blocked and self._transport is not None:
-            self._write(self._take(self._queued) or b"")
-        super().close()
+    def drop(self) -> None:
+        super().drop()
         self._pushes.clear()
         self._queued = self._gone = 0
+
+    def _rest(self) -> bytes:
+        return self._take(self._queued) or b""
 
     def resumeProducing(self) -> None:
         if self._blocked:

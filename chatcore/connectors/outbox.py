@@ -155,14 +155,23 @@ class Outbox:
             self.pauseProducing()
 
     def close(self) -> None:
-        """Write what can be written, and stop: the transport may close now."""
-        self.flush()
+        """Give the transport all that waits, and stop: it may close now."""
         transport, self._transport = self._transport, None
+        if transport is not None:
+            # Also of who does not read just now: the last of it may be why this is closed.
+            if self._queue:
+                write_now(transport, self._rest())
+            transport.unregisterProducer()
         self._parts.stuck.stop(self)
+        self.drop()
+
+    def drop(self) -> None:
+        """Forget what waits: nobody will read it."""
         self._queue.clear()
         self.waiting = 0
-        if transport is not None:
-            transport.unregisterProducer()
+
+    def _rest(self) -> bytes:
+        return b"".join(self._queue)
 
     def expired(self) -> None:
         """Nothing could be written for too long."""

@@ -133,6 +133,19 @@ class TestMessagesPerSecond:
         client.notify()
         assert len(connector.asked) == 2
 
+    def test_a_clock_that_is_set_back(self, make: Make) -> None:
+        """What may be sent is not what the clock says it will be in an hour."""
+        connector = make(limits={"messages_per_second": 1, "message_burst": 2})
+        client = connector.enter()
+        client.notify()
+        connector.reactor.rightNow -= 3600
+        client.notify()
+        client.notify()
+        assert len(connector.asked) == 2
+        connector.reactor.advance(1)
+        client.notify()
+        assert len(connector.asked) == 3
+
     def test_turned_off(self, make: Make) -> None:
         connector = make(limits={"messages_per_second": 0, "message_burst": 1})
         client = connector.enter()

@@ -230,10 +230,13 @@ class TestDropping:
         client.socket.room = 10
         sent = push(client, 1)
         dropping.reactor.settle()
-        push(client, 2)
+        sent += push(client, 2)
         client.session.connection.kick("too slow")
         read(dropping, client)
-        assert frames(client.take()) == [*frames(sent), (CLOSE, b"\x03\xe8too slow")]
+        *before, (_, kick), close = frames(client.take())
+        assert before == frames(sent)
+        assert kick == package.encode(package.KICK, b'{"reason":"too slow"}')
+        assert close == (CLOSE, b"\x03\xe8too slow")
 
     @pytest.mark.parametrize("policy", DROPPING)
     def test_behind_tls(self, make: Make, policy: str) -> None:

@@ -161,6 +161,18 @@ def test_what_was_said_last_is_not_taken_back(connector: Connector, client: Clie
     assert client.closed
 
 
+def test_a_kick_of_who_does_not_read_just_now(connector: Connector, client: Client) -> None:
+    """Over plain TCP, the package is all that tells why."""
+    session = next(iter(connector.sessions))
+    client.socket.room = 3
+    session.connection.outbox.push(package.encode(package.HEARTBEAT))
+    connector.reactor.settle()
+    connector.sessions.kick(session.id, "away")
+    client.socket.room = 1 << 60
+    connector.reactor.settle()
+    assert client.stream() == [(package.HEARTBEAT, b""), (package.KICK, b'{"reason":"away"}')]
+
+
 def test_who_does_not_even_close(connector: Connector, client: Client) -> None:
     client.socket.room = 0
     session = next(iter(connector.sessions))

@@ -195,17 +195,18 @@ def test_a_slow_client_that_is_kicked(connector: Connector) -> None:
 
 
 def test_a_slow_client_that_reads_again_after_its_kick(connector: Connector) -> None:
-    """What the socket had taken in part is finished; then comes the close frame."""
+    """What waited comes, then the reason, then the close frame."""
     client = connector.enter()
     client.socket.room = 10
     sent = push(client, 1)
     connector.reactor.settle()
-    push(client, 2)
+    sent += push(client, 2)
     connector.reactor.settle()
     client.session.connection.kick("too slow")
     client.socket.room = 1 << 60
     connector.reactor.settle()
-    assert frames(client.take()) == [*frames(sent), (8, b"\x03\xe8too slow")]
+    kick = package.encode(package.KICK, b'{"reason":"too slow"}')
+    assert frames(client.take()) == [*frames(sent), (2, kick), (8, b"\x03\xe8too slow")]
 
 
 def test_pings_of_a_client_that_does_not_read(make: Make) -> None:
