@@ -7,6 +7,7 @@ of an HTTP method.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -37,6 +38,8 @@ _TLS = 0x16
 """How TLS begins: the type of a record that holds a handshake (RFC 8446, section 5.1)."""
 
 _LETTERS = range(ord("A"), ord("Z") + 1)
+
+_ORIGIN = re.compile(rb"\r\norigin:[^\r\n]*", re.IGNORECASE)
 
 
 class ClientFactory(Factory):
@@ -226,7 +229,7 @@ class Arrival:
             if found is None:
                 self._buffer = data
                 return
-            head, _ = found
+            head, length = found
             if not self.settled:
                 self.connection.address = self._port.proxies.client(
                     self.connection.address, head.fields
@@ -237,9 +240,9 @@ class Arrival:
             self._say(answer(problem.status, f"{problem}\n"), str(problem))
             return
         if self.settled or self._settle():
-            self._requested(head, data)
+            self._requested(head, data, length)
 
-    def _requested(self, head: Head, data: bytes) -> None:
+    def _requested(self, head: Head, data: bytes, length: int) -> None:
         """Answer a request, or hand the connection over to whoever serves it."""
         port = self._port
         if not self._may_speak:
@@ -253,6 +256,9 @@ class Arrival:
             self._say(answer(403, "Pages from there may not connect.\n"), "a foreign page")
         else:
             websocket = port.websockets.made(self.connection)
+            if "origin" in head.fields:
+                # It was looked at here. Autobahn refuses all that are no URLs with a host.
+                data = _ORIGIN.sub(b"", data[:length]) + data[length:]
             self._hand_over(websocket, WEBSOCKET, data)
 
     # What the steps are made of.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from autobahn.websocket.types import ConnectionRequest
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
@@ -22,6 +24,9 @@ from chatcore.wire import frame, package
 
 _MOST_FRAGMENTS = 1024
 """Frames that one message may come in: empty ones add nothing to its length."""
+
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+"""What a subprotocol's name is made of (RFC 6455, section 4.1)."""
 
 _LONGEST_REASON = 123
 """Bytes of reason that fit a close frame (RFC 6455, section 5.5)."""
@@ -59,6 +64,12 @@ class ClientWebSocket(WebSocketServerProtocol):
         if self.state == self.STATE_CLOSED:
             # Autobahn answered a close, or a bad HTTP request. That may take its time to leave.
             self.connection.close("disconnect")
+
+    def onConnect(self, request: ConnectionRequest) -> str | None:
+        # None has a meaning here. But browsers close what does not agree on one of those that the
+        # page names, and Pomelo agrees on the first.
+        first = next(iter(request.protocols), "")
+        return first if _TOKEN.fullmatch(first) else None
 
     def onOpen(self) -> None:
         self.connection.outbox.open(self.transport)
