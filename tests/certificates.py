@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -19,14 +19,21 @@ from cryptography.hazmat.primitives.serialization import (
 from chatcore.config.tls_files import TlsFiles
 
 
-def make_certificate(folder: Path, name: str = "localhost", password: bytes = b"") -> TlsFiles:
+def make_certificate(
+    folder: Path, name: str = "localhost", password: bytes = b"", *, weak: bool = False
+) -> TlsFiles:
     """A certificate that signs itself, for a name and the loopback address, and its key.
 
     Args:
         folder: where its files go, named after it.
         password: what its key is encrypted with, if anything.
+        weak: whether its key is shorter than OpenSSL takes.
     """
-    key = ec.generate_private_key(ec.SECP256R1())
+    key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+    if weak:
+        key = rsa.generate_private_key(public_exponent=65537, key_size=1024)
+    else:
+        key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)
     names = [x509.DNSName(name), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]

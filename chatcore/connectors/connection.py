@@ -20,6 +20,7 @@ from chatcore.connectors.settings import HeartbeatSettings, Limits, OutboxSettin
 from chatcore.connectors.signing import Verifier
 from chatcore.connectors.welcome import Accepted, Refused, Welcome
 from chatcore.deadlines import Deadlines, IClock
+from chatcore.dispatch.calling import Waiting
 from chatcore.dispatch.dispatcher import FAILED
 from chatcore.errors import BodyError, HandshakeError, PackageError, WireError
 from chatcore.sessions.service import SessionService
@@ -178,6 +179,7 @@ class Connection:
 
     __slots__ = (
         "_allowance",
+        "_asked",
         "_carrier",
         "_parts",
         "_session",
@@ -206,6 +208,7 @@ class Connection:
         self._session: Session | None = None
         self._under_way = 0
         self._verifier: Verifier | None = None
+        self._asked: Waiting | None = None
         self.outbox = outbox or parts.make_outbox(parts=parts.outboxes, full=self._slow)
         limits = parts.limits
         self._allowance = (
@@ -321,6 +324,9 @@ class Connection:
         if parts.idlers is not None:
             parts.idlers.stop(self)
         self.outbox.close()
+        if self._asked is not None:  # not at once: it may be what closes this
+            parts.turn.at_end(self._asked.call_off)
+            self._asked = None
         if self._session is not None:
             parts.sessions.close(self._session, reason)
 
@@ -353,11 +359,13 @@ class Connection:
 
     def _shake_hands(self, data: bytes) -> None:
         self._state = State.DECIDING
-        self._parts.welcome.decide(data, self.encoding, self.address, self._decided)
+        welcome = self._parts.welcome
+        self._asked = welcome.decide(data, self.encoding, self.address, self._decided)
 
     def _decided(self, outcome: Accepted | Refused) -> None:
         if self._state is not State.DECIDING:
             return  # it did not wait for the answer
+        self._asked = None
         try:
             reply = self.encoding.package(package.HANDSHAKE, outcome.reply)
         except PackageError as problem:  # as a long dictionary, which fits no datagram

@@ -7,7 +7,11 @@ from typing import Any, cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+)
 from OpenSSL import SSL
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator, IProtocol
 from twisted.internet.protocol import Factory
@@ -35,15 +39,20 @@ def load_context(files: TlsFiles, minimum: str) -> SSL.Context:
         minimum: the lowest version of TLS, ``1.2`` or ``1.3``.
 
     Raises:
-        ConfigError: a file is missing, can't be read, or holds something else; or the key is that
-            of another certificate.
+        ConfigError: a file is missing, can't be read, or holds something else; the key is that of
+            another certificate; or OpenSSL does not take them, as where they are too weak.
     """
     certificate, *chain = _certificates(files.certificate)
+    key = _key(files.key)
+    if _public(key.public_key()) != _public(certificate.public_key()):
+        raise ConfigError(
+            f"this is not the key of the certificate in {files.certificate}", file=files.key
+        )
     if files.chain is not None:
         chain += _certificates(files.chain)
     # Twisted names OpenSSL's own classes for these; that calls for cryptography's by now.
     options = CertificateOptions(
-        privateKey=cast(Any, _key(files.key)),
+        privateKey=cast(Any, key),
         certificate=cast(Any, certificate),
         extraCertChain=cast(Any, chain),
         raiseMinimumTo=_VERSIONS[minimum],
@@ -51,15 +60,21 @@ def load_context(files: TlsFiles, minimum: str) -> SSL.Context:
     )
     try:
         return options.getContext()
-    except (SSL.Error, TypeError):
+    except SSL.Error as problem:
+        why = ", ".join(reason for _, _, reason in problem.args[0])
         raise ConfigError(
-            f"this is not the key of the certificate in {files.certificate}", file=files.key
+            f"OpenSSL does not take this certificate: {why}", file=files.certificate
         ) from None
 
 
 def is_tls_error(reason: Failure) -> bool:
     """Whether a connection ended because its client got TLS wrong, or did not accept ours."""
     return reason.check(SSL.Error) is not None
+
+
+def _public(key: Any) -> bytes:
+    data: bytes = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return data
 
 
 def _certificates(file: Path) -> list[x509.Certificate]:

@@ -13,7 +13,7 @@ from zope.interface import implementer
 from chatcore.connectors.addresses import Address
 from chatcore.connectors.encoding import Dialects, Encoding
 from chatcore.connectors.signing import Verifier, verifier
-from chatcore.dispatch.calling import Caller
+from chatcore.dispatch.calling import Caller, Waiting
 from chatcore.errors import BodyError, ClientError, HandshakeError
 from chatcore.interfaces import CheckClient, HandshakeHook, IHandshake
 from chatcore.wire import handshake
@@ -102,7 +102,9 @@ class Welcome:
         self._hook = hook
         self._caller = caller
 
-    def decide(self, data: bytes, encoding: Encoding, address: Address, decided: Decided) -> None:
+    def decide(
+        self, data: bytes, encoding: Encoding, address: Address, decided: Decided
+    ) -> Waiting | None:
         """Read a handshake and answer it, at once or later.
 
         Args:
@@ -110,13 +112,16 @@ class Welcome:
             encoding: how the client's transport writes packages.
             address: where it comes from.
             decided: told the outcome, once.
+
+        Returns:
+            What the application's part in it can be called off with; None if it is decided.
         """
         try:
             request = handshake.decode_request(data)
             verify = verifier(request.sys) if self._signed else None
         except HandshakeError as problem:
             decided(Refused(handshake.encode_refusal(), str(problem), broken=True))
-            return
+            return None
 
         shaken = Handshake(request.sys, request.user, address)
 
@@ -137,7 +142,7 @@ class Welcome:
 
         if self._check_client is None and self._hook is None:
             accept(None)
-            return
+            return None
 
         def asked(user: Any, problem: BaseException | None) -> None:
             if problem is None:
@@ -149,7 +154,7 @@ class Welcome:
             else:
                 self._fail(problem, decided)
 
-        self._caller.call(asked, self._ask, shaken)
+        return self._caller.call(asked, self._ask, shaken)
 
     async def _ask(self, shaken: Handshake) -> Any:
         if self._check_client is not None and not await _value(

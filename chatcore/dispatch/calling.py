@@ -33,29 +33,33 @@ class Caller:
     def __init__(self, *, seconds: float, clock: IClock) -> None:
         self._deadlines = Deadlines(seconds, clock, self._expired)
 
-    def call(self, ended: Ended, method: Callable[..., Any], *args: Any) -> None:
-        """Call ``method``; ``ended`` is told exactly once, before or after this returns."""
+    def call(self, ended: Ended, method: Callable[..., Any], *args: Any) -> Waiting | None:
+        """Call ``method``; ``ended`` is told exactly once, before or after this returns.
+
+        Returns:
+            What it can be called off with; None if it ended already.
+        """
         try:
             result = method(*args)
             if isinstance(result, types.CoroutineType):
                 result = run(result, copy_context())
         except (Exception, SystemExit) as problem:  # no handler ends the node
             ended(None, problem)
-            return
+            return None
         if not isinstance(result, Deferred):
             ended(result, None)
-            return
-        _Waiting(result, ended, self._deadlines)
+            return None
+        return Waiting(result, ended, self._deadlines)
 
     def stop(self) -> None:
         """Forget the timers."""
         self._deadlines.clear()
 
-    def _expired(self, waiting: _Waiting) -> None:
+    def _expired(self, waiting: Waiting) -> None:
         waiting.expire(DeadlinePassed(f"no result within {self._deadlines.seconds:g} s"))
 
 
-class _Waiting:
+class Waiting:
     """A call that did not end at once."""
 
     __slots__ = ("_deadlines", "_deferred", "_ended")
@@ -66,6 +70,12 @@ class _Waiting:
         self._deadlines = deadlines
         deadlines.start(self)
         deferred.addCallbacks(self._returned, self._raised)
+
+    def call_off(self) -> None:
+        """Cancel it: nobody is there any more to be told how it ends."""
+        self._ended = None
+        self._deadlines.stop(self)
+        self._deferred.cancel()
 
     def expire(self, problem: Exception) -> None:
         self._finish(None, problem)

@@ -183,7 +183,7 @@ class IConfigurator(Interface):
 
         What it returns is told to the client as ``user``, unless it is empty. If it raises, the
         client is answered ``{"code": 500}``; a `ClientError` is a refusal like any other, anything
-        else is logged as a mistake. The hook may be async.
+        else is logged as a mistake. The hook may be async; it is cancelled when its client leaves.
         """
 
     def broadcast_filter(wanted: BroadcastFilter) -> None:

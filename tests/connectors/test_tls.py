@@ -291,6 +291,12 @@ class TestMistakes:
         assert problem.file == other.key
         assert str(files.certificate) in str(problem)
 
+    def test_a_key_that_is_too_short(self, tmp_path: Path) -> None:
+        files = make_certificate(tmp_path, weak=True)
+        problem = self.problem(files)
+        assert problem.file == files.certificate
+        assert "too small" in str(problem)
+
     def test_a_key_with_a_password(self, tmp_path: Path) -> None:
         files = make_certificate(tmp_path, password=b"secret")
         assert "password" in str(self.problem(files))

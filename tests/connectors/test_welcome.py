@@ -86,13 +86,38 @@ class TestHook:
         assert len(connector.sessions) == 1
 
     def test_of_a_client_that_did_not_wait(self, make: Make) -> None:
+        """It is called off: clients that come and go may not have any number of them run."""
         waiting: Deferred[Any] = Deferred()
-        connector = make(welcome={"hook": lambda handshake: waiting})
+        ended: list[str] = []
+
+        async def hook(handshake: IHandshake) -> None:
+            try:
+                await waiting
+            finally:
+                ended.append("called off")
+
+        connector = make(welcome={"hook": hook})
         client = knock(connector)
         client.hang_up()
+        connector.reactor.settle()
+        assert ended == ["called off"]
         waiting.callback({"late": True})
         assert client.frames() == []
         assert len(connector.sessions) == 0
+
+    def test_that_closes_its_own_client(self, make: Make) -> None:
+        waiting: Deferred[Any] = Deferred()
+
+        async def hook(handshake: IHandshake) -> dict[str, str]:
+            await waiting
+            connector.parts.admission.blacklist.add(handshake.address[0])
+            return {"too": "late"}
+
+        connector = make(welcome={"hook": hook})
+        client = knock(connector)
+        waiting.callback(None)
+        connector.reactor.settle()
+        assert [opcode for opcode, _ in client.frames()] == [CLOSE]
 
     def test_refuses(self, make: Make) -> None:
         async def hook(handshake: IHandshake) -> None:

@@ -74,8 +74,8 @@ def test_a_coroutine_that_ends_at_once_costs_no_deferred(
 
     waiting: Deferred[None] = Deferred()
     made: list[Any] = []
-    plain = calling._Waiting
-    monkeypatch.setattr(calling, "_Waiting", lambda *args: made.append(plain(*args)))
+    plain = calling.Waiting
+    monkeypatch.setattr(calling, "Waiting", lambda *args: made.append(plain(*args)))
     caller.call(told, method, 4)
     assert (told.result, made, clock.getDelayedCalls()) == (5, [], [])
     caller.call(Told(), waits)
