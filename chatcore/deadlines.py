@@ -59,12 +59,14 @@ class Deadlines:
         """Forget ``key``; nothing happens if it is not waited for."""
         self._due.pop(key, None)
 
-    def clear(self) -> None:
-        """Forget all keys."""
+    def clear(self) -> list[Any]:
+        """Forget all keys, which come back."""
+        keys = list(self._due)
         self._due.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        return keys
 
     def _check(self) -> None:
         self._timer = None

@@ -52,8 +52,9 @@ class Caller:
         return Waiting(result, ended, self._deadlines)
 
     def stop(self) -> None:
-        """Forget the timers."""
-        self._deadlines.clear()
+        """Cancel what waits and has a deadline; nobody is told how it ends."""
+        for waiting in self._deadlines.clear():
+            waiting.give_up()
 
     def _expired(self, waiting: Waiting) -> None:
         waiting.expire(DeadlinePassed(f"no result within {self._deadlines.seconds:g} s"))
@@ -79,6 +80,10 @@ class Waiting:
 
     def expire(self, problem: Exception) -> None:
         self._finish(None, problem)
+        self._deferred.cancel()
+
+    def give_up(self) -> None:
+        self._ended = None
         self._deferred.cancel()
 
     def _returned(self, result: Any) -> None:

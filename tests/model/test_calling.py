@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import CancelledError, Deferred, succeed
-from twisted.internet.task import Clock
+from twisted.internet.task import Clock, deferLater
 
 from chatcore.dispatch import calling
 from chatcore.dispatch.calling import Caller, DeadlinePassed
@@ -100,6 +100,21 @@ def test_a_coroutine_that_is_given_up_ends_in_peace(clock: Clock) -> None:
     del caller
     gc.collect()
     assert seen == ["cleaned up"]
+
+
+def test_stopping_cancels_what_waits(caller: Caller, told: Told, clock: Clock) -> None:
+    """So that a node in a process that goes on leaves no timers of its handlers behind."""
+    seen: list[str] = []
+
+    async def method() -> None:
+        try:
+            await deferLater(clock, 60)
+        finally:
+            seen.append("cleaned up")
+
+    caller.call(told, method)
+    caller.stop()
+    assert (seen, told.ends, clock.getDelayedCalls()) == (["cleaned up"], [], [])
 
 
 def test_a_coroutine_that_waits(caller: Caller, told: Told) -> None:
