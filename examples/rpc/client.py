@@ -12,7 +12,7 @@ async def main(reactor: Any, desk: int = 3090) -> None:
     async def show(method: str, **msg: Any) -> None:
         print(f"{method}:", await client.request(f"desk.deskHandler.{method}", msg))
 
-    await client.request("desk.deskHandler.begin", {"topic": "tea"})
+    await client.request("desk.deskHandler.begin", {"topic": "music"})
     await show("own")
     await show("own")
     await show("all")

@@ -158,6 +158,7 @@ async def test_a_port_that_is_in_use(folder: Path) -> None:
         with pytest.raises(ConfigError, match=rf"port {port} of .* over UDP, is in use"):
             await nodes.start()
     with socket.socket() as again:  # the TCP port was given back
+        again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         again.bind(("127.0.0.1", port))
 
 
