@@ -93,6 +93,9 @@ class IApplication(Interface):
     def in_thread(function: Callable[..., T], *args: Any, **kwargs: Any) -> Awaitable[T]:
         """Run blocking code in a thread, so that nobody else waits for it."""
 
+    def sleep(seconds: float) -> Awaitable[None]:
+        """Wait; meanwhile others are served."""
+
 
 Route = Callable[[ISession, str, IServers], str]
 """Chooses a server: given the session, the server type and the servers, the id of one."""

@@ -180,6 +180,13 @@ class TestApplication:
         assert result_of(app.in_thread(lambda a, b=0: a + b, 1, b=2)) == 3
         assert app._reactor.from_thread == 1
 
+    def test_sleeping_waits(self, app: Application) -> None:
+        slept = app.sleep(2.5)
+        app._reactor.advance(2)
+        assert not slept.called
+        app._reactor.advance(0.5)
+        assert result_of(slept) is None
+
     def test_what_it_raises_comes_back(self, app: Application) -> None:
         def fails() -> None:
             raise ValueError("in a thread")

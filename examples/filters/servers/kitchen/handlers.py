@@ -1,7 +1,5 @@
 from typing import Any
 
-from twisted.internet import reactor
-from twisted.internet.task import deferLater
 from zope.interface import implementer
 
 from chatcore.interfaces import IApplication, IHandler, ISession
@@ -21,7 +19,7 @@ class StoveHandler:
         self.app = app
 
     async def cook(self, msg: Any, session: ISession) -> Any:
-        await deferLater(reactor, msg.get("seconds", 0))
+        await self.app.sleep(msg.get("seconds", 0))
         return {"dish": msg["dish"]}
 
     async def burn(self, msg: Any, session: ISession) -> Any:

@@ -1,5 +1,3 @@
-from twisted.internet import reactor
-from twisted.internet.task import deferLater
 from zope.interface import implementer
 
 from chatcore.interfaces import IApplication, IRemote, idempotent
@@ -21,16 +19,16 @@ class IWorkerRemote(IRemote):
 @implementer(IWorkerRemote)
 class WorkerRemote:
     def __init__(self, app: IApplication) -> None:
-        self.id = app.server_id
+        self.app = app
         self.asked = 0
 
     async def rest(self) -> None:
         self.asked = 0
 
     async def work(self) -> str:
-        return self.id
+        return self.app.server_id
 
     async def look_up(self) -> str:
         self.asked += 1
-        await deferLater(reactor, 60 if self.asked == 1 else 0)
+        await self.app.sleep(60 if self.asked == 1 else 0)
         return f"asked {self.asked} times"
