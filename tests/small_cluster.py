@@ -64,8 +64,8 @@ class Nodes:
         stopping = [self.nodes.pop(id).stopService() for id in (ids or list(self.nodes))]
         await DeferredList(stopping)
 
-    async def client(self, server_id: str) -> Client:
-        client = Client(reactor=reactor)
+    async def client(self, server_id: str, **options: Any) -> Client:
+        client = Client(reactor=reactor, **options)
         server = self.servers.by_id(server_id)
         assert server.client_port is not None
         await client.init(host="127.0.0.1", port=server.client_port)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, MutableMapping
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, gatherResults
@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from chatcore.client.conversation import Conversation
 from chatcore.client.dialing import Dialing
 from chatcore.client.errors import Disconnected, HeartbeatLost, ProtocolBroken
+from chatcore.client.kept import Kept
 from chatcore.client.places import Place, parse_url
 from chatcore.client.socket import Socket
 from chatcore.client.stream import Stream
@@ -35,12 +36,22 @@ class Client:
     Args:
         reactor: the reactor.
         max_frame: the longest frame accepted from a server, in bytes.
+        cache: where to keep what servers say of route codes and schemas, by their addresses, so
+            that they need not say it again: a dict that several clients share, say, or one that
+            is loaded from a file of JSON and saved there.
     """
 
     _log = Logger()
 
-    def __init__(self, *, reactor: Any, max_frame: int = MAX_FRAME) -> None:
+    def __init__(
+        self,
+        *,
+        reactor: Any,
+        max_frame: int = MAX_FRAME,
+        cache: MutableMapping[str, Any] | None = None,
+    ) -> None:
         self._reactor = reactor
+        self._cache = {} if cache is None else cache
         self._max_frame = max_frame
         self._listeners: dict[str, list[Listener]] = {}
         self._conversation: Conversation | None = None
@@ -104,6 +115,7 @@ class Client:
             clock=self._reactor,
             listener=_Listener(self),
             max_package=min(self._max_frame, package.LARGEST),
+            kept=Kept(self._cache, place.url),
         )
         socket: Socket | Stream
         if place.is_websocket:

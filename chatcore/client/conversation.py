@@ -24,6 +24,7 @@ from chatcore.client.errors import (
     ProtocolBroken,
     TimedOut,
 )
+from chatcore.client.kept import Kept
 from chatcore.deadlines import OVERSLEPT
 from chatcore.errors import BodyError, HandshakeError, MessageError, PackageError, WireError
 from chatcore.wire import body, handshake, message, package
@@ -72,10 +73,16 @@ class Conversation:
         clock: the reactor, or a test's clock.
         listener: whom to tell what happens.
         max_package: the longest package body accepted, in bytes.
+        kept: what the server said before.
     """
 
     def __init__(
-        self, *, clock: IReactorTime, listener: Listener, max_package: int = package.LARGEST
+        self,
+        *,
+        clock: IReactorTime,
+        listener: Listener,
+        max_package: int = package.LARGEST,
+        kept: Kept | None = None,
     ) -> None:
         self._clock = clock
         self._listener = listener
@@ -92,6 +99,7 @@ class Conversation:
         self.bytes_received = 0
         self._last_id = 0
         self._dialect = Dialect()
+        self._kept = Kept({}, "") if kept is None else kept
         self._pending: dict[int, tuple[str, Deferred[Any], IDelayedCall]] = {}
 
     @property
@@ -123,7 +131,8 @@ class Conversation:
         if self._state is not _State.CONNECTING:
             return
         self._state = _State.HANDSHAKE
-        hello: dict[str, Any] = {"sys": {"type": "python", "version": chatcore.__version__}}
+        sys = {"type": "python", "version": chatcore.__version__, **self._kept.offer()}
+        hello: dict[str, Any] = {"sys": sys}
         if self._user is not None:
             hello["user"] = self._user
         try:
@@ -249,7 +258,7 @@ class Conversation:
         sys = reply.get("sys")
         if isinstance(sys, dict):
             self._heartbeat = _seconds(sys.get("heartbeat"))
-            self._dialect = Dialect.agreed(sys)
+            self._dialect = self._kept.agree(sys)
         self._send(package.ACK)
         self._state = _State.WORKING
         if self._deadline is not None:

@@ -149,7 +149,7 @@ function toText(bytes) {
   for (let at = bytes.indexOf(0xed); at >= 0; at = bytes.indexOf(0xed, at + 1)) {
     const high = halfAt(bytes, at, 0xa0);
     const low = halfAt(bytes, at + 3, 0xb0);
-    if (at < start || high < 0 || low < 0) continue;
+    if (high < 0 || low < 0) continue;
     text += decoder.decode(bytes.subarray(start, at)) + String.fromCharCode(high, low);
     start = at + 6;
   }

@@ -73,6 +73,18 @@ async def test_there_and_back(cluster: Cluster, text: str) -> None:
     assert await said == {"text": text}
 
 
+async def test_clients_that_share_what_servers_say(cluster: Cluster) -> None:
+    """The second is told nothing that the first was told, and understands all the same."""
+    await cluster.start()
+    cache: dict[str, Any] = {}
+    sizes = []
+    for text in ("hi", "again"):
+        client = await cluster.client("front-1", cache=cache)
+        sizes.append(client.bytes_received)
+        assert await client.request(SAY, {"text": text}) == {"length": len(text)}
+    assert sizes[1] < 100 < sizes[0]
+
+
 async def test_a_body_that_is_no_protobuf(cluster: Cluster) -> None:
     await cluster.start()
     client = await cluster.client("front-1")

@@ -232,6 +232,14 @@ test("nothing is written to the storage that is there already", async (t) => {
   assert.equal(written, 2);
 });
 
+test("what has no version is said each time", async (t) => {
+  const connect = await page(t, NONE);
+  for (const version of [undefined, "", 5, null]) {
+    const protos = { ...PROTOS, version };
+    assert.deepEqual((await connect({ ...GATE, protos })).offered, [undefined, undefined]);
+  }
+});
+
 test("only so many versions and servers are kept", async (t) => {
   const { texts, value } = storage();
   const connect = await page(t, { value });
