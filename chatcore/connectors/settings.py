@@ -40,8 +40,9 @@ class ConnectorSettings:
         " 0 for never",
     )
     json_responses: tuple[str, ...] = setting(
-        ("desktop",),
-        "types of clients that read every answer as JSON, as libpomelo2 does, whatever the schemas",
+        ("desktop", "CSharp Client", "Java Client", "Python Client", "Lua Client"),
+        "types of clients that read every answer as JSON, whatever the schemas: libpomelo2's, as it"
+        " and its bindings call themselves",
     )
     signed: bool = setting(
         False, "whether clients have to sign every message, as Pomelo's useCrypto asks them to"
@@ -73,7 +74,12 @@ class Limits:
         " one more, the oldest is forgotten",
     )
     udp_handshakes_per_address: Count = setting(
-        100, "clients over UDP that may wait for it at one IPv4 address, or at one /64 of IPv6"
+        100,
+        "clients over UDP that may shake hands within handshake_seconds at one IPv4 address, or at"
+        " one /64 of IPv6",
+    )
+    udp_connections: Count = setting(
+        5000, "of all connections, those over UDP: nobody proves that they are not invented"
     )
     messages_per_second: Seconds = setting(
         200.0, "messages a second from one client; each 4096 bytes of one count as one more"

@@ -1,8 +1,10 @@
 """Clients over UDP: a datagram holds whole packages, and a client is where it sends from.
 
 It begins with a handshake, and ends with a kick or when nothing comes for too long. Nobody proves
-that a datagram comes from where it says. So only a handshake is answered where nobody is known,
-a few times, and few of one address may wait for their ack at once.
+that a datagram comes from where it says, and an ack holds nothing that could not be guessed. So
+only a handshake is answered where nobody is known, a few times, and few at one address: answers
+are much longer than what asks for them, and may hit somebody who never asked. And clients over UDP
+may use up no more than their share of the connections.
 """
 
 from __future__ import annotations
@@ -24,6 +26,12 @@ from chatcore.wire.package import Package
 
 MOST_REPEATS = 4
 """How often the answer to one handshake is sent again while its ack has not come."""
+
+MOST_ADDRESSES = 65536
+"""Of how many addresses handshakes are counted: beyond, all are counted anew."""
+
+_SECONDS = 10.0
+"""Within which handshakes of one address are counted, where they may take for ever."""
 
 Source = tuple[str, int]
 """Where a datagram came from, as the socket says."""
@@ -82,18 +90,17 @@ class DatagramClient:
         source: where it sends from.
     """
 
-    __slots__ = ("_port", "connection", "host", "outbox", "source")
+    __slots__ = ("_port", "connection", "outbox", "source")
 
     def __init__(self, port: ClientDatagrams, parts: ConnectorParts, source: Source) -> None:
         self._port = port
         self.source = source
-        self.host = plain(source[0])
         self.outbox = DatagramOutbox(parts=parts.outboxes, transport=port.transport, where=source)
         self.connection = Connection(
             parts=parts,
             carrier=self,
             encoding=UDP,
-            address=(self.host, source[1]),
+            address=(plain(source[0]), source[1]),
             outbox=self.outbox,
         )
 
@@ -123,9 +130,12 @@ class ClientDatagrams(DatagramProtocol):
         if limits.connections and self._most_new:
             self._most_new = min(self._most_new, limits.connections // 4 or 1)
         self._clients: dict[Source, DatagramClient] = {}
-        # Those whose ack has not come, the oldest first, and how many of them each address has.
+        # Those whose ack has not come, the oldest first.
         self._new: OrderedDict[Source, DatagramClient] = OrderedDict()
-        self._new_of: dict[str | int, int] = {}
+        # How many handshakes each address has begun, since when. They count also when they are
+        # through or over: an ack and a kick can be invented like the rest.
+        self._begun: dict[str | int, int] = {}
+        self._since = parts.clock.seconds()
 
     def __len__(self) -> int:
         return len(self._clients)
@@ -152,7 +162,7 @@ class ClientDatagrams(DatagramProtocol):
     def _hand_over(self, client: DatagramClient, packages: Sequence[Package]) -> None:
         client.connection.received_packages(packages)
         if client.source in self._new and client.connection.works:
-            self._known(client)
+            del self._new[client.source]
 
     def _take_in(self, source: Source) -> DatagramClient | None:
         """Let a client in that may come."""
@@ -161,33 +171,39 @@ class ClientDatagrams(DatagramProtocol):
             return None
         client = DatagramClient(self, self._parts, source)
         admission.entered(client.connection)
-        where = neighbourhood(host)
         self._clients[source] = self._new[source] = client
-        self._new_of[where] = self._new_of.get(where, 0) + 1
         return client
 
     def _may_begin(self, host: str) -> bool:
         """Whether there is room for one more handshake; of all, the oldest makes room."""
-        most = self._parts.limits.udp_handshakes_per_address
-        if most and self._new_of.get(neighbourhood(host), 0) >= most:
-            self._parts.counters.clients_crowded += 1
+        limits, counters = self._parts.limits, self._parts.counters
+        if limits.udp_connections and len(self._clients) >= limits.udp_connections:
+            counters.clients_refused += 1
+            return False
+        if limits.udp_handshakes_per_address and not self._count(neighbourhood(host)):
+            counters.clients_crowded += 1
             return False
         if self._most_new and len(self._new) >= self._most_new:
             next(iter(self._new.values())).connection.no_handshake()
         return True
 
-    def _known(self, client: DatagramClient) -> None:
-        """A client is new no longer."""
-        if self._new.pop(client.source, None) is None:
-            return
-        where = neighbourhood(client.host)
-        self._new_of[where] -= 1
-        if not self._new_of[where]:
-            del self._new_of[where]
+    def _count(self, where: str | int) -> bool:
+        """Count one more handshake of an address; False if that is one too many."""
+        limits, now = self._parts.limits, self._parts.clock.seconds()
+        passed = now - self._since
+        over = not 0 <= passed < (limits.handshake_seconds or _SECONDS)
+        if over or len(self._begun) >= MOST_ADDRESSES:
+            self._begun.clear()
+            self._since = now
+        begun = self._begun.get(where, 0)
+        if begun >= limits.udp_handshakes_per_address:
+            return False
+        self._begun[where] = begun + 1
+        return True
 
     def forget(self, client: DatagramClient) -> None:
         """A client is gone."""
-        self._known(client)
+        self._new.pop(client.source, None)
         self._clients.pop(client.source, None)
 
     def stopProtocol(self) -> None:

@@ -11,6 +11,7 @@ from twisted.internet.error import MessageLengthError
 from twisted.logger import globalLogPublisher
 
 from chatcore.channels.groups import GroupTable
+from chatcore.connectors import udp
 from chatcore.wire import message, package
 from chatcore.wire.body import Body
 
@@ -360,10 +361,37 @@ class TestLimits:
         assert len(port.datagrams) == 6
         assert port.connector.counters.clients_crowded == 14
         port.enter(ALICE)
-        port.send(ACK, who=("192.0.2.66", 0))
-        assert port.send(HELLO, who=("192.0.2.66", 9)) == [WELCOME]
         port.connector.reactor.advance(10)
-        assert len(port.datagrams) == 0
+        assert port.send(HELLO, who=("192.0.2.66", 9)) == [WELCOME]
+
+    def test_handshakes_that_are_through_count_too(self, make_port: Callable[..., Port]) -> None:
+        """Whoever invents a handshake also invents its ack, and an end to it."""
+        port = make_port(limits={"udp_handshakes_per_address": 3})
+        answers = []
+        for number in range(10):
+            who = ("192.0.2.66", number)
+            answers += port.send(HELLO, ACK, who=who)
+            answers += port.send(package.encode(package.KICK), who=who)
+        assert answers == [WELCOME, HEARTBEAT] * 3
+        assert port.connector.counters.clients_crowded == 7
+
+    def test_counts_of_many_addresses(
+        self, make_port: Callable[..., Port], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(udp, "MOST_ADDRESSES", 4)
+        port = make_port(limits={"udp_handshakes_per_address": 1})
+        for number in range(18):
+            assert port.send(HELLO, who=(f"198.51.100.{number}", 5000)) == [WELCOME]
+        assert port.send(HELLO, who=("198.51.100.17", 5001)) == []
+
+    def test_a_share_of_the_connections(self, make_port: Callable[..., Port]) -> None:
+        """Invented clients keep nobody out who comes by another transport."""
+        port = make_port(limits={"connections": 8, "udp_connections": 4})
+        for number in range(20):
+            port.send(HELLO, ACK, who=(f"198.51.100.{number}", 5000))
+        assert len(port.datagrams) == 4
+        assert port.connector.counters.clients_refused == 16
+        assert is_served(port.connector, port.connector.enter())
 
     @pytest.mark.parametrize("limits", [{"udp_handshakes": 5}, {"connections": 20}])
     def test_handshakes_of_many_addresses(
