@@ -10,6 +10,7 @@ import pytest
 
 from chatcore.channels.groups import GroupTable
 from chatcore.connectors.encoding import Dialects
+from chatcore.connectors.settings import ConnectorSettings
 from chatcore.wire import message, package
 from chatcore.wire.body import Body
 from chatcore.wire.dictionary import Dictionary
@@ -89,7 +90,7 @@ class TestDictionary:
 class TestProtobuf:
     @pytest.fixture
     def dialects(self) -> Dialects:
-        return Dialects(protos=protos(), json_responses=["desktop"])
+        return Dialects(protos=protos(), json_responses=ConnectorSettings().json_responses)
 
     @pytest.fixture
     def connector(self, make: Make, dialects: Dialects) -> Connector:
@@ -143,8 +144,9 @@ class TestProtobuf:
     def test_an_answer_with_a_schema(self, connector: Connector) -> None:
         assert self.ask(enter(connector), connector, {"count": 300}) == b"\x08\xac\x02"
 
-    def test_an_answer_to_a_client_that_reads_json(self, connector: Connector) -> None:
-        client = enter(connector, "desktop")
+    @pytest.mark.parametrize("type", ["desktop", "CSharp Client", "Java Client", "Python Client"])
+    def test_an_answer_to_a_client_that_reads_json(self, connector: Connector, type: str) -> None:
+        client = enter(connector, type)
         assert self.ask(client, connector, {"count": 300}) == b'{"count":300}'
 
     def test_a_refusal_that_fits_no_schema_is_empty(self, connector: Connector) -> None:
