@@ -399,7 +399,8 @@ class Connection:
         session, parts = self._session, self._parts
         assert session is not None
         if isinstance(each.route, int):
-            each = each._replace(route=self.encoding.routes.get(each.route, each.route))
+            route = self.encoding.routes.get(each.route, each.route)
+            each = Message(each.kind, each.id, route, each.body)
         if each.kind == message.REQUEST and each.id:
             parts.counters.requests += 1
             reply = partial(self._respond, each.id, each.route)

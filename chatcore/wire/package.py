@@ -36,6 +36,9 @@ def decode_frame(frame: bytes, limit: int) -> list[Package]:
         PackageError: the frame is empty, cut short, has bytes left over, or holds a package that
             is unknown or too long.
     """
+    size = len(frame) - HEAD
+    if 0 <= size <= limit and frame[0] in NAMES and int.from_bytes(frame[1:HEAD], "big") == size:
+        return [(frame[0], frame[HEAD:])]  # nearly every frame
     parser = PackageParser(limit)
     packages = parser.feed(frame)
     if not packages or parser.waiting:
