@@ -67,6 +67,8 @@ def _address(entry: str) -> Address:
     try:
         if port and not (port.isascii() and port.isdecimal() and int(port) <= 65535):
             raise ValueError(port)
+        if "%" in host:  # the name of an interface, which may be any text
+            raise ValueError(host)
         return canonical(host), int(port or 0)
     except ValueError:
         raise _malformed(entry) from None
