@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ReactorNotRunning
 from twisted.logger import globalLogPublisher, textFileLogObserver
 from twisted.python import usage
 from twisted.python.logfile import LogFile
@@ -199,7 +200,14 @@ def makeService(options: Options) -> Service:
     def failed(problem: ConfigError) -> None:
         say(str(problem))
         reactor.addSystemEventTrigger("after", "shutdown", options.leave, EXIT_CONFIG)
-        reactor.callWhenRunning(reactor.stop)  # a hook may fail before it runs
+        stop()
+
+    def stop() -> None:
+        reactor.callWhenRunning(stop_running)  # a hook may ask for it before it runs
+
+    def stop_running() -> None:
+        with suppress(ReactorNotRunning):  # it is being stopped already
+            reactor.stop()
 
     try:
         node = Node(
@@ -211,6 +219,7 @@ def makeService(options: Options) -> Service:
             reactor=reactor,
             ready=supervised.tell_ready if options["supervised"] else lambda: None,
             failed=failed,
+            stop=stop,
         )
     except ConfigError as problem:
         options.claim.release()

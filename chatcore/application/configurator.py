@@ -15,6 +15,7 @@ from chatcore.application.checks import assignments_of, takes, verify_section, w
 from chatcore.application.checks import caller as _caller
 from chatcore.application.components import Loading, loading_of
 from chatcore.application.events import verify_hook
+from chatcore.application.own_files import Changed, verify_changed
 from chatcore.application.plugins import Used, used
 from chatcore.application.registering import Filtering
 from chatcore.application.routes import by_uid, how_to_write
@@ -58,6 +59,7 @@ class Configurator(Filtering):
         self.loadings: list[Loading] = []
         self.plugins: list[Used] = []
         self.hooks: list[tuple[str, Callable[..., Any], Place]] = []
+        self.watched: list[tuple[str, Changed]] = []
         self.sections: dict[str, type] = {}
         self._taken = taken
         self._types = "all"
@@ -203,8 +205,12 @@ class Configurator(Filtering):
     def section(self, name: str, section: type) -> None:
         self._add_section(name, section, {}, _caller())
 
-    def load_config(self, name: str) -> Any:
-        return load_config(self.folder, self.env, name)
+    def load_config(self, name: str, *, changed: Changed | None = None) -> Any:
+        value = load_config(self.folder, self.env, name)
+        if changed is not None:
+            verify_changed(changed, _caller())
+            self.watched.append((name, changed))
+        return value
 
     def _add_section(self, name: str, section: type, options: dict[str, Any], place: Place) -> None:
         verify_section(name, section, place)

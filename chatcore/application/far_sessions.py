@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -50,6 +50,20 @@ class FarSessions:
     async def count(self) -> int:
         counted: int = await self._ask("count")
         return counted
+
+    def __aiter__(self) -> AsyncIterator[ISession]:
+        return self._all(bound=False)
+
+    def bound(self) -> AsyncIterator[ISession]:
+        return self._all(bound=True)
+
+    async def _all(self, *, bound: bool) -> AsyncIterator[ISession]:
+        last = 0
+        while portion := await self._ask("portion", last, bound):
+            for exported in portion:
+                session = self._copy(exported)
+                last = session.id
+                yield session
 
     async def update(self, id: int, /, **settings: Any) -> None:
         check_keys(settings)

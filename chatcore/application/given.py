@@ -15,10 +15,10 @@ from chatcore.application.checks import caller
 from chatcore.application.components import Components
 from chatcore.application.crons import Crons
 from chatcore.application.events import Events
+from chatcore.application.own_files import Changed, OwnFiles
 from chatcore.application.sessions import Sessions
 from chatcore.channels.service import ChannelService
 from chatcore.cluster.view import View
-from chatcore.config.files import load_config
 from chatcore.config.settings import Settings
 from chatcore.dispatch.lag import Lag
 from chatcore.interfaces import IApplication, IBlacklist
@@ -53,6 +53,8 @@ class Application:
         data: dict[str, Any],
         crons: Crons,
         events: Events,
+        files: OwnFiles,
+        stop: Callable[[], object],
         lag: Lag,
         reactor: Any,
     ) -> None:
@@ -60,6 +62,7 @@ class Application:
         self.folder, self.is_frontend = folder, frontend
         self.settings, self.data = settings, data
         self.components, self.crons, self.events = Components(), crons, events
+        self.files, self._stop = files, stop
         self.state = MADE
         self._serving_since: float | None = None
         self.servers, self.sessions = servers, sessions
@@ -88,8 +91,11 @@ class Application:
     def on(self, event: str, hook: Callable[..., Any]) -> None:
         self.events.on(event, hook, caller())
 
-    def load_config(self, name: str) -> Any:
-        return load_config(self.folder, self.env, name)
+    def load_config(self, name: str, *, changed: Changed | None = None) -> Any:
+        return self.files.load(name, changed, caller())
+
+    def stop(self) -> None:
+        self._stop()
 
     def in_thread(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> Deferred[T]:
         pool = self._reactor.getThreadPool()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from zope.interface import implementer
@@ -45,8 +45,11 @@ class View:
         # Rooms are asked for again and again; a bounded memory of the last ones saves hashing.
         self._remembered = lru_cache(maxsize=8192)(self._rank)
 
-    def __iter__(self) -> Iterable[Server]:
+    def __iter__(self) -> Iterator[IServer]:
         return iter(self._by_id.values())
+
+    def __len__(self) -> int:
+        return len(self._by_id)
 
     def types(self) -> list[str]:
         """The server types there are."""

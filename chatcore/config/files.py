@@ -53,13 +53,18 @@ def find_config(folder: Path, env: str, name: str) -> Found | None:
     Raises:
         ConfigError: the file can't be read, or is not JSON.
     """
-    shared, own = folder / "config" / f"{name}.json", folder / "config" / env / f"{name}.json"
+    shared, own = config_places(folder, env, name)
     document = read_json(shared) if os.path.lexists(shared) else None
     if document is not None and isinstance(document.value, dict) and env in document.value:
         return Found(document=document, where=(env,), for_env=True)
     if os.path.lexists(own):
         return Found(document=read_json(own), for_env=True)
     return None if document is None else Found(document=document, for_env=False)
+
+
+def config_places(folder: Path, env: str, name: str) -> tuple[Path, Path]:
+    """Where a file may be: for all environments, and for this one."""
+    return folder / "config" / f"{name}.json", folder / "config" / env / f"{name}.json"
 
 
 def load_config(folder: Path, env: str, name: str) -> Any:

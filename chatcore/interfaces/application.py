@@ -80,14 +80,25 @@ class IApplication(Interface):
             ConfigError: there is no such event, or the hook can't be called like that.
         """
 
-    def load_config(name: str) -> Any:
+    def load_config(name: str, *, changed: Callable[[Any], Any] | None = None) -> Any:
         """Read ``config/<name>.json``: what is in it for this environment.
 
         That is what stands under the environment's name where there is such a key, or all of
         ``config/<environment>/<name>.json``, or all of the file.
 
+        Args:
+            changed: ``changed(value)`` is called, until the server stops, whenever the file was
+                changed since (``node.reload_seconds``); it may be async. A file with a mistake in
+                it is logged, and waited for until it is put right.
+
         Raises:
             ConfigError: there is no such file, or it is not JSON.
+        """
+
+    def stop() -> None:
+        """Stop this server in order, as SIGTERM does.
+
+        ``chatcore start`` starts it again, as it does with every server that ends.
         """
 
     def in_thread(function: Callable[..., T], *args: Any, **kwargs: Any) -> Awaitable[T]:
@@ -147,7 +158,7 @@ class IConfigurator(Interface):
     def on(event: str, hook: Callable[..., Any]) -> None:
         """Have a hook called when something happens on this server; see `IApplication.on`."""
 
-    def load_config(name: str) -> Any:
+    def load_config(name: str, *, changed: Callable[[Any], Any] | None = None) -> Any:
         """Read ``config/<name>.json`` for this environment; see `IApplication.load_config`."""
 
     def route(server_type: str, choose: Route) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from zope.interface import Attribute, Interface
@@ -22,7 +22,13 @@ class IServer(Interface):
 
 
 class IServers(Interface):
-    """The servers of the view."""
+    """The servers of the view. Iterating gives all of them, sorted by id."""
+
+    def __iter__() -> Iterator[IServer]:
+        """All servers, sorted by id."""
+
+    def __len__() -> int:
+        """How many there are."""
 
     def types() -> list[str]:
         """The server types there are."""

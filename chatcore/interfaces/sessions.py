@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -167,6 +167,15 @@ class IFarSessions(Interface):
 
     async def count() -> int:
         """How many sessions there are."""
+
+    def __aiter__() -> AsyncIterator[ISession]:
+        """All sessions: ``async for session in app.sessions.at("connector-1")``.
+
+        They are asked for in portions. Who comes meanwhile is among them, who goes may be.
+        """
+
+    def bound() -> AsyncIterator[ISession]:
+        """All sessions that are bound to a uid, in the same way."""
 
     async def update(id: int, /, **settings: Any) -> None:
         """Change settings of a session.

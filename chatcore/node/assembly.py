@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from chatcore.application import Application
 from chatcore.application.crons import CronSettings
 from chatcore.application.events import Events
+from chatcore.application.own_files import OwnFiles
 from chatcore.application.sessions import Sessions
 from chatcore.channels.service import ChannelService
 from chatcore.cluster.balance import balances
@@ -76,6 +77,7 @@ class Node(Service):
         reactor: the reactor.
         ready: called once, when the node serves.
         failed: told what keeps a node from serving that was started already.
+        stop: stops it and what else there is, when the application says so; itself unless given.
 
     Raises:
         ConfigError: something in the application or in the settings is wrong, or a port is in use.
@@ -94,12 +96,14 @@ class Node(Service):
         reactor: Any,
         ready: Callable[[], object] = lambda: None,
         failed: Callable[[ConfigError], None],
+        stop: Callable[[], object] | None = None,
     ) -> None:
         self.server = server
         self.setName(server.id)
         self.counters = Counters()
         self._reactor = reactor
         self._ready, self._failed = ready, failed
+        self._stop_process = stop or self._stop_itself
         self._link_port: IListeningPort | None = None
         self._opening: Any = None
         self._starting: Deferred[None] | None = None
@@ -259,6 +263,13 @@ class Node(Service):
             data=said.data,
             crons=crons_of(settings[CronSettings], events, counters, reactor),
             events=events,
+            files=OwnFiles(
+                folder=catalogue.folder,
+                env=servers.env,
+                seconds=settings[NodeSettings].reload_seconds,
+                clock=reactor,
+            ),
+            stop=self._stop_process,
             reactor=reactor,
         )
         self._surroundings = Surroundings(
@@ -338,6 +349,10 @@ class Node(Service):
         await self._life.stop()
         await self.links.stopService()
         self._forget_timers()
+
+    def _stop_itself(self) -> None:
+        if self.running:
+            self.stopService()
 
     def _filters(self, filters: Sequence[Any]) -> RpcFilters | None:
         if not filters:

@@ -59,6 +59,8 @@ def bring_in(
         ConfigError: something could not be made.
     """
     said, settings, catalogue = configured.said, configured.settings, configured.catalogue
+    for name, changed in said.watched:
+        app.files.watch(name, changed)
     app.components.make(said.loadings, app, settings, catalogue.folder)
     app.crons.know(_install(catalogue, app, dispatcher), configured.crons)
     return Life(

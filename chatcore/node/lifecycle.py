@@ -51,6 +51,11 @@ class NodeSettings:
     stop_seconds: Annotated[float, Meta(gt=0)] = setting(
         3.0, "seconds that all hooks and components together may take when it stops"
     )
+    reload_seconds: Annotated[float, Meta(ge=0)] = setting(
+        30.0,
+        "seconds between looks whether the application's own files have changed that it wants to"
+        " be told of; 0 for never",
+    )
 
 
 class _Failed(Exception):
@@ -100,6 +105,7 @@ class Life:
             ConfigError: a hook or a component failed, or took too long.
         """
         self._app.enter(STARTING)
+        self._app.files.start()
         for hooks in self._hooks:
             await self._run_hook(hooks, "before_startup")
             self._begun.append(hooks)
@@ -138,6 +144,7 @@ class Life:
         self._app.enter(STOPPING)
         self._stopping_until = self._clock.seconds() + self._settings.stop_seconds
         self._app.crons.stop()
+        self._app.files.stop()
         for hooks in reversed(self._begun):
             await self._tolerate(self._run_hook(hooks, "before_shutdown"))
 

@@ -12,6 +12,12 @@ from chatcore.node.replies import push_encoder
 from chatcore.sessions.service import SessionService
 from chatcore.sessions.session import Session
 
+PORTION = 500
+"""How many sessions are told at once, where all are asked for."""
+
+PORTION_BYTES = 256 * 1024
+"""Beyond so many bytes of them, there are fewer."""
+
 
 class SessionsHere:
     """Answers calls to ``sys.sessions``. A backend has no sessions, and so finds none.
@@ -37,6 +43,7 @@ class SessionsHere:
             self.get,
             self.by_uid,
             self.count,
+            self.portion,
             self.statistics,
             self.push,
             self.push_to_uid,
@@ -55,6 +62,23 @@ class SessionsHere:
     def count(self) -> int:
         """How many sessions there are."""
         return len(self._sessions)
+
+    def portion(self, after: int, bound: bool) -> list[bytes]:
+        """The next sessions after one, as they travel to backends; none when there are no more.
+
+        Args:
+            bound: only those that are bound to a uid.
+        """
+        taken: list[bytes] = []
+        size = 0
+        for session in self._sessions:  # their numbers rise
+            if session.id <= after or (bound and session.uid is None):
+                continue
+            taken.append(session.export())
+            size += len(taken[-1])
+            if len(taken) >= PORTION or size >= PORTION_BYTES:
+                break
+        return taken
 
     def statistics(self, most: int) -> Any:
         """What there is to be known of them, as values."""

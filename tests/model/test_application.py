@@ -25,6 +25,7 @@ from chatcore.application import (
 )
 from chatcore.application.crons import Crons
 from chatcore.application.events import Events
+from chatcore.application.own_files import OwnFiles
 from chatcore.channels.service import ChannelService
 from chatcore.cluster.view import View
 from chatcore.config.servers import Server
@@ -127,6 +128,8 @@ def app(view: View) -> Application:
             zone=UTC, seconds=0, clock=reactor, counters=Counters(), changed=lambda *what: None
         ),
         events=Events(),
+        files=OwnFiles(folder=Path("app"), env="test", seconds=0, clock=reactor),
+        stop=lambda: None,
         blacklist=Blacklist((), None),
         lag=Lag(reactor),
         reactor=reactor,
@@ -135,6 +138,12 @@ def app(view: View) -> Application:
 
 def copy(uid: str | None = None, **settings: Any) -> SessionCopy:
     return SessionCopy(7, "connector-1", uid, settings, home=None)  # type: ignore[arg-type]
+
+
+class TestServers:
+    def test_all_of_them(self, app: Application) -> None:
+        assert [server.id for server in app.servers] == ["chat-1", "chat-2", "chat-3"]
+        assert len(app.servers) == 3
 
 
 class TestBroadcastFilter:

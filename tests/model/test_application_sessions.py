@@ -68,6 +68,15 @@ def got(answer: Any) -> Any:
     return result_of(answer) if isinstance(answer, Awaitable) else answer
 
 
+def all_of(sessions: Any) -> list[Any]:
+    """All that one gets by going through them."""
+
+    async def go_through() -> list[Any]:
+        return [session async for session in sessions]
+
+    return result_of(go_through()) if hasattr(sessions, "__aiter__") else list(sessions)
+
+
 class TestHereAndElsewhere:
     @pytest.fixture(params=["here", "at"])
     def sessions(self, request: pytest.FixtureRequest, here: Here) -> Any:
@@ -89,6 +98,12 @@ class TestHereAndElsewhere:
 
     def test_count(self, sessions: Any) -> None:
         assert got(sessions.count() if hasattr(sessions, "count") else len(sessions)) == 4
+
+    def test_all_of_them_and_those_that_are_bound(self, sessions: Any) -> None:
+        every = all_of(sessions)
+        assert [session.id for session in every] == [1, 2, 3, 4]
+        assert sorted(session.id for session in all_of(sessions.bound())) == [1, 2, 3]
+        assert all(isinstance(session, SessionCopy) for session in every)
 
     def test_change_settings(self, sessions: Any, here: Here) -> None:
         got(sessions.update(1, colour="red", id=5, self=6))
@@ -146,11 +161,6 @@ class TestHereAndElsewhere:
 
 
 class TestHere:
-    def test_all_of_them_and_those_that_are_bound(self, here: Here) -> None:
-        assert [session.id for session in here.sessions] == [1, 2, 3, 4]
-        assert sorted(session.id for session in here.sessions.bound()) == [1, 2, 3]
-        assert all(isinstance(session, SessionCopy) for session in here.sessions)
-
     def test_they_may_end_while_one_goes_through_them(self, here: Here) -> None:
         for session in here.sessions:
             for open_one in list(here.service):
@@ -179,6 +189,36 @@ class TestHere:
 
 
 class TestElsewhere:
+    @pytest.mark.parametrize("settings", [{}, {"notes": "x" * 100_000}], ids=["many", "large"])
+    def test_more_than_can_be_told_at_once(self, here: Here, settings: dict[str, Any]) -> None:
+        for _ in range(16 if settings else 1100):
+            here.service.update(here.service.open(FakeConnection()).id, settings)
+        asked: list[int] = []
+        ask = here.sessions._ask
+
+        def noting(*args: Any) -> Awaitable[Any]:
+            asked.append(args[2])
+            return ask(*args)
+
+        here.sessions._ask = noting
+        everyone = [session.id for session in all_of(here.sessions.at("front-1"))]
+        assert everyone == [session.id for session in here.service]
+        assert len(asked) > 3
+        assert len(all_of(here.sessions.at("front-1").bound())) == 3
+
+    def test_who_comes_and_goes_while_one_goes_through_them(self, here: Here) -> None:
+        async def go_through() -> list[int]:
+            seen = []
+            async for session in here.sessions.at("front-1"):
+                seen.append(session.id)
+                for each in list(here.service):
+                    here.service.close(each, "gone")
+                if len(seen) == 4:
+                    here.service.open(FakeConnection())
+            return seen
+
+        assert result_of(go_through()) == [1, 2, 3, 4, 5]
+
     @pytest.mark.parametrize("id", ["back-1", "nowhere"])
     def test_only_frontends_have_sessions(self, here: Here, id: str) -> None:
         with pytest.raises(NoSuchServer, match=f"by_uid of its sessions on {id}.*no such frontend"):

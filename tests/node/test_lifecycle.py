@@ -208,6 +208,22 @@ class TestFailing:
         client = await cluster.client("front-1")
         assert await client.request("front.frontHandler.login", {"uid": "a"}) == {"board": False}
 
+    async def test_a_server_that_stops_itself(self, application: Applications) -> None:
+        """Twice is once."""
+        hooks = """
+            def before_shutdown(app):
+                app.data["left"] = app.data.get("left", 0) + 1
+        """
+        cluster = application(servers__front__lifecycle=hooks)
+        await cluster.start()
+        node = cluster.nodes.pop("front-1")
+        client = await cluster.client("front-1")
+        node.application.stop()
+        node.application.stop()
+        await until(lambda: not client.connected, "the end")
+        await until(lambda: not any(port.connected for port in node.listening), "the ports' end")
+        assert node.application.data["left"] == 1
+
     async def test_what_hangs_at_the_end_is_given_up(
         self, application: Applications, folder: Path
     ) -> None:
@@ -294,6 +310,8 @@ class TestMistakes:
             ("app.configure(type='front')(lambda: app.use(Plugin()))", "Use it for all"),
             ("app.load_config('levles')", "no levles.json. Did you mean 'levels'?"),
             ("app.load_config('../levels')", "can't be the name of a config file"),
+            ("app.load_config('levels', changed=5)", "load_config got changed=5, not a function"),
+            ("app.load_config('levels', changed=lambda: 1)", "can't be called with (value)"),
         ],
     )  # fmt: skip
     def test_configuring(
@@ -334,7 +352,7 @@ class TestMistakes:
         write(folder, levels="{}")
         message = refusal(cluster)
         assert said in message
-        if "load_config" not in line:
+        if "load_config" not in line or "changed" in line:
             assert message.startswith(f"{folder}/app.py:3"), message
 
     def test_a_server_type_called_all(self, application: Applications, folder: Path) -> None:

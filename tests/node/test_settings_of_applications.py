@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from applications import APP, Applications, refusal, write
+from small_cluster import until
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
 from chatcore.config.servers import load_servers
 from chatcore.config.settings import Assignment
 from chatcore.node import verify
+
+
+@pytest.fixture
+def logged() -> Iterator[list[LogEvent]]:
+    """What was logged."""
+    events: list[LogEvent] = []
+    globalLogPublisher.addObserver(events.append)
+    yield events
+    globalLogPublisher.removeObserver(events.append)
 
 
 class TestSettings:
@@ -53,6 +65,51 @@ class TestSettings:
         assert app.folder == folder and app.is_frontend
         with pytest.raises(LookupError, match=r"Did you mean 'game\.rounds'"):
             app.settings["game.round"]
+
+    @pytest.mark.logs_failures
+    async def test_files_that_change(
+        self, application: Applications, folder: Path, logged: list[LogEvent]
+    ) -> None:
+        app = """
+            def configure(app):
+                app.data["seen"] = []
+                app.load_config("levels", changed=app.data["seen"].append)
+        """
+        handlers = """
+            from zope.interface import implementer
+            from chatcore.interfaces import IHandler
+
+            class IFrontHandler(IHandler):
+                async def levels(msg, session): ""
+
+            @implementer(IFrontHandler)
+            class FrontHandler:
+                def __init__(self, app):
+                    self.known = app.load_config("levels", changed=self.changed)
+
+                async def changed(self, levels):
+                    self.known = levels
+                    raise ValueError("no such level")
+
+                def levels(self, msg, session):
+                    return {"levels": self.known}
+        """
+        settings = {"node.reload_seconds": 0.01}
+        cluster = application(app=app, servers__front__handlers=handlers, settings=settings)
+        write(folder, levels="[1]", production__levels="[3]")
+        await cluster.start()
+        client = await cluster.client("front-1")
+        seen = cluster.nodes["front-1"].application.data["seen"]
+        assert await client.request("front.frontHandler.levels") == {"levels": [1]}
+        write(folder, levels="[1,")
+        await until(lambda: any("stays in use" in formatEvent(e) for e in logged), "the mistake")
+        assert seen == []
+        write(folder, levels='{"development": [1, 2]}')
+        await until(lambda: any("log_failure" in event for event in logged), "the change")
+        assert seen == [[1, 2]]
+        assert await client.request("front.frontHandler.levels") == {"levels": [1, 2]}
+        write(folder, development__levels="[7]", levels="[1]")
+        await until(lambda: [7] in seen, "the file for the environment")
 
     @pytest.mark.parametrize(
         ("text", "said"),

@@ -94,3 +94,22 @@ def test_a_hook_that_hangs_does_not_keep_a_process_alive(
         assert "not stopped after 5.1 s; leaving at once" in errors
     else:
         assert "lifecycle.py has taken longer than 0." in output
+
+
+@pytest.mark.parametrize("name", ["before_startup", "after_startup"])
+def test_a_server_that_stops_itself(app: Application, name: str) -> None:
+    """In order, and twice is once."""
+    process = app.start(
+        f"""\
+        def {name}(app):
+            app.stop()
+            app.stop()
+
+        def before_shutdown(app):
+            print("leaving")
+        """
+    )
+    output, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (0, "")
+    assert output.count("leaving") == 1
+    assert not (app.folder / ".chatcore" / "back-1.pid").exists()
