@@ -25,7 +25,15 @@ from chatcore.config.settings import Assignment
 from chatcore.dispatch.blame import Place, guarded
 from chatcore.dispatch.filters import ReadyMade
 from chatcore.errors import ConfigError
-from chatcore.interfaces import BroadcastFilter, CheckClient, HandshakeHook, IConfigurator, Route
+from chatcore.interfaces import (
+    BroadcastFilter,
+    CheckClient,
+    HandshakeHook,
+    ICoder,
+    IConfigurator,
+    PushScheduler,
+    Route,
+)
 from chatcore.links.calls import ErrorHandler
 
 DEFAULT = "default"
@@ -68,6 +76,8 @@ class Configurator(Filtering):
         self.client_check: CheckClient | None = None
         self.handshake_hook: HandshakeHook | None = None
         self.wanted_by_broadcasts: BroadcastFilter | None = None
+        self.schedules_pushes: PushScheduler | None = None
+        self.codes_bodies: ICoder | None = None
         self.rpc_filters: list[Any] = []
         self.remote_filters: list[Any] = []
         self.rpc_errors: ErrorHandler | None = None
@@ -132,15 +142,24 @@ class Configurator(Filtering):
     def broadcast_filter(self, wanted: BroadcastFilter) -> None:
         arguments = ("session", "msg", "where")
         _verify_callable(wanted, "broadcast_filter", arguments, self.wanted_by_broadcasts)
-        if inspect.iscoroutinefunction(wanted):
-            file, line = _caller()
-            raise ConfigError(
-                "broadcast_filter got an async function; it has to answer at once",
-                file=file,
-                line=line,
-                advice="Write def, and keep what it has to know in the session",
-            )
+        _refuse_async(wanted, "broadcast_filter", "Keep what it has to know in the session")
         self.wanted_by_broadcasts = wanted
+
+    def push_scheduler(self, schedule: PushScheduler) -> None:
+        _verify_callable(schedule, "push_scheduler", ("push",), self.schedules_pushes)
+        _refuse_async(schedule, "push_scheduler", "Have push.send called later")
+        self.schedules_pushes = schedule
+
+    def coder(self, coder: ICoder) -> None:
+        place = _caller()
+        if self.codes_bodies is not None:
+            raise wrong("coder was called before", place, "Keep one of the two")
+        for name, arguments in (("encode", "route, value"), ("decode", "route, data")):
+            method = getattr(coder, name, None)
+            if isinstance(coder, type) or not callable(method) or not _takes(method, 2):
+                raise wrong(f"{coder!r} has no method {name}({arguments})", place)
+            _refuse_async(method, "coder", "Bodies have to be there at once")
+        self.codes_bodies = coder
 
     def configure(
         self, env: str = "all", type: str = "all"
@@ -247,6 +266,12 @@ def _verify_callable(function: Any, called: str, arguments: Sequence[str], forme
         raise ConfigError(
             f"what {called} got can't be called with ({expected})", file=file, line=line
         )
+
+
+def _refuse_async(function: Any, called: str, advice: str) -> None:
+    if inspect.iscoroutinefunction(function):
+        problem = f"{called} got an async function; it has to answer at once"
+        raise wrong(problem, _caller(3), f"Write def. {advice}")
 
 
 def _takes(function: Callable[..., Any], count: int) -> bool:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from twisted.logger import Logger
 
+from chatcore.channels.scheduling import Push, Scheduler
 from chatcore.errors import WireError
+from chatcore.interfaces import PushScheduler
 from chatcore.sessions.service import SessionService
 from chatcore.sessions.session import Session
 from chatcore.telemetry import Counters, Seen
@@ -45,6 +48,7 @@ class GroupTable:
         sessions: who is connected here.
         gone: told ``(backend, channel, uid)`` when a member's last session here has ended.
         counters: where pushes are counted.
+        schedule: decides when pushes are sent; at once, if not given.
     """
 
     log = Logger()
@@ -55,6 +59,7 @@ class GroupTable:
         sessions: SessionService,
         gone: Callable[[str, str, str], None],
         counters: Counters,
+        schedule: PushScheduler | None = None,
     ) -> None:
         self._sessions = sessions
         self._gone = gone
@@ -62,6 +67,8 @@ class GroupTable:
         self._failures = Seen(MOST_FAILURES)
         self._backends: dict[str, dict[str, Group]] = {}
         self._of_uid: dict[str, set[tuple[str, str]]] = {}
+        self._scheduler = None if schedule is None else Scheduler(schedule)
+        self._send = self._write if schedule is None else self._put_off
         sessions.on_uid_changed(self._uid_changed)
 
     def join(self, backend: str, channel: str, uids: Iterable[str]) -> None:
@@ -136,7 +143,16 @@ class GroupTable:
     def _targets(self, uids: Iterable[str]) -> dict[Any, list[Any]]:
         return _targets(session for uid in uids for session in self._sessions.by_uid(uid))
 
-    def _send(
+    def _put_off(
+        self, targets: dict[Any, list[Any]], route: str, encode: Encode, droppable: bool
+    ) -> None:
+        assert self._scheduler is not None
+        count = sum(map(len, targets.values()))
+        if count:
+            write = partial(self._write, targets, route, encode, droppable)
+            self._scheduler.take(Push(route, count, droppable, write))
+
+    def _write(
         self, targets: dict[Any, list[Any]], route: str, encode: Encode, droppable: bool
     ) -> None:
         for encoding, outboxes in targets.items():

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from chatcore.connectors.coding import Coded
 from chatcore.dispatch.dispatcher import FAILED
 from chatcore.errors import BodyError, PackageError
 from chatcore.wire import body, frame, message, package
@@ -29,7 +30,7 @@ class Encoding:
         envelope: puts one package into what the transport carries.
         codes: what stands for a route that has a code.
         routes: the routes that codes stand for.
-        protos: the protobuf schemas, where they are in use.
+        protos: the protobuf schemas, where they are in use, or the application's coder.
         cesu: whether protobuf's texts are written for JavaScript (see `chatcore.wire.protobuf`).
         json_responses: whether answers are JSON even where a schema has their route.
     """
@@ -38,7 +39,7 @@ class Encoding:
     envelope: Callable[[bytes], bytes]
     codes: Mapping[str, int] = field(default_factory=dict)
     routes: Mapping[int, str] = field(default_factory=dict)
-    protos: Protos | None = None
+    protos: Protos | Coded | None = None
     cesu: bool = False
     json_responses: bool = False
 
@@ -121,6 +122,7 @@ class Dialects:
         dictionary: the codes of routes, where they are in use.
         protos: the protobuf schemas, where they are in use.
         json_responses: the types of clients that read every answer as JSON.
+        coded: the application's coder of bodies, if it has one.
     """
 
     def __init__(
@@ -129,9 +131,11 @@ class Dialects:
         dictionary: Dictionary | None = None,
         protos: Protos | None = None,
         json_responses: Collection[str] = (),
+        coded: Coded | None = None,
     ) -> None:
         self.dictionary = dictionary
         self.protos = protos
+        self._coded = coded
         self._json_responses = frozenset(json_responses)
         self._made: dict[tuple[Encoding, bool, bool], Encoding] = {}
 
@@ -147,7 +151,7 @@ class Dialects:
             transport: the plain encoding of its transport.
             type: what its library calls itself.
         """
-        if self.protos is None and self.dictionary is None:
+        if self.protos is None and self.dictionary is None and self._coded is None:
             return transport
         # Where there are no schemas, all clients of a transport share the bytes of a push.
         cesu = self.protos is not None and type.startswith(JAVASCRIPT)
@@ -159,7 +163,7 @@ class Dialects:
                 transport,
                 codes=dictionary.codes if dictionary else {},
                 routes=dictionary.routes if dictionary else {},
-                protos=self.protos,
+                protos=self._coded or self.protos,
                 cesu=cesu,
                 json_responses=json_responses,
             )

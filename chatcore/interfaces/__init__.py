@@ -3,6 +3,7 @@
 from chatcore.interfaces.access import access
 from chatcore.interfaces.application import BroadcastFilter, IApplication, IConfigurator, Route
 from chatcore.interfaces.blacklist import IBlacklist
+from chatcore.interfaces.carrying import ICoder, IPush, PushScheduler
 from chatcore.interfaces.channels import IChannel, IChannels
 from chatcore.interfaces.components import ICron, IHandler, IRemote, idempotent
 from chatcore.interfaces.filters import After, Before, ErrorHandler, IFilter, IRequest
@@ -32,6 +33,7 @@ __all__ = [
     "IBlacklist",
     "IChannel",
     "IChannels",
+    "ICoder",
     "IComponent",
     "IConfigurator",
     "ICron",
@@ -42,6 +44,7 @@ __all__ = [
     "IHandler",
     "IHandshake",
     "IPlugin",
+    "IPush",
     "IRemote",
     "IRequest",
     "IRpc",
@@ -53,6 +56,7 @@ __all__ = [
     "ISessions",
     "Kicks",
     "Login",
+    "PushScheduler",
     "Route",
     "SessionStatistics",
     "access",

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from zope.interface import Attribute, Interface
 
 from chatcore.interfaces.blacklist import IBlacklist
+from chatcore.interfaces.carrying import ICoder, PushScheduler
 from chatcore.interfaces.channels import IChannels
 from chatcore.interfaces.filters import After, Before, ErrorHandler
 from chatcore.interfaces.handshake import CheckClient, HandshakeHook
@@ -205,6 +206,21 @@ class IConfigurator(Interface):
 
         It runs on each frontend, once for each of its sessions, and must answer at once. Whom it
         raises for is left out, and that is logged once for each broadcast.
+        """
+
+    def push_scheduler(schedule: PushScheduler) -> None:
+        """Have ``schedule(push)`` decide when a push is sent; it calls ``push.send()``.
+
+        It runs on each frontend, for each `IPush` to clients of that frontend, broadcasts included,
+        and for nothing else: answers don't wait. A push whose ``send`` is never called is not sent.
+        If it raises, that is logged, and the push is sent at once.
+        """
+
+    def coder(coder: ICoder) -> None:
+        """Have bodies written and read by an `ICoder`, instead of as JSON or protobuf.
+
+        The heads of messages, handshakes and kicks stay as they are. Clients need to know the form.
+        It can't be combined with ``connector.protobuf``.
         """
 
     def before(function: Before) -> Before:

@@ -77,7 +77,9 @@ class ClientSide:
         self._speaks = settings[ConnectorSettings]
         self._places: list[Place | DatagramPlace] = []
         self.ports: list[IListeningPort] = []
-        self.groups = GroupTable(sessions=sessions, gone=gone, counters=counters)
+        self.groups = GroupTable(
+            sessions=sessions, gone=gone, counters=counters, schedule=said.schedules_pushes
+        )
         self.broadcasts = Broadcasts(
             sessions=sessions, groups=self.groups, wanted=said.wanted_by_broadcasts
         )
@@ -102,7 +104,7 @@ class ClientSide:
                 {each.type for each in servers if each.frontend},
             ),
         )
-        dialects = load_dialects(catalogue, servers, self._speaks)
+        dialects = load_dialects(catalogue, servers, self._speaks, said.codes_bodies)
         self._connector = ConnectorParts(
             turn=turn,
             clock=reactor,

@@ -7,22 +7,36 @@ from pathlib import Path
 from chatcore.config.dictionary import load_routes
 from chatcore.config.protos import load_protos, proto_files
 from chatcore.config.servers import Servers
+from chatcore.connectors.coding import Coded
 from chatcore.connectors.encoding import Dialects
 from chatcore.connectors.settings import ConnectorSettings
 from chatcore.connectors.watching import Watch
 from chatcore.deadlines import IClock
 from chatcore.dispatch.components import Catalogue
+from chatcore.errors import ConfigError
+from chatcore.interfaces import ICoder
 from chatcore.wire.dictionary import Dictionary
 from chatcore.wire.protobuf import Protos
 
 
-def load_dialects(catalogue: Catalogue, servers: Servers, settings: ConnectorSettings) -> Dialects:
+def load_dialects(
+    catalogue: Catalogue,
+    servers: Servers,
+    settings: ConnectorSettings,
+    coder: ICoder | None = None,
+) -> Dialects:
     """The dialects that clients may be spoken to in.
 
     Raises:
-        ConfigError: there is a mistake in one of the files.
+        ConfigError: there is a mistake in one of the files, or bodies are to have two forms.
     """
+    if coder is not None and settings.protobuf:
+        raise ConfigError(
+            "bodies can't be both in protobuf and in the form of app.coder",
+            advice="Set connector.protobuf to false, or leave out app.coder",
+        )
     return Dialects(
+        coded=None if coder is None else Coded(coder),
         dictionary=_dictionary(catalogue, servers) if settings.dictionary else None,
         protos=_schemas(catalogue.folder, servers.env) if settings.protobuf else None,
         json_responses=settings.json_responses,

@@ -23,6 +23,7 @@ from chatcore.node.access import Rule
 from chatcore.node.filtering import Outcome, body_items
 from chatcore.node.replies import (
     TRUE,
+    UNPACKABLE,
     UNREADABLE,
     VALUE,
     chunks,
@@ -202,7 +203,7 @@ class Frontend:
             # them has others than who was there before, and no backend knows which.
             try:
                 value = pack(encoding.decode(message.route, message.body))
-            except BodyError:
+            except (BodyError, *UNPACKABLE):  # an application's coder reads whatever it likes
                 self._refuse(reply)
                 return
             payload = route + VALUE + item(b"body", value)

@@ -36,7 +36,8 @@ def verify(
             found[server_type] = configured.settings
             if server.frontend:
                 complete, settings = configured.catalogue, configured.settings
-                load_dialects(complete, servers, settings[ConnectorSettings])
+                coder = configured.said.codes_bodies
+                load_dialects(complete, servers, settings[ConnectorSettings], coder)
         for server in servers.of_type(server_type):
             check_certificate(server, found[server_type], folder)
     return found

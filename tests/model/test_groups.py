@@ -290,3 +290,25 @@ def test_what_one_encoding_can_not_say_the_others_do(frontend: Frontend, log: Lo
     assert [sent(client) for client in clients] == [[], [b"as plain"]]
     assert (frontend.counters.pushes, frontend.counters.pushes_failed) == (1, 1)
     assert "A push of onChat can't be sent as short: too long" in log.text()
+
+
+@pytest.mark.logs_failures
+def test_a_push_that_the_application_fails_over_is_sent(log: Log) -> None:
+    """At once, and the mistake is told once for each route."""
+
+    def schedule(push: Any) -> None:
+        raise ValueError(push.route)
+
+    sessions = SessionService(frontend_id="connector-1", counters=Counters())
+    connection = FakeConnection()
+    session = sessions.open(connection)
+    sessions.bind(session.id, "alice")
+    groups = GroupTable(
+        sessions=sessions, gone=lambda *gone: None, counters=Counters(), schedule=schedule
+    )
+    groups.join("chat-1", "room", ["alice"])
+    for route in ("onChat", "onChat", "onAdd"):
+        groups.push("chat-1", "room", route, lambda encoding, route=route: route.encode())
+    groups.push_to_uids(["bob"], "onMove", lambda encoding: b"nobody is asked about it")
+    assert connection.outbox.sent == [b"onChat", b"onChat", b"onAdd"]
+    assert [str(problem) for problem in log.failures()] == ["onChat", "onAdd"]
