@@ -88,7 +88,8 @@ class Keeper:
         console: where its lines go.
         on_ready: called each time a process of it is ready.
         on_refused: called when it ended with exit code 2, with what of its standard error was held
-            back; it is not started again.
+            back; it is not started again. Not for one that has been ready: what it needs may be
+            away for a moment, as a database is, and the others serve meanwhile.
         tidy: called with its name after each end, to remove what it left behind.
     """
 
@@ -104,6 +105,7 @@ class Keeper:
     ) -> None:
         self.program = program
         self.ready = False
+        self._has_been_ready = False
         self.restarts = 0
         self._reactor, self._console = reactor, console
         self._on_ready, self._on_refused, self._tidy = on_ready, on_refused, tidy
@@ -198,7 +200,7 @@ class Keeper:
 
     def _became_ready(self) -> None:
         if not self.ready:
-            self.ready = True
+            self.ready = self._has_been_ready = True
             self.release_held()
             self._on_ready(self)
 
@@ -207,7 +209,7 @@ class Keeper:
             return  # abandoned
         was_ready, self.ready, self._transport = self.ready, False, None
         self._tidy(self.name)
-        if ending.code == CONFIG_EXIT:
+        if ending.code == CONFIG_EXIT and not self._has_been_ready:
             self._keeping = False
             held, self._held = self._held or [], None
             self._on_refused(self, held)

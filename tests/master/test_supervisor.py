@@ -207,17 +207,36 @@ class TestConfigurationMistake:
         assert shown == ["one | app.py:4: bad", "three | other.py:1: bad"]
         assert stage.finished == [2]
 
-    def test_it_also_ends_what_had_been_up_before(self, supervise):
+    def test_what_has_been_ready_before_is_tried_again_and_the_others_stay(self, supervise):
         stage = supervise(chat=2, gate=0)
         stage.all_ready()
         stage.reactor.last("chat").end(1)
         stage.reactor.advance(1)
 
+        stage.reactor.last("chat").write(2, b"start of the component 'db': refused\n")
         stage.reactor.last("chat").end(2)
-        stage.reactor.last("gate").end()
+        assert stage.screen.lines[-2:] == [
+            "chat | start of the component 'db': refused",
+            "chatcore | chat ended with exit code 2 before it was ready; starting it again in 2 s",
+        ]
+        assert stage.signals()["gate"] == []
 
-        assert stage.finished == [2]
-        assert stage.reactor.getDelayedCalls() == []
+        stage.reactor.advance(2)
+        stage.reactor.last("chat").become_ready()
+        assert stage.screen.lines[-1] == "chatcore | chat is up again"
+        assert stage.finished == []
+
+    def test_such_a_one_is_no_reason_to_call_a_stop_disorderly(self, supervise):
+        stage = supervise(chat=2, gate=0)
+        stage.all_ready()
+        stage.reactor.last("chat").end(2)
+
+        stage.supervisor.interrupt()
+        stage.reactor.last("gate").end()
+        stage.reactor.advance(60)
+
+        assert stage.finished == [0]
+        assert stage.reactor.started == ["chat", "gate"]
 
     def test_nothing_more_is_started_after_it(self, supervise):
         stage = supervise(chat=2, gate=0)
