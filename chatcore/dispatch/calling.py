@@ -43,7 +43,7 @@ class Caller:
             result = method(*args)
             if isinstance(result, types.CoroutineType):
                 result = run(result, copy_context())
-        except (Exception, SystemExit) as problem:  # no handler ends the node
+        except BaseException as problem:  # no handler ends the node, or a link that others use
             ended(None, problem)
             return None
         if not isinstance(result, Deferred):
@@ -147,4 +147,6 @@ def _rest(
             else:
                 waited_for = context.run(coroutine.throw, raised)
         except StopIteration as stop:
+            if isinstance(stop.value, Deferred):  # nobody awaited it, as where nothing waited
+                return (yield stop.value)
             return stop.value

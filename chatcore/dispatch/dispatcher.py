@@ -99,7 +99,7 @@ class Dispatcher:
         method = self._handlers.get(route)
         if method is None:
             self._counters.requests_refused += 1
-            reply(FAILED)
+            reply(dict(FAILED))
             return
         if self._filters is not None:
             request = Request(route=route, session=session, notify=notify, msg=msg)
@@ -110,10 +110,10 @@ class Dispatcher:
             if problem is None:
                 reply({} if result is None else result)
             elif isinstance(problem, ClientError):
-                reply(problem.reply)
+                reply(dict(problem.reply))
             else:
                 self.failed(problem, route, session)
-                reply(FAILED)
+                reply(dict(FAILED))  # filters may change what is answered
 
         self._caller.call(ended, method, msg, session)
 

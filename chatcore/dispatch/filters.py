@@ -25,8 +25,6 @@ FAILED: dict[str, int] = {"code": 500}
 Act = Callable[["Request"], Any]
 """What the filters are around. Its result is the reply, or `Failed`, or a Deferred of one."""
 
-_RAISED = (Exception, SystemExit, KeyboardInterrupt)
-
 
 @dataclass(slots=True)
 class FilterHooks:
@@ -205,7 +203,9 @@ class Filters:
             reply = await stages.run(act, request, timed=not self._outer)
             if isinstance(reply, Failed):
                 problem = reply.problem
-        except _RAISED as raised:
+        except GeneratorExit:  # this itself is being closed
+            raise
+        except BaseException as raised:
             problem = raised
             if not isinstance(raised, ClientError):
                 request.error_id = self._note(raised, request)
@@ -219,7 +219,9 @@ class Filters:
         for after in self._after:
             try:
                 await stages.run(after, request, reply, problem)
-            except _RAISED as raised:
+            except GeneratorExit:
+                raise
+            except BaseException as raised:
                 self._report(f"a filter after {request.route}", raised)
         stages.renew()
         if not self._outer:
@@ -232,6 +234,8 @@ class Filters:
         if self._error_handler is not None:
             try:
                 reply = await stages.run(self._error_handler, problem, request)
-            except _RAISED as raised:
+            except GeneratorExit:
+                raise
+            except BaseException as raised:
                 self._report(f"the error handler for {request.route}", raised)
         return dict(FAILED) if reply is None else reply

@@ -35,6 +35,12 @@ Done = Callable[[Box | None, RpcError | None], None]
 
 PING = item(b"_command", b"Ping")
 
+LONGEST_WHY = 1000
+"""Characters of why a call failed that are told to who called.
+
+What is told is quoted in what that one tells in turn, and quoting twice more than doubles it.
+"""
+
 NOTHING_RAN = ("REFUSED", "UNHANDLED")
 """The codes of errors that are only sent before a method is called."""
 
@@ -197,7 +203,7 @@ class Link(Protocol):
         self.write(
             item(b"_error", ask)
             + item(b"_error_code", code)
-            + item(b"_error_description", description.encode("utf-8", "replace")[:1000])
+            + item(b"_error_description", description[:LONGEST_WHY].encode("utf-8", "replace"))
             + END
         )
 
@@ -328,7 +334,7 @@ class Link(Protocol):
             elif ask is not None:
                 command = name.decode("utf-8", "replace")
                 self.refuse(ask, b"UNHANDLED", f"there is no command {command}")
-        except Exception as problem:
+        except BaseException as problem:
             # A bad box is its sender's trouble; the link stays for everybody else.
             self.log.failure("{link} brought a bad {name} box", link=self, name=name)
             if ask is not None:

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 from twisted.internet.defer import Deferred
 
 from chatcore.deadlines import Deadlines, IClock, Timeouts
-from chatcore.errors import CallTimedOut, RpcError
-from chatcore.links.link import Link, remote_problem
-from chatcore.node.replies import unpack
+from chatcore.errors import CallTimedOut, RemoteRefused, RpcError
+from chatcore.links.link import LONGEST_WHY, Link, remote_problem
+from chatcore.node.replies import UNREADABLE, unpack
 from chatcore.telemetry import Counters
 from chatcore.wire.box import item
 
@@ -64,12 +64,20 @@ class _Own:
         self.deadlines: Deadlines | None = None
 
     def result(self, packed: bytes) -> None:
-        if self._calls.ended(self):
-            self.called.callback(unpack(packed))
+        if not self._calls.ended(self):
+            return
+        try:
+            result = unpack(packed)
+        except UNREADABLE as wrong:
+            id, what = self._calls.id, self.what
+            self._calls.failed(self, RemoteRefused(id, what, f"a bad answer: {wrong!r}"))
+            return
+        self.called.callback(result)
 
     def error(self, code: str, why: str) -> None:
         if self._calls.ended(self):
-            self._calls.failed(self, remote_problem(self._calls.id, self.what, code, why))
+            id, what = self._calls.id, self.what
+            self._calls.failed(self, remote_problem(id, what, code, why[:LONGEST_WHY]))
 
 
 class OwnCalls:
@@ -102,7 +110,11 @@ class OwnCalls:
         """
         own = _Own(self, what)
         self._under_way.add(own)
-        run(own)
+        try:
+            run(own)
+        except BaseException:  # as where calls to oneself have gone too deep
+            self._under_way.discard(own)
+            raise
         if own in self._under_way:  # what ended at once needs no timer
             own.deadlines = self._timeouts.start(own, seconds)
         return own.called

@@ -36,7 +36,7 @@ from chatcore.sessions.copy import SessionCopy, copy_of
 from chatcore.sessions.service import SessionService
 from chatcore.sessions.session import Session
 from chatcore.telemetry import Counters, Seen
-from chatcore.wire.body import Body
+from chatcore.wire.body import EMPTY, Body
 from chatcore.wire.box import END, Box, item, join
 from chatcore.wire.message import Message
 
@@ -153,11 +153,10 @@ class Frontend:
 
             def done(box: Box | None, problem: Exception | None) -> None:
                 body = self._heard(box)
-                outcome.came(
-                    Failed(problem or ChatcoreError("a bad answer of a backend"))
-                    if body is None
-                    else body.value
-                )
+                if body is None:
+                    outcome.came(Failed(problem or ChatcoreError("a bad answer of a backend")))
+                else:
+                    outcome.came({} if body is EMPTY else body.value)  # filters may change it
 
             payload = route + body_items(request, message.body if encoding.is_json(text) else None)
             problem = self._send(copy, text, payload, None if reply is None else done, server_type)

@@ -8,13 +8,14 @@ from typing import Any
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from twisted.python.reflect import safe_repr
 
 from chatcore.dispatch.chain import then
 from chatcore.dispatch.dispatcher import Dispatcher, Refused
 from chatcore.errors import CallRefused, SessionError
 from chatcore.links.filters import RpcCall, RpcFilters
 from chatcore.node.answers import NOBODY, Answer
-from chatcore.node.replies import UNPACKABLE, pack, unpack
+from chatcore.node.replies import UNPACKABLE, UNREADABLE, pack, unpack
 from chatcore.telemetry import Counters
 
 OWN_SERVICES = "sys."
@@ -56,11 +57,13 @@ class Incoming:
             packed: the arguments as they crossed the link.
             peer: the node that calls.
             answer: told how it ended.
-
-        Raises:
-            Exception: the arguments can't be read.
         """
-        args = unpack(packed)
+        try:
+            args = unpack(packed)
+        except UNREADABLE as wrong:
+            unreadable = Refused(f"its arguments can't be read: {wrong}")
+            self._refuse(answer, f"{service}.{method}", peer, unreadable)
+            return
         filters = None if service.startswith(OWN_SERVICES) else self._filters
         through, call = None, None
         if filters is not None:
@@ -84,7 +87,7 @@ class Incoming:
                 self._refuse(answer, f"{service}.{method}", peer, problem)
             else:
                 error_id = self._report(f"{service}.{method}", problem)
-                answer.error("RAISED", f"{error_id} {problem!r}")
+                answer.error("RAISED", f"{error_id} {safe_repr(problem)}")
 
         try:
             self._dispatcher.call(service, method, args, ended, through)
