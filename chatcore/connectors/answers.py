@@ -11,6 +11,9 @@ UPGRADE = (("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"))
 
 WELCOME = "This port speaks WebSocket, and Pomelo's protocol over WebSocket or TCP.\n"
 
+TCP_ONLY = "This port speaks Pomelo's protocol over TCP only.\n"
+"""What is said instead where clients may not come by WebSocket."""
+
 
 def answer(
     status: int, text: str, *, headers: Iterable[tuple[str, str]] = (), body: bool = True

@@ -36,6 +36,7 @@ CLOSING_SECONDS = 2.0
 """How long a client may take to answer a close before it is cut off."""
 
 NORMAL, GOING_AWAY, PROTOCOL_ERROR, POLICY, TOO_BIG = 1000, 1001, 1002, 1008, 1009
+INTERNAL_ERROR = 1011
 """Close codes (RFC 6455, section 7.4.1)."""
 
 BYTES_OF_ONE = 4096
@@ -92,9 +93,8 @@ class ConnectorParts:
         self.limits, self.heartbeat = limits, heartbeat
         self.counters, self.sessions = counters, sessions
         self.welcome, self.serve = welcome, serve
-        silence = heartbeat.timeout or 2 * heartbeat.interval if heartbeat.interval else 0
         self.handshakes = Deadlines(limits.handshake_seconds, clock, Connection.no_handshake)
-        self.silences = Deadlines(silence, clock, Connection.silent)
+        self.silences = Deadlines(heartbeat.silence, clock, Connection.silent)
         self.closings = Deadlines(CLOSING_SECONDS, clock, Connection.cut_off)
         idlers = Deadlines(limits.idle_seconds, clock, Connection.idle)
         self.idlers = idlers if limits.idle_seconds else None
@@ -243,6 +243,8 @@ class Connection:
                 self._package(each)
         except WireError as problem:
             self.broken(str(problem))
+        except Exception:
+            self._failed()
 
     def received_packages(self, packages: Iterable[Package]) -> None:
         """Take packages, where the carrier cuts a stream into them itself."""
@@ -251,6 +253,8 @@ class Connection:
                 self._package(each)
         except WireError as problem:
             self.broken(str(problem))
+        except Exception:
+            self._failed()
 
     def pinged(self, pong: bytes) -> None:
         """The carrier was asked for a sign of life; the answer waits like everything else."""
@@ -263,6 +267,16 @@ class Connection:
             self._parts.counters.clients_broken += 1
             self.log.info("{client} broke the protocol: {p}", client=shown(self.address), p=problem)
             self.close(problem, code)
+
+    def _failed(self) -> None:
+        """What must not raise did, here or in the application: only this client goes."""
+        self.log.failure("A message of {client} met a mistake here", client=shown(self.address))
+        try:
+            self.close("the server failed", INTERNAL_ERROR)
+        except Exception:
+            self.log.failure("Closing {client}", client=shown(self.address))
+        if self in self._parts.connections:  # it ends, whatever raised
+            self._parts.closings.start(self)
 
     def lost(self, reason: str) -> None:
         """The carrier is gone."""
@@ -308,7 +322,7 @@ class Connection:
     def _slow(self, why: str) -> None:
         if self._state is not State.CLOSED:
             self._parts.counters.clients_slow += 1
-            self.log.info("{client} does not read: {why}", client=shown(self.address), why=why)
+            self.log.info("{client} is cut off: {why}", client=shown(self.address), why=why)
             self.outbox.drop()
             self._end("slow client")
             self._carrier.abort()

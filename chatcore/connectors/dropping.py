@@ -60,9 +60,9 @@ class DroppingOutbox(Outbox):
         self.waiting += size
         if self.waiting > self._most:
             self.flush()
-            self._make_room()
+            self._make_room(size)
 
-    def _make_room(self) -> None:
+    def _make_room(self, size: int) -> None:
         pushes = self._pushes
         while self.waiting > self._most and pushes:
             oldest = pushes.popleft()
@@ -70,7 +70,7 @@ class DroppingOutbox(Outbox):
                 self._give_up(oldest)
                 self._parts.counters.pushes_dropped += 1
         if self.waiting > self._most:
-            self._full(f"{self.waiting} bytes wait for it")
+            self._over(size)
         elif 2 * self._gone > len(self._queue):
             self._forget_gone()
 

@@ -127,7 +127,17 @@ class Outbox:
         if self.waiting > self._most:
             self.flush()  # much in one turn is no crime where the client reads it
             if self.waiting > self._most:
-                self._full(f"{self.waiting} bytes wait for it")
+                self._over(len(data))
+
+    def _over(self, size: int) -> None:
+        """More waits than may, since something of ``size`` bytes was sent."""
+        if size > self._most:
+            self._full(
+                f"a message of {size} bytes did not leave at once, and outbox.bytes is smaller:"
+                f" {self._most}"
+            )
+        else:
+            self._full(f"it does not read: {self.waiting} bytes wait for it")
 
     push = send
     """Send a push, which another policy may give up; its route comes second."""

@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatcore.connectors.addresses import Address, address_of, canonical, shown
-from chatcore.connectors.answers import UPGRADE, WELCOME, answer
+from chatcore.connectors.answers import TCP_ONLY, UPGRADE, WELCOME, answer
 from chatcore.connectors.connection import POLICY, Connection, ConnectorParts
 from chatcore.connectors.encoding import TCP, WEBSOCKET, Encoding
 from chatcore.connectors.origins import Origins
@@ -248,7 +248,9 @@ class Arrival:
         if not self._may_speak:
             self._inform(head, 400, "This port speaks TLS: use wss:// or https://.\n")
         elif not port.connector.websocket:
-            self._inform(head, 501, "This port speaks Pomelo's protocol over TCP only.\n")
+            self._inform(head, 200 if head.just_looks else 501, TCP_ONLY)
+        elif head.just_looks:
+            self._inform(head, 200, WELCOME)
         elif not head.asks_for_websocket:
             self._inform(head, 426, WELCOME, UPGRADE)
         elif not port.origins.allow(head.fields.get("origin")):

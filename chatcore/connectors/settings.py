@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -150,10 +151,32 @@ class ProxySettings:
 class HeartbeatSettings:
     """Heartbeats between clients and frontends."""
 
-    interval: Seconds = setting(30.0, "seconds between heartbeats; 0 for none")
-    timeout: Seconds = setting(
-        0.0, "seconds without a sign of life after which a client is gone; 0: twice the interval"
+    interval: Seconds = setting(
+        30.0,
+        "seconds between heartbeats; 0 for none. Clients are told whole seconds, rounded up: others"
+        " libpomelo2 does not read",
     )
+    timeout: Seconds = setting(
+        0.0,
+        "seconds without a sign of life after which a client is gone; 0: twice the interval that"
+        " clients are told",
+    )
+
+    def __post_init__(self) -> None:
+        if self.interval and 0 < self.timeout <= self.told:
+            raise ValueError(
+                f"clients are heard every {self.told} s, so the timeout has to be longer than that"
+            )
+
+    @property
+    def told(self) -> int:
+        """The interval that clients are told, in seconds."""
+        return ceil(self.interval)
+
+    @property
+    def silence(self) -> float:
+        """Seconds without a sign of life after which a client is gone; 0 where nobody looks."""
+        return self.timeout or 2 * self.told if self.interval else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -75,7 +75,7 @@ class Welcome:
     """Decides about handshakes.
 
     Args:
-        heartbeat: seconds between heartbeats; 0 for none.
+        heartbeat: whole seconds between heartbeats; 0 for none.
         dialects: what clients are spoken to in; plain JSON with routes in full where it is None.
         signed: whether every message has to be signed.
         check_client: the application's word on types and versions of clients.
@@ -88,7 +88,7 @@ class Welcome:
     def __init__(
         self,
         *,
-        heartbeat: float,
+        heartbeat: int,
         dialects: Dialects | None = None,
         signed: bool = False,
         check_client: CheckClient | None = None,

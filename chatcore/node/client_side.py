@@ -114,7 +114,7 @@ class ClientSide:
             counters=counters,
             sessions=sessions,
             welcome=Welcome(
-                heartbeat=settings[HeartbeatSettings].interval,
+                heartbeat=settings[HeartbeatSettings].told,
                 dialects=dialects,
                 signed=self._speaks.signed,
                 check_client=said.client_check,

@@ -47,7 +47,7 @@ def decode_request(data: bytes) -> HandshakeRequest:
 
 def encode_reply(
     *,
-    heartbeat: float = 0,
+    heartbeat: int = 0,
     user: Any = None,
     dictionary: Dictionary | None = None,
     protos: Protos | None = None,
@@ -59,7 +59,7 @@ def encode_reply(
     again.
 
     Args:
-        heartbeat: seconds between heartbeats; 0 for none.
+        heartbeat: seconds between heartbeats; 0 for none. libpomelo2 takes a fraction for none.
         user: what the application wants the client to know; left out when empty.
         dictionary: the route dictionary, where one is in use.
         protos: the protobuf schemas, where they are in use.
@@ -70,9 +70,7 @@ def encode_reply(
     """
     members = []
     if heartbeat:
-        whole = int(heartbeat)
-        number = body.encode(whole if whole == heartbeat else heartbeat)
-        members.append(b'"heartbeat":' + number)
+        members.append(b'"heartbeat":%d' % heartbeat)
     if dictionary is not None:
         if sys.get("dictVersion") != dictionary.version:
             members.append(dictionary.handshake)

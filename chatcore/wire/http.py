@@ -45,6 +45,11 @@ class Head:
         )
 
     @property
+    def just_looks(self) -> bool:
+        """Whether it only asks what is there, as browsers and health checks do."""
+        return self.method in ("GET", "HEAD") and "upgrade" not in self.fields
+
+    @property
     def has_body(self) -> bool:
         """Whether something follows it that belongs to it (RFC 9112, section 6)."""
         fields = self.fields

@@ -214,7 +214,7 @@ class Connector:
             counters=self.counters,
             sessions=self.sessions,
             welcome=Welcome(
-                heartbeat=self.heartbeat.get("interval", HeartbeatSettings().interval),
+                heartbeat=HeartbeatSettings(**self.heartbeat).told,
                 caller=self.caller,
                 **self.welcome,
             ),

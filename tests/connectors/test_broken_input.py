@@ -276,7 +276,7 @@ class TestHttp:
     @pytest.mark.parametrize(
         ("request_", "answer"),
         [
-            (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"HTTP/1.1 426 "),
+            (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"HTTP/1.1 200 "),
             (UPGRADE.replace(b"GET", b"POST"), b"HTTP/1.1 426 "),
             (UPGRADE.replace(b"HTTP/1.1", b"HTTP/1.0"), b"HTTP/1.1 426 "),
             (UPGRADE.replace(b"websocket", b"h2c"), b"HTTP/1.1 426 "),

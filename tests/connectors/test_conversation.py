@@ -9,6 +9,7 @@ import pytest
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
+from chatcore.connectors.settings import HeartbeatSettings
 from chatcore.wire import message, package
 from chatcore.wire.body import Body
 from chatcore.wire.message import Message
@@ -167,6 +168,28 @@ class TestHandshakeDeadline:
         client = connector.enter()
         connector.reactor.advance(100_000)
         assert is_served(connector, client)
+
+    @pytest.mark.parametrize(("interval", "told"), [(2.5, 3), (0.2, 1), (4, 4)])
+    def test_whole_seconds_are_told_and_waited_for(
+        self, make: Make, interval: float, told: int
+    ) -> None:
+        """libpomelo2 reads a fraction as none, and others hold to what they were told."""
+        connector = make(heartbeat={"interval": interval})
+        client = connector.open()
+        client.say((package.HANDSHAKE, HANDSHAKE))
+        (reply,) = client.packages()
+        assert json.loads(reply[1]) == {"code": 200, "sys": {"heartbeat": told}}
+        client.say((package.ACK, b""))
+        connector.reactor.advance(2 * told - 0.1)
+        assert not client.closed
+        connector.reactor.advance(0.2)
+        connector.reactor.settle()
+        assert client.closed
+
+    def test_a_timeout_that_nobody_could_keep(self) -> None:
+        with pytest.raises(ValueError, match=r"every 3 s, so the timeout has to be longer"):
+            HeartbeatSettings(interval=2.5, timeout=3)
+        assert HeartbeatSettings(interval=2.5, timeout=3.5).silence == 3.5
 
     def test_turned_off(self, make: Make) -> None:
         connector = make(limits={"handshake_seconds": 0})

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
 from chatcore.wire import message, package
 from chatcore.wire.body import Body
@@ -29,6 +31,17 @@ def push(client: Client, number: int, size: int = 1000) -> bytes:
     data: bytes = connection.encoding.push("onChat", Body(None, b"%d " % number + b"x" * size))
     connection.outbox.send(data)
     return data
+
+
+@contextmanager
+def logged() -> Iterator[list[LogEvent]]:
+    """What is logged meanwhile."""
+    events: list[LogEvent] = []
+    globalLogPublisher.addObserver(events.append)
+    try:
+        yield events
+    finally:
+        globalLogPublisher.removeObserver(events.append)
 
 
 def held(client: Client) -> int:
@@ -104,6 +117,36 @@ def test_too_much_in_one_turn(connector: Connector) -> None:
     assert client.closed
     assert most <= MOST
     assert connector.counters.clients_slow == 1
+
+
+@pytest.mark.parametrize("policy", ["disconnect", "drop-oldest", "newest-per-route"])
+def test_one_message_longer_than_the_outbox(make: Make, policy: str) -> None:
+    """A client that reads is cut off by it, unless the socket takes it at once: the log says so."""
+    connector = make(outbox={"bytes": MOST, "policy": policy})
+    lucky, unlucky = connector.enter(), connector.enter()
+    unlucky.socket.room = 1000
+    with logged() as events:
+        data = push(lucky, 1, 2 * MOST)
+        assert push(unlucky, 1, 2 * MOST) == data
+        connector.reactor.settle()
+    assert (lucky.closed, lucky.take()) == (False, data)
+    assert unlucky.closed
+    (line,) = [formatEvent(event) for event in events]
+    assert line.endswith(
+        f"a message of {len(data)} bytes did not leave at once, and outbox.bytes is smaller: {MOST}"
+    )
+
+
+def test_the_log_names_who_does_not_read(connector: Connector) -> None:
+    client = connector.enter()
+    client.socket.room = 0
+    with logged() as events:
+        for number in range(70):
+            push(client, number)
+        connector.reactor.settle()
+    (line,) = [formatEvent(event) for event in events]
+    assert "it does not read: " in line
+    assert line.endswith(" bytes wait for it")
 
 
 def test_much_in_one_turn_is_fine_for_who_reads(connector: Connector) -> None:

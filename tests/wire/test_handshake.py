@@ -17,8 +17,6 @@ from chatcore.wire.protobuf import Protos
 def test_replies_are_pomelos() -> None:
     assert handshake.encode_reply() == b'{"code":200,"sys":{}}'
     assert handshake.encode_reply(heartbeat=3) == b'{"code":200,"sys":{"heartbeat":3}}'
-    assert handshake.encode_reply(heartbeat=3.0) == b'{"code":200,"sys":{"heartbeat":3}}'
-    assert handshake.encode_reply(heartbeat=0.5) == b'{"code":200,"sys":{"heartbeat":0.5}}'
     assert (
         handshake.encode_reply(heartbeat=3, user={"name": "中"})
         == '{"code":200,"sys":{"heartbeat":3},"user":{"name":"中"}}'.encode()
