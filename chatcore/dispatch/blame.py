@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -70,3 +71,17 @@ def blamed(
     return ConfigError(
         f"{doing}: {type(problem).__name__}: {problem}", file=file, line=line, advice=advice
     )
+
+
+def source_of(thing: Any) -> tuple[str | None, int | None]:
+    """The file and the line in which a class or function stands, as far as that can be known."""
+    try:
+        return inspect.getsourcefile(thing), inspect.getsourcelines(thing)[1]
+    except (OSError, TypeError):
+        return None, None
+
+
+def mistake_in(thing: Any, problem: str, advice: str) -> ConfigError:
+    """A mistake in a class or function of the application, at its file and line."""
+    file, line = source_of(thing)
+    return ConfigError(problem, file=file, line=line, advice=advice)

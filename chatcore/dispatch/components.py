@@ -8,14 +8,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from chatcore.errors import ConfigError
+from chatcore.dispatch.blame import mistake_in
+from chatcore.dispatch.hooks import Hooks
 from chatcore.interfaces import ICron, IHandler, IRemote
 from chatcore.interfaces.access import Access
-
-if TYPE_CHECKING:
-    from chatcore.dispatch.hooks import Hooks
 
 EVERY_TYPE: Final = "all"
 """The folder of what every server type has: ``servers/all``."""
@@ -146,17 +144,3 @@ class Catalogue:
         for component in self._components.values():
             if component.base is base and server_type in (None, component.server_type):
                 yield component
-
-
-def source_of(thing: Any) -> tuple[str | None, int | None]:
-    """The file and the line in which a class or function stands, as far as that can be known."""
-    try:
-        return inspect.getsourcefile(thing), inspect.getsourcelines(thing)[1]
-    except (OSError, TypeError):
-        return None, None
-
-
-def mistake_in(thing: Any, problem: str, advice: str) -> ConfigError:
-    """A mistake in a class or function of the application, at its file and line."""
-    file, line = source_of(thing)
-    return ConfigError(problem, file=file, line=line, advice=advice)

@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from chatcore.config.names import suggestion
-from chatcore.dispatch.components import mistake_in
+from chatcore.dispatch.blame import mistake_in
 from chatcore.errors import ConfigError
 
 HOOKS: Final = ("before_startup", "after_startup", "before_shutdown", "after_start_all")

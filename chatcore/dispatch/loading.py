@@ -20,8 +20,8 @@ from typing import Any
 
 from zope.interface import implementedBy
 
-from chatcore.dispatch.blame import guarded
-from chatcore.dispatch.components import EVERY_TYPE, Catalogue, Component, mistake_in
+from chatcore.dispatch.blame import guarded, mistake_in
+from chatcore.dispatch.components import EVERY_TYPE, Catalogue, Component
 from chatcore.dispatch.hooks import hooks_in
 from chatcore.dispatch.verify import component_of
 from chatcore.errors import ConfigError

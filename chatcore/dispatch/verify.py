@@ -13,7 +13,8 @@ from typing import Any
 
 from zope.interface import implementedBy
 
-from chatcore.dispatch.components import Component, Method, mistake_in, source_of
+from chatcore.dispatch.blame import mistake_in, source_of
+from chatcore.dispatch.components import Component, Method
 from chatcore.errors import ConfigError
 from chatcore.interfaces import ICron, IHandler, IRemote
 from chatcore.interfaces.access import Access, said_of

@@ -1,11 +1,12 @@
 """The interfaces that applications declare and are given."""
 
 from chatcore.interfaces.access import access
-from chatcore.interfaces.application import BroadcastFilter, IApplication, IConfigurator, Route
+from chatcore.interfaces.application import IApplication
 from chatcore.interfaces.blacklist import IBlacklist
 from chatcore.interfaces.carrying import ICoder, IPush, PushScheduler
 from chatcore.interfaces.channels import IChannel, IChannels
 from chatcore.interfaces.components import ICron, IHandler, IRemote, idempotent
+from chatcore.interfaces.configurator import BroadcastFilter, IConfigurator, Route
 from chatcore.interfaces.filters import After, Before, ErrorHandler, IFilter, IRequest
 from chatcore.interfaces.handshake import CheckClient, HandshakeHook, IHandshake
 from chatcore.interfaces.lifecycle import IComponent, ICronJob, ICrons, IPlugin

@@ -31,9 +31,8 @@ from twisted.python.failure import Failure
 from chatcore.application.given import SERVING, STARTING, STOPPING, Application
 from chatcore.config.settings import setting
 from chatcore.deadlines import IClock
-from chatcore.dispatch.blame import Place, blamed
+from chatcore.dispatch.blame import Place, blamed, source_of
 from chatcore.dispatch.calling import outcome
-from chatcore.dispatch.components import source_of
 from chatcore.dispatch.hooks import Hooks
 from chatcore.errors import ConfigError
 
