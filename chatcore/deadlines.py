@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any, Protocol
@@ -13,6 +14,23 @@ class IClock(Protocol):
     def seconds(self) -> float: ...
 
     def callLater(self, delay: float, call: Callable[..., Any], *args: Any) -> Any: ...
+
+
+def keep_steady(reactor: Any) -> None:
+    """Have the time of a reactor pass evenly from now on, whatever is done to the machine's clock.
+
+    Twisted's reactors ask `time.time`. With it, a clock that is set forward is hours of silence of
+    every client at once, and one that is set back stops all timeouts for as long. Every process
+    begins with this.
+
+    The time goes on from where it is: what is scheduled already stays right. But from then on it is
+    no time of day; for that, ask `time.time`.
+
+    Args:
+        reactor: any of Twisted's; it may run already.
+    """
+    ahead = reactor.seconds() - time.monotonic()
+    reactor.seconds = lambda: time.monotonic() + ahead
 
 
 OVERSLEPT = 1.0

@@ -23,6 +23,7 @@ from chatcore.config.claims import Claim
 from chatcore.config.run_folder import RunFolder
 from chatcore.config.servers import Server, Servers, load_servers
 from chatcore.config.settings import Assignment, parse_assignment
+from chatcore.deadlines import keep_steady
 from chatcore.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -196,6 +197,8 @@ def makeService(options: Options) -> Service:
     from twisted.internet import reactor
 
     from chatcore.node import Node
+
+    keep_steady(reactor)
 
     def failed(problem: ConfigError) -> None:
         say(str(problem))

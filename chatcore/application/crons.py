@@ -25,8 +25,9 @@ from chatcore.dispatch.calling import Caller
 from chatcore.interfaces import ICronJob, ICrons
 from chatcore.telemetry import Counters
 
-LONGEST_WAIT: Final = 3600.0
-"""Seconds after which it is looked again how long it is still to wait: clocks are set."""
+LONGEST_WAIT: Final = 60.0
+"""Seconds after which it is looked again how long it is still to wait: clocks are set, and timers
+stand still while a machine is suspended."""
 
 EARLY: Final = 0.001
 """Seconds by which a timer may be early."""
@@ -47,7 +48,12 @@ class CronSettings:
 @implementer(ICronJob)
 @dataclass(slots=True, kw_only=True, eq=False)
 class Job:
-    """A cron of this server."""
+    """A cron of this server.
+
+    Attributes:
+        now: the time that it goes by.
+        due: when it runs next, in that time.
+    """
 
     id: str
     action: str
@@ -55,13 +61,20 @@ class Job:
     times: Times | None
     every: float | None
     left: int | None
-    next: float | None = None
+    now: Callable[[], float]
+    time_of_day: Callable[[], float]
+    due: float | None = None
     running: bool = False
     runs: int = 0
     skipped: int = 0
     failed: int = 0
     timer: Any = None
     told: bool = False
+
+    @property
+    def next(self) -> float | None:
+        """When it is due, in seconds since the epoch."""
+        return None if self.due is None else self.due - self.now() + self.time_of_day()
 
     @property
     def when(self) -> str:
@@ -76,7 +89,8 @@ class Crons:
     Args:
         zone: the time zone of their times.
         seconds: that one run may take; 0 for any time.
-        clock: the reactor; it knows the time of day.
+        clock: the reactor; what runs every so many seconds goes by it.
+        time_of_day: in seconds since the epoch; what has times goes by it, however it is set.
         counters: where runs are counted.
         changed: told of the event ``add_crons`` or ``remove_crons``, and what it brings.
     """
@@ -89,11 +103,12 @@ class Crons:
         zone: tzinfo,
         seconds: float,
         clock: IClock,
+        time_of_day: Callable[[], float],
         counters: Counters,
         changed: Callable[[str, Sequence[Any]], object],
     ) -> None:
         self._zone, self._clock, self._counters = zone, clock, counters
-        self._changed = changed
+        self._time_of_day, self._changed = time_of_day, changed
         self._caller = Caller(seconds=seconds, clock=clock)
         self._actions: Mapping[str, Callable[[], Any]] = {}
         self._jobs: dict[str, Job] = {}
@@ -174,13 +189,22 @@ class Crons:
             raise wrong(f"there is a cron {id} already", place, "Give one of the two another id")
         method = verified_action(action, self._actions, id, place)
         shown = action if isinstance(action, str) else getattr(action, "__qualname__", repr(action))
-        job = Job(id=id, action=shown, method=method, times=times, every=every, left=count)
+        job = Job(
+            id=id,
+            action=shown,
+            method=method,
+            times=times,
+            every=every,
+            left=count,
+            now=self._clock.seconds if times is None else self._time_of_day,
+            time_of_day=self._time_of_day,
+        )
         self._jobs[id] = job
         return job
 
     def _begin(self, job: Job) -> None:
-        now = self._clock.seconds()
-        job.next = now + job.every if job.every is not None else self._after(job, now)
+        now = job.now()
+        job.due = now + job.every if job.every is not None else self._after(job, now)
         self._wait(job)
 
     def _after(self, job: Job, now: float) -> float | None:
@@ -188,23 +212,23 @@ class Crons:
         return job.times.after(now, self._zone)
 
     def _wait(self, job: Job) -> None:
-        if job.next is None:
+        if job.due is None:
             return
-        seconds = min(max(job.next - self._clock.seconds(), 0.0), LONGEST_WAIT)
+        seconds = min(max(job.due - job.now(), 0.0), LONGEST_WAIT)
         job.timer = self._clock.callLater(seconds, self._look, job)
 
     def _look(self, job: Job) -> None:
         job.timer = None
-        now = self._clock.seconds()
-        assert job.next is not None
-        if job.next - now <= EARLY:
-            now = max(now, job.next)
+        now = job.now()
+        assert job.due is not None
+        if job.due - now <= EARLY:
+            now = max(now, job.due)
             # From when it was due, not from now: lateness does not add up. What was missed
             # meanwhile (the machine was suspended) is not made up for.
             if job.every is not None:
-                job.next += job.every * (1 + (now - job.next) // job.every)
+                job.due += job.every * (1 + (now - job.due) // job.every)
             else:
-                job.next = self._after(job, now)
+                job.due = self._after(job, now)
             self._run(job)
         if job.id in self._jobs and self._jobs[job.id] is job and self._started:
             self._wait(job)
@@ -240,7 +264,7 @@ class Crons:
             )
 
     def _forget(self, job: Job) -> None:
-        job.next = None
+        job.due = None
         if job.timer is not None:
             job.timer.cancel()
             job.timer = None

@@ -36,6 +36,7 @@ from chatcore.config.application_folder import find_application
 from chatcore.config.claims import Claim
 from chatcore.config.run_folder import RunFolder
 from chatcore.config.servers import Servers, load_servers
+from chatcore.deadlines import keep_steady
 from chatcore.errors import ConfigError
 from chatcore.master.settings import PAGE
 
@@ -81,6 +82,7 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor as _reactor
 
     reactor = cast(Any, _reactor)
+    keep_steady(reactor)
     try:
         claim = None
         if options["supervised"]:

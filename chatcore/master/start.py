@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 
 from chatcore.config.claims import Claim
 from chatcore.config.run_folder import RunFolder
+from chatcore.deadlines import keep_steady
 from chatcore.errors import ConfigError
 from chatcore.master.console import STDERR, Console, Writer
 from chatcore.master.plan import START, Plan, count_of
@@ -44,6 +45,7 @@ def start(plan: Plan, *, reactor: Any) -> int:
             running, or an address is not free. Nothing has been started then.
     """
     claim = claim_start(plan)
+    keep_steady(reactor)
     _keep_standard_descriptors()
     writer = Writer()
     names = [program.name for program in plan.programs]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -78,6 +79,7 @@ def crons_of(settings: CronSettings, events: Events, counters: Counters, clock: 
         zone=zone_of(settings.timezone),
         seconds=settings.run_seconds,
         clock=clock,
+        time_of_day=time.time,
         counters=counters,
         changed=events.emit,
     )

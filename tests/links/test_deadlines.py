@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from twisted.internet.task import Clock
+from twisted.internet.base import ReactorBase
+from twisted.internet.task import Clock, LoopingCall
 
-from chatcore.deadlines import MOST_SHARED, Deadlines, Timeouts
+from chatcore.deadlines import MOST_SHARED, Deadlines, Timeouts, keep_steady
 
 
 @pytest.fixture
@@ -231,3 +232,39 @@ def test_some_of_one_length_and_many_of_others(clock: Clock, expired: list[str])
     assert expired == [f"{n}" for n in range(7, 500, 50)]
     timeouts.clear()
     assert clock.getDelayedCalls() == []
+
+
+def test_steady_time_does_not_follow_a_clock_that_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a real reactor has scheduled stays due, also what it had before."""
+    wall, steady = [1_767_225_600.0], [100.0]
+
+    class Reactor(ReactorBase):
+        seconds = staticmethod(lambda: wall[0])
+
+        def installWaker(self) -> None: ...
+
+    def both(passed: float) -> None:
+        wall[0] += passed
+        steady[0] += passed
+        reactor.runUntilCurrent()
+
+    reactor, ran = Reactor(), []
+    monkeypatch.setattr("time.monotonic", lambda: steady[0])
+    reactor.callLater(10, ran.append, "before")
+    keep_steady(reactor)
+    reactor.callLater(5, ran.append, "after")
+    loop = LoopingCall(ran.append, "loop")
+    loop.clock = reactor
+    loop.start(4, now=False)
+    moved = reactor.callLater(1, ran.append, "moved")
+    wall[0] -= 7200
+    assert reactor.timeout() == 1
+    moved.reset(7)
+    both(4)
+    both(1)
+    assert ran == ["loop", "after"]
+    wall[0] += 86400
+    both(2)
+    both(3)
+    assert ran == ["loop", "after", "moved", "loop", "before"]
+    loop.stop()

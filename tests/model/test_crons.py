@@ -25,11 +25,13 @@ class Wall:
     def __init__(self, **actions: Callable[[], Any]) -> None:
         self.clock, self.counters = Clock(), Counters()
         self.clock.rightNow = START
+        self.set_by = 0.0  # how far the machine's clock was set
         self.changes: list[Any] = []
         self.crons = Crons(
             zone=zone_of("UTC"),
             seconds=30,
             clock=self.clock,
+            time_of_day=lambda: self.clock.seconds() + self.set_by,
             counters=self.counters,
             changed=lambda *what: self.changes.append(what),
         )
@@ -80,15 +82,21 @@ def test_what_was_missed_runs_once(when: dict[str, Any]) -> None:
     wall.crons.stop()
 
 
-def test_long_waits_are_looked_at_again() -> None:
-    """A clock that is set is noticed within an hour."""
+def test_a_clock_that_is_set() -> None:
+    """Times go by it, and it is noticed within a minute; other runs are as far apart as ever."""
     wall = Wall()
     wall.crons.start()
-    wall.crons.add(id="a", time="0 0 6 * * *", action="test.note")
-    (timer,) = wall.clock.getDelayedCalls()
-    assert timer.getTime() == START + 3600
-    wall.go(*[3600.0] * 6)
-    assert wall.ran == [6 * 3600]
+    daily = wall.crons.add(id="a", time="0 0 6 * * *", action="test.note")
+    often = wall.crons.add(id="b", every=7000, action=lambda: None)
+    assert (daily.next, often.next) == (START + 6 * 3600, START + 7000)
+    wall.set_by = -3600
+    wall.go(*[60.0] * 6 * 60)
+    assert (wall.ran, often.runs) == ([], 3)
+    assert (daily.next, often.next) == (START + 6 * 3600, START + 4 * 7000 - 3600)
+    wall.set_by = 0
+    wall.go(60)
+    assert wall.ran == [6 * 3600 + 60]
+    assert daily.next == START + 30 * 3600
     wall.crons.stop()
 
 
