@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -42,6 +43,12 @@ def loading_of(factory: Any, name: str | None, options: Mapping[str, Any], place
     """
     if not callable(factory):
         raise wrong(f"{factory!r} can't be loaded: it is not a class or function", place)
+    if inspect.iscoroutinefunction(factory):
+        raise wrong(
+            f"{factory.__name__} can't be loaded: it is async, and a component is made at once",
+            place,
+            "What has to wait goes into the component's start",
+        )
     found = name_of(factory, name, "component", place)
     settings = getattr(factory, "settings", None)
     if not isinstance(settings, type):

@@ -103,6 +103,7 @@ class Configurator(Filtering):
                 line=line,
                 advice=f"Write {factory}" if factory else None,
             )
+        _refuse_async(choose, "route", "Keep what it has to know in the session")
         if server_type in self.routes:
             file, line = _caller()
             problem = f"there is a route for {server_type} already"
@@ -164,11 +165,18 @@ class Configurator(Filtering):
     def configure(
         self, env: str = "all", type: str = "all"
     ) -> Callable[[Callable[[], None]], Callable[[], None]]:
+        if not isinstance(env, str) or not isinstance(type, str):
+            problem = f"configure got {env if type == 'all' else type!r}, not a text"
+            raise wrong(problem, _caller(), 'Write @app.configure(env="…", type="…")')
         for each in type.split("|"):
             if each != "all":
                 self._known(each, _caller())
 
         def run(function: Callable[[], None]) -> Callable[[], None]:
+            _refuse_async(function, "configure", "Start what waits in lifecycle.py", _caller())
+            if not callable(function) or not _takes(function, 0):
+                problem = f"what configure got, {function!r}, can't be called without arguments"
+                raise wrong(problem, _caller())
             if _names(env, self.env) and _names(type, self.server_type):
                 around, self._types = self._types, type
                 function()
@@ -268,10 +276,10 @@ def _verify_callable(function: Any, called: str, arguments: Sequence[str], forme
         )
 
 
-def _refuse_async(function: Any, called: str, advice: str) -> None:
+def _refuse_async(function: Any, called: str, advice: str, place: Place | None = None) -> None:
     if inspect.iscoroutinefunction(function):
         problem = f"{called} got an async function; it has to answer at once"
-        raise wrong(problem, _caller(3), f"Write def. {advice}")
+        raise wrong(problem, place or _caller(3), f"Write def. {advice}")
 
 
 def _takes(function: Callable[..., Any], count: int) -> bool:

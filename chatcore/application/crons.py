@@ -138,9 +138,11 @@ class Crons:
         id = str(id)
         if (time is None) == (every is None):
             raise wrong(f"the cron {id} needs a time or an every", place, "Give it one of the two")
-        if every is not None and not (math.isfinite(every) and every > 0):
+        if every is not None and not (_is_number(every, int | float) and 0 < every < math.inf):
             raise wrong(f"the cron {id} can't run every {every!r} s", place)
-        if count is not None and (every is None or count < 1):
+        if time is not None and not isinstance(time, str):
+            raise wrong(f"the time {time!r} of the cron {id} is not a text", place)
+        if count is not None and (every is None or not _is_number(count, int) or count < 1):
             raise wrong(f"the count of the cron {id} is a number over 0 beside every", place)
         try:
             times = None if time is None else Times(time)
@@ -268,6 +270,10 @@ class Crons:
         if job.timer is not None:
             job.timer.cancel()
             job.timer = None
+
+
+def _is_number(value: object, kind: Any) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def verified_action(

@@ -123,6 +123,8 @@ class ChannelService:
         return list(self._channels)
 
     def on_left(self, hook: LeftHook) -> None:
+        if not callable(hook):
+            raise TypeError(f"the hook of on_left is a function, not {hook!r}")
         self._hooks.append(hook)
 
     def destroy(self, name: str) -> bool:

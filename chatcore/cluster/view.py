@@ -90,9 +90,12 @@ class View:
         )
 
     def _ranking(self, server_type: str, key: str) -> list[Server]:
-        if len(key) > LONGEST_REMEMBERED:  # clients choose keys: what is kept has to be bounded
-            return self._rank(server_type, key)
-        return self._remembered(server_type, key)
+        try:
+            if len(key) > LONGEST_REMEMBERED:  # clients choose keys: what is kept is bounded
+                return self._rank(server_type, key)
+            return self._remembered(server_type, key)
+        except TypeError:
+            raise TypeError(f"a key is a text, not {key!r}") from None
 
     def _rank(self, server_type: str, key: str) -> list[Server]:
         servers = self._by_type.get(server_type)

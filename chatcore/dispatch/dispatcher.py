@@ -16,7 +16,10 @@ from chatcore.dispatch.filters import FAILED as FAILED  # who answers clients im
 from chatcore.dispatch.filters import Filters, Request
 from chatcore.errors import ClientError, RpcError
 from chatcore.interfaces import ISession
-from chatcore.telemetry import Counters
+from chatcore.telemetry import Counters, Seen
+
+MOST_UNKNOWN = 100
+"""How many different routes are logged that are asked for here and not there."""
 
 
 class Refused(Exception):
@@ -64,6 +67,7 @@ class Dispatcher:
         self._handlers: dict[str, Callable[..., Any]] = {}
         self._remotes: dict[tuple[str, str], Bound] = {}
         self._filters: Filters | None = None
+        self._unknown = Seen(MOST_UNKNOWN)
 
     def surround(self, filters: Filters) -> None:
         """Have requests taken through filters to their handlers."""
@@ -99,6 +103,7 @@ class Dispatcher:
         method = self._handlers.get(route)
         if method is None:
             self._counters.requests_refused += 1
+            self._say_unknown(route)
             reply(dict(FAILED))
             return
         if self._filters is not None:
@@ -124,6 +129,11 @@ class Dispatcher:
             self.log.warn("{route}: {problem}", route=route, problem=problem)
             return getattr(problem, "error_id", None)
         return self.report(f"{route} for {session!r}", problem)
+
+    def _say_unknown(self, route: str) -> None:
+        if self._unknown.first(route):
+            why = "which has no such handler"
+            self.log.warn("{route!r} was forwarded to this server, {why}", route=route, why=why)
 
     def call(
         self,

@@ -132,6 +132,12 @@ def _verify_method(cls: type, interface: Any, name: str, declared: Any) -> None:
             f"{cls.__name__}.{name} is {function!r}, not a method",
             f"{interface.__name__} declares it as one",
         )
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise mistake_in(
+            function,
+            f"{cls.__name__}.{name} yields, and nobody takes what it gives",
+            "Write await where it waits, and return what it answers",
+        )
     expected = inspect.signature(declared)
     found = inspect.signature(function)
     if not isinstance(method, (staticmethod, classmethod)):

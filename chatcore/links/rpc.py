@@ -43,13 +43,19 @@ class Remotes:
         self._signatures = signatures
         self._idempotent = frozenset(idempotent)
 
-    def place(self, interface: Any) -> tuple[str, str]:
+    def place(self, interface: Any, server_type: str | None = None) -> tuple[str, str]:
         """The server type and service that implement an interface.
+
+        Args:
+            server_type: that of the servers that are meant, if that is known; it tells which one
+                is meant of those that several types have.
 
         Raises:
             LookupError: none does, or several do.
         """
         places = self._by_interface.get(interface, ())
+        if len(places) > 1 and server_type is not None:
+            places = [place for place in places if place[0] == server_type] or places
         if len(places) == 1:
             return places[0]
         name = getattr(interface, "__name__", interface)
@@ -161,7 +167,9 @@ class Rpc:
         def choose(server_type: str, tried: Collection[str]) -> str:
             return self._of_type(server_id, server_type)
 
-        return self._target(Choice(choose), options(notify, timeout, failure))
+        server = self._servers.get(server_id)
+        server_type = None if server is None else server.type
+        return self._target(Choice(choose), options(notify, timeout, failure), server_type)
 
     def to_all(
         self,
@@ -175,19 +183,21 @@ class Rpc:
         chosen = options(notify, timeout, failure)
 
         def send(wanted: str, service: str, method: str, args: Sequence[Any]) -> Deferred[Any]:
-            if wanted != server_type:
-                why = f"it is a remote of the servers of type {wanted}"
-                raise NoSuchServer(server_type, f"{wanted}.{service}.{method}", why)
             ids = [server.id for server in self._servers.of_type(server_type)]
-            if not ids:
-                raise NoSuchServer(server_type, f"{service}.{method}")
+            if wanted != server_type or not ids:
+                what, why = f"{service}.{method}", None
+                if wanted != server_type:
+                    what = f"{wanted}.{what}"
+                    why = f"it is a remote of the servers of type {wanted}"
+                none = _none(NoSuchServer(server_type, what, why))
+                return self._calls.make(none, chosen, wanted, service, method, args)
             made = [
                 self._calls.make(_only(id), chosen, server_type, service, method, args)
                 for id in ids
             ]
             return succeed(None) if notify else _gathered(ids, made)
 
-        return Target(self._remotes, chosen, send)
+        return Target(self._remotes, chosen, send, server_type)
 
     def call(
         self,
@@ -204,13 +214,13 @@ class Rpc:
         target = self.to(server_id, notify=notify, timeout=timeout, failure=failure)
         return getattr(RemoteStub(target, parts[0], parts[1]), parts[2])(*args)  # type: ignore[no-any-return]
 
-    def _target(self, choice: Choice, chosen: Options) -> Target:
+    def _target(self, choice: Choice, chosen: Options, server_type: str | None = None) -> Target:
         make = self._calls.make
 
         def send(server_type: str, service: str, method: str, args: Sequence[Any]) -> Deferred[Any]:
             return make(choice, chosen, server_type, service, method, args)
 
-        return Target(self._remotes, chosen, send)
+        return Target(self._remotes, chosen, send, server_type)
 
     def _of_type(self, server_id: str, server_type: str, why: str = "") -> str:
         """A server's id, if it is of that type."""
@@ -232,6 +242,13 @@ def _only(server_id: str) -> Choice:
     return Choice(lambda server_type, tried: server_id)
 
 
+def _none(problem: NoSuchServer) -> Choice:
+    def choose(server_type: str, tried: Collection[str]) -> str:
+        raise problem
+
+    return Choice(choose)
+
+
 def _gathered(ids: Sequence[str], made: Sequence[Deferred[Any]]) -> Deferred[dict[str, Any]]:
     """What came of each call: its result or its failure, by server id."""
     return DeferredList(made, consumeErrors=True).addCallback(
@@ -243,18 +260,26 @@ def _gathered(ids: Sequence[str], made: Sequence[Deferred[Any]]) -> Deferred[dic
 
 
 class Target:
-    """The remotes of the servers that were chosen."""
+    """The remotes of the servers that were chosen.
 
-    __slots__ = ("_options", "_remotes", "_send")
+    Args:
+        server_type: of these servers, where that is known already.
+    """
 
-    def __init__(self, remotes: Remotes, options: Options, send: Send) -> None:
+    __slots__ = ("_options", "_remotes", "_send", "_type")
+
+    def __init__(
+        self, remotes: Remotes, options: Options, send: Send, server_type: str | None
+    ) -> None:
         self._remotes = remotes
+        self._type = server_type
         self._options = options
         self._send = send
 
     def __getitem__(self, interface: type[T]) -> T:
         # A stub has whatever methods the interface declares, which no type can say.
-        return RemoteStub(self, *self._remotes.place(interface))  # type: ignore[return-value]
+        place = self._remotes.place(interface, self._type)
+        return RemoteStub(self, *place)  # type: ignore[return-value]
 
     def __getattr__(self, server_type: str) -> TypeStub:
         if server_type.startswith("_"):

@@ -77,6 +77,10 @@ class LinkTable(Service):
         """The link to a node, if it is up."""
         return self._links.get(peer)
 
+    def knows(self, peer: str) -> bool:
+        """Whether that is the id of another node."""
+        return peer in self._peers
+
     @property
     def complete(self) -> bool:
         """Whether the links to all other nodes are up."""

@@ -107,6 +107,7 @@ class Node(Service):
         self._link_port: IListeningPort | None = None
         self._opening: Any = None
         self._starting: Deferred[None] | None = None
+        self._telling: Deferred[None] | None = None
         self._linked: Deferred[None] = Deferred()
         self._serves = False
 
@@ -330,6 +331,8 @@ class Node(Service):
         super().stopService()
         if self._starting is not None:
             self._starting.cancel()
+        if self._telling is not None:
+            self._telling.cancel()
         if self._opening is not None and self._opening.active():
             self._opening.cancel()
         return Deferred.fromCoroutine(self._stop())
@@ -376,8 +379,9 @@ class Node(Service):
         self._tell_if_all_started()
 
     def _tell_if_all_started(self) -> None:
-        if self._serves and self.links.complete:
-            Deferred.fromCoroutine(self._life.all_started())
+        if self._serves and self.links.complete and self._telling is None:
+            self._telling = Deferred.fromCoroutine(self._life.all_started())
+            self._telling.addErrback(lambda failure: failure.trap(CancelledError))
 
     def _open(self) -> None:
         """Take clients in, and be ready."""

@@ -16,7 +16,7 @@ from chatcore.connectors.connection import Reply
 from chatcore.connectors.encoding import REFUSED
 from chatcore.dispatch.dispatcher import Dispatcher
 from chatcore.dispatch.filters import FAILED, Failed, Filters, Request
-from chatcore.errors import BodyError, ChatcoreError, NotConnected, RpcError
+from chatcore.errors import BodyError, ChatcoreError, NoSuchServer, NotConnected, RpcError
 from chatcore.links.link import Link, Responder
 from chatcore.links.table import LinkTable
 from chatcore.node.access import Rule
@@ -240,6 +240,12 @@ class Frontend:
             self._counters.requests_refused += 1
             self._dispatcher.report(f"the route to {server_type}", problem)
             return problem
+        if link is None and not self._links.knows(server):
+            self._counters.requests_refused += 1
+            why = f"the route chose {server!r:.100}, which is no other server's id"
+            unknown = NoSuchServer(server_type, route, why)
+            self._say_unchosen(server_type, unknown)
+            return unknown
         if link is None or link.overloaded:
             self._counters.requests_failed += 1
             return NotConnected(server, route, None if link is None else "the link is blocked")

@@ -94,7 +94,6 @@ class Life:
         self._settings, self._clock = settings, clock
         self._begun: list[Hooks] = []
         self._started: list[str] = []
-        self._told_all = False
         self._stopping_until: float | None = None
 
     async def prepare(self) -> None:
@@ -130,10 +129,9 @@ class Life:
             await self._tolerate(self._run_hook(hooks, "after_startup"))
 
     async def all_started(self) -> None:
-        """Run what comes when all servers have been seen; once, however often this is called."""
-        if self._told_all or self._app.state != SERVING:
+        """Run what comes when all servers have been seen."""
+        if self._app.state != SERVING:
             return
-        self._told_all = True
         self._app.events.emit("start_all")
         for hooks in self._hooks:
             await self._tolerate(self._run_hook(hooks, "after_start_all"))

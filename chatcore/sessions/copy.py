@@ -173,6 +173,8 @@ class SessionCopy:
         await _done(self._home.kick(self.id, reason))
 
     def on_closed(self, hook: Callable[[ISession, str], Any]) -> None:
+        if not callable(hook):
+            raise TypeError(f"the hook of on_closed is a function, not {hook!r}")
         home = self._home
         # What is bound and published until then is known to the hook: it gets a copy of its own.
         home.on_closed(self.id, lambda session, reason: hook(copy_of(session, home), reason))

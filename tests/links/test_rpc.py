@@ -201,8 +201,11 @@ def test_an_unknown_method(setting: Setting, method: str, text: str) -> None:
 
 
 def test_an_interface_with_two_places(setting: Setting) -> None:
+    """Which of them is meant follows from the servers, where these are known."""
+    assert done(setting.rpc.to("chat-1")[IStatusRemote].uptime()) == "by chat-1"
+    assert list(done(setting.rpc.to_all("gate")[IStatusRemote].uptime())) == ["gate-1"]
     with pytest.raises(LookupError) as raised:
-        setting.rpc.to("chat-1")[IStatusRemote]
+        setting.rpc.by_key("lobby")[IStatusRemote]
     assert str(raised.value) == (
         "IStatusRemote is implemented by chat.statusRemote, gate.statusRemote; call it by name"
     )
@@ -308,6 +311,8 @@ def test_to_all_without_an_answer(setting: Setting) -> None:
 def test_to_all_says_what_does_not_fit(setting: Setting) -> None:
     with pytest.raises(NoSuchServer, match="remote of the servers of type chat"):
         done(setting.rpc.to_all("gate")[IChatRemote].kick("u"))
+    notify = setting.rpc.to_all("nobody", notify=True)
+    assert done(notify.nobody.chatRemote.kick("u")) is None
 
 
 def test_a_route_that_chooses_a_server_of_another_type(setting: Setting) -> None:

@@ -447,10 +447,17 @@ class TestMistakes:
             ("app.route('chatt', choose)", "no server type 'chatt'"),
             ("app.configure(type='gate|chatt')", "no server type 'chatt'"),
             ("app.route('chat', 'choose')", "the route for chat is 'choose', not a function"),
+            ("app.route('chat', later)", "route got an async function; it has to answer at once"),
+            ("app.configure(type='chat')(later)", "configure got an async function"),
+            ("app.configure(type='chat')(lambda app: None)", "can't be called without arguments"),
+            ("app.configure(lambda: None)", 'not a text. Write @app.configure(env="…", type="…")'),
+            ("app.configure(type=5)", "configure got 5, not a text"),
+            ("app.load(later)", "later can't be loaded: it is async"),
         ],
     )
     def test_configure_names_what_there_is_not(self, app: Write, line: str, said: str) -> None:
-        folder = app(app=f"def choose(*a): ...\n\ndef configure(app):\n    {line}\n")
+        functions = "def choose(*a): ...\nasync def later(*a): ..."
+        folder = app(app=f"{functions}\ndef configure(app):\n    {line}\n")
         catalogue = load_application(folder)
         configurator = Configurator(env="e", server_type="chat", server_types=["gate", "chat"])
         with pytest.raises(ConfigError) as raised:
@@ -503,6 +510,27 @@ class TestMistakes:
             "servers/chat/handlers.py",
             HEAD_LINES + 4,
             "IChatHandler.send is marked idempotent",
+        )
+
+    @pytest.mark.parametrize("way", ["async def", "def"])
+    def test_a_method_that_yields(self, app: Write, way: str) -> None:
+        folder = self.component(
+            app,
+            f"""
+            class IChatHandler(IHandler):
+                async def send(msg, session): ...
+
+            @implementer(IChatHandler)
+            class ChatHandler:
+                {way} send(self, msg, session):
+                    yield msg
+            """,
+        )
+        self.check(
+            folder,
+            "servers/chat/handlers.py",
+            HEAD_LINES + 6,
+            "ChatHandler.send yields, and nobody takes what it gives",
         )
 
     def test_a_method_is_missing(self, app: Write) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import make_dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_twisted
 from running import short_folder
-from small_cluster import Cluster
+from small_cluster import Cluster, until
+from twisted.logger import capturedLogs, formatEvent
 
 from chatcore.client import Client
 from chatcore.errors import RemoteRaised, RemoteRefused
@@ -207,3 +209,64 @@ async def test_a_remote_that_calls_itself_for_ever(cluster: Cluster) -> None:
         await remotes_of(cluster, "front-1").itself()
     assert len(str(raised.value)) < 2000
     assert cluster.nodes["back-1"].application.servers.under_way("back-1") == 0
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        ("None", "the route chose None, which is no other server's id"),
+        ("servers.of_type(type)[0]", "the route chose Server(id='back-1'"),
+        ("session.frontend_id", "the route chose 'front-1', which is no other server's id"),
+        ("'back-9'", "the route chose 'back-9', which is no other server's id"),
+        (
+            "'other-1'",
+            "'back.oddHandler.fine' was forwarded to this server, which has no such handler",
+        ),
+    ],
+)
+async def test_a_route_that_chooses_badly_is_told_once(
+    folder: Path, chosen: str, said: str
+) -> None:
+    cluster = Cluster(
+        folder,
+        servers={"front": ["front-1"], "back": ["back-1"], "other": ["other-1"]},
+        files={
+            "app.py": f"""
+                TEAPOT = None
+                def configure(app):
+                    app.route("back", lambda session, type, servers: {chosen})
+            """,
+            "servers/front/handlers.py": HANDLERS,
+            "servers/back/handlers.py": HANDLERS,
+        },
+    )
+    await cluster.start()
+    client = await cluster.client("front-1")
+    with capturedLogs() as events:
+        for _ in range(2):
+            assert await client.request("back.oddHandler.fine", {}) == FAILED
+    await cluster.close()
+    assert len([event for event in events if said in formatEvent(event)]) == 1
+
+
+async def test_what_still_waits_for_all_servers_is_cancelled_at_the_end(folder: Path) -> None:
+    hooks = """
+        from twisted.internet.defer import Deferred
+
+        async def after_start_all(app):
+            try:
+                app.data["waits"] = True
+                await Deferred()
+            finally:
+                app.data["cancelled"] = True
+    """
+    cluster = Cluster(
+        folder,
+        servers={"front": ["front-1"]},
+        files={"servers/front/lifecycle.py": hooks},
+    )
+    await cluster.start()
+    app = cluster.nodes["front-1"].application
+    await until(lambda: app.data.get("waits"), "the hook")
+    await cluster.close()
+    assert app.data["cancelled"]
