@@ -64,7 +64,10 @@ class IChannel(Interface):
         """
 
     def destroy() -> None:
-        """Remove all members, without calling ``on_left``, and the channel."""
+        """Remove all members, without calling ``on_left``, and the channel.
+
+        Who adds somebody to it afterwards makes it anew, under the same name.
+        """
 
 
 class IChannels(Interface):

@@ -130,6 +130,23 @@ class TestMembers:
         room.destroy()
         assert frontends.take() == []
 
+    def test_what_is_destroyed_is_empty(
+        self, room: Any, channels: ChannelService, frontends: FakeFrontends
+    ) -> None:
+        """Nothing fails, nobody is told; and it is made anew by who comes in, not beside it."""
+        room.add("alice", "connector-1")
+        room.destroy()
+        frontends.take()
+        assert result_of(room.push("onChat", 1)) == []
+        assert (room.leave("alice", "connector-1"), room.member("alice")) == (False, None)
+        assert (frontends.take(), channels.get("room")) == ([], None)
+        assert room.add("bob", "connector-1") is True
+        assert channels.get("room") is channels.get("room", create=True) is room
+        assert (room.uids(), frontends.take()) == (
+            ["bob"],
+            [("join", "connector-1", "room", ["bob"])],
+        )
+
     def test_destroying_by_name(self, room: Any, channels: ChannelService) -> None:
         assert not channels.destroy("room")
         room.add("alice", "connector-1")

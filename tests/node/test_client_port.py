@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import pytest_twisted
 from certificates import make_certificate
-from running import short_folder
+from running import free_ports, short_folder
 from small_cluster import Cluster, until
 from twisted.internet import reactor
+from twisted.internet.address import IPv4Address
 from twisted.internet.ssl import Certificate, trustRootFromCertificates
 
 from chatcore.client import Client, ClientFailure
@@ -120,6 +121,26 @@ async def test_addresses(make: Any, scheme: str, bound: str, dialled: str, seen:
     running = await make(keys={"front-1": {"clientHost": bound}})
     client = await running.client(scheme, dialled)
     assert await client.request(WHERE) == {"host": seen, "listed": []}
+
+
+@pytest.mark.parametrize("key", ["clientHost", "host"])
+async def test_nobody_else_is_listened_to(make: Any, key: str) -> None:
+    """Only the configured address is bound, for clients and for links."""
+    with free_ports(1) as ports:
+        port = ports[0]
+    running = await make(
+        servers={"front": ["front-1"], "back": ["back-1"]},
+        keys={"front-1": {key: "127.0.0.2"}, "back-1": {"host": "127.0.0.3", "port": port}},
+    )
+    client = await running.client(host="127.0.0.2")
+    assert (await client.request(WHERE))["listed"] == []
+    with pytest.raises(ClientFailure):
+        await running.client(host="127.0.0.1")
+    hosts = [each.getHost() for node in running.cluster.nodes.values() for each in node.listening]
+    assert [each.host for each in hosts if isinstance(each, IPv4Address)] == [
+        "127.0.0.2",
+        "127.0.0.3",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,24 @@ BACK = """
 """
 
 
+REMOTES = """
+    from typing import Any
+    from zope.interface import implementer
+    from chatcore.interfaces import IRemote
+
+    class IFrontRemote(IRemote):
+        async def echo(value: Any) -> Any: ""
+
+    @implementer(IFrontRemote)
+    class FrontRemote:
+        def __init__(self, app):
+            pass
+
+        def echo(self, value: Any) -> Any:
+            return value
+"""
+
+
 async def make(settings: dict[str, Any] | None = None) -> AsyncIterator[Cluster]:
     with short_folder() as folder:
         cluster = Cluster(
@@ -63,6 +81,7 @@ async def make(settings: dict[str, Any] | None = None) -> AsyncIterator[Cluster]
             files={
                 "app.py": APP,
                 "servers/front/handlers.py": FRONT,
+                "servers/front/remotes.py": REMOTES,
                 "servers/back/handlers.py": BACK,
             },
             settings=settings or {},
@@ -258,6 +277,30 @@ async def test_what_may_be_missed_is_marked_on_the_way(
         front = sessions(cluster, node).at("front-1")
         await front.push(session.id, route, 1, droppable=droppable)
     assert given == [("push_droppable", "onMove")] * 5 + [("push", "onChat")] * 5
+
+
+async def test_a_blocked_link_costs_pushes_and_nothing_else(cluster: Cluster) -> None:
+    """Whoever pushes is told whom they did not reach; they are counted, and not sent later."""
+    app, counters = cluster.nodes["back-1"].application, cluster.nodes["back-1"].counters
+    near, far = await login(cluster, "front-1", "alice"), await login(cluster, "front-2", "bob")
+    room = app.channels.get("room", create=True)
+    for uid, frontend in (("alice", "front-1"), ("bob", "front-2")):
+        room.add(uid, frontend)
+    news, missed = heard(near, "onNews"), heard(far, "onNews")
+    link = cluster.nodes["back-1"].links.get("front-2")
+    assert link is not None
+    link.pauseProducing()
+    waiting = app.rpc.call("front-2", "front.frontRemote.echo", bytes(5 * 1024 * 1024))
+    assert await room.push("onNews", 1) == ["bob"]
+    assert await app.channels.push_to_uids("onNews", 2, [("bob", "front-2")]) == ["bob"]
+    assert await app.channels.push_to_uids("onNews", 3, ["alice", "bob"]) == ["bob"]
+    assert await app.channels.broadcast("front", "onNews", 4) == ["front-2"]
+    assert counters.link_pushes_shed == 4
+    link.resumeProducing()
+    assert len(await waiting) == 5 * 1024 * 1024
+    assert await room.push("onNews", 5) == []
+    await until(lambda: missed and len(news) == 4, "the pushes")
+    assert (news, missed) == ([1, 3, 4, 5], [5])
 
 
 async def test_a_new_session_takes_over(single: Cluster) -> None:
