@@ -39,6 +39,12 @@ class Turn:
                 self.at_end(action)
 
 
+def send_at_once(transport: Any) -> None:
+    """Have TCP not wait for more to send, where it is TCP that carries the bytes."""
+    if hasattr(transport, "setTcpNoDelay"):
+        transport.setTcpNoDelay(True)
+
+
 def is_plain(transport: Any) -> bool:
     """Whether a transport is a plain TCP or Unix connection of Twisted's, without TLS."""
     # Its own socket: a TLS transport passes every name on to the connection under it.

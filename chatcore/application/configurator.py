@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IStreamServerEndpoint
 from zope.interface import implementer
 
 from chatcore.application.call_filters import verify_filter
@@ -78,6 +80,7 @@ class Configurator(Filtering):
         self.wanted_by_broadcasts: BroadcastFilter | None = None
         self.schedules_pushes: PushScheduler | None = None
         self.codes_bodies: ICoder | None = None
+        self.endpoints: list[tuple[Any, Place]] = []
         self.rpc_filters: list[Any] = []
         self.remote_filters: list[Any] = []
         self.rpc_errors: ErrorHandler | None = None
@@ -145,6 +148,18 @@ class Configurator(Filtering):
         _verify_callable(wanted, "broadcast_filter", arguments, self.wanted_by_broadcasts)
         _refuse_async(wanted, "broadcast_filter", "Keep what it has to know in the session")
         self.wanted_by_broadcasts = wanted
+
+    def listen(self, endpoint: Any) -> None:
+        place = _caller()
+        if isinstance(endpoint, str):
+            try:
+                serverFromString(None, endpoint)
+            except Exception as problem:  # whatever a kind of endpoints says about its arguments
+                advice = 'As in "unix:/run/chat.sock", or "tcp:3011:interface=192.0.2.1"'
+                raise wrong(f"{endpoint!r} is no endpoint: {problem}", place, advice) from None
+        elif not IStreamServerEndpoint.providedBy(endpoint):
+            raise wrong(f"listen got {endpoint!r}, not an endpoint", place)
+        self.endpoints.append((endpoint, place))
 
     def push_scheduler(self, schedule: PushScheduler) -> None:
         _verify_callable(schedule, "push_scheduler", ("push",), self.schedules_pushes)

@@ -29,7 +29,7 @@ from chatcore.connectors.tls import Certificates, is_tls_error
 from chatcore.connectors.watching import Watch
 from chatcore.connectors.websocket import WebSocketFactory
 from chatcore.errors import HttpError, ProxyError
-from chatcore.turn import is_plain
+from chatcore.turn import is_plain, send_at_once
 from chatcore.wire.http import Head, read_head
 from chatcore.wire.package import NAMES
 from chatcore.wire.proxy import read_header
@@ -217,7 +217,7 @@ class Arrival:
         elif first in NAMES and port.connector.tcp:
             if self.settled or self._settle():
                 tcp = ClientTcp(self.connection, port.parts.limits.package_bytes)
-                self.transport.setTcpNoDelay(True)
+                send_at_once(self.transport)
                 self._hand_over(tcp, TCP, data)
         else:
             self.connection.broken(f"a first byte {first:#04x} that nobody here understands")

@@ -25,11 +25,11 @@ class Proxies:
 
     def trusts(self, host: str) -> bool:
         """Whether what comes from there may speak for others."""
-        return host in self._trusted
+        return not host or host in self._trusted  # who has no address is on this machine
 
     def may_forward(self, host: str) -> bool:
         """Whether an HTTP request from there may say for whom it is."""
-        return bool(self._hops) and host in self._trusted
+        return bool(self._hops) and self.trusts(host)
 
     def client(self, peer: Address, fields: Mapping[str, str]) -> Address:
         """The client of an HTTP request from a trusted proxy.

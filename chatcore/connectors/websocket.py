@@ -20,6 +20,7 @@ from chatcore.connectors.connection import (
     Connection,
     ConnectorParts,
 )
+from chatcore.turn import send_at_once
 from chatcore.wire import frame, package
 
 _MOST_FRAGMENTS = 1024
@@ -47,7 +48,7 @@ class ClientWebSocket(WebSocketServerProtocol):
 
     def connectionMade(self) -> None:
         # Autobahn's own describes the transport at length first, for nobody here.
-        self.transport.setTcpNoDelay(True)
+        send_at_once(self.transport)
         self._connectionMade()
         parts: ConnectorParts = self.factory.parts
         self._limit = parts.limits.package_bytes + package.HEAD

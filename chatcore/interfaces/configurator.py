@@ -113,6 +113,16 @@ class IConfigurator(Interface):
         raises for is left out, and that is logged once for each broadcast.
         """
 
+    def listen(endpoint: Any) -> None:
+        """Have frontends take clients in at another place, too, beside their client port.
+
+        The same is spoken there, and the same limits hold.
+
+        Args:
+            endpoint: an `IStreamServerEndpoint`, or Twisted's description of one, as in
+                ``"unix:/run/chat.sock"``. What carries bytes in another way can be made one.
+        """
+
     def push_scheduler(schedule: PushScheduler) -> None:
         """Have ``schedule(push)`` decide when a push is sent; it calls ``push.send()``.
 

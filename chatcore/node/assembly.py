@@ -311,7 +311,7 @@ class Node(Service):
         self._open_if_linked()
         await self._linked
         await self._life.linked()
-        self._open()
+        await self._open()
         await self._life.serve()
         self._serves = True
         self._tell_if_all_started()
@@ -383,13 +383,13 @@ class Node(Service):
             self._telling = Deferred.fromCoroutine(self._life.all_started())
             self._telling.addErrback(lambda failure: failure.trap(CancelledError))
 
-    def _open(self) -> None:
+    async def _open(self) -> None:
         """Take clients in, and be ready."""
         missing = self.links.missing()
         if missing:
             self.log.warn("{id} has no link to {missing} yet", id=self.server.id, missing=missing)
         if self._clients is not None:
-            self._clients.open()
+            await self._clients.open()
         self.log.info("{id} is ready", id=self.server.id)
         self._ready()
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 
 from chatcore.channels.broadcast import Broadcasts
@@ -76,6 +78,7 @@ class ClientSide:
         self._server, self._reactor = server, reactor
         self._speaks = settings[ConnectorSettings]
         self._places: list[Place | DatagramPlace] = []
+        self._endpoints = said.endpoints
         self.ports: list[IListeningPort] = []
         self.groups = GroupTable(
             sessions=sessions, gone=gone, counters=counters, schedule=said.schedules_pushes
@@ -155,7 +158,7 @@ class ClientSide:
                 self._release()
                 raise
 
-    def open(self) -> None:
+    async def open(self) -> None:
         """Take clients in.
 
         Raises:
@@ -167,6 +170,13 @@ class ClientSide:
             else:
                 port = place.listen(self._reactor, self._factory)
             self.ports.append(port)
+        for endpoint, (file, line) in self._endpoints:
+            if isinstance(endpoint, str):
+                endpoint = serverFromString(self._reactor, endpoint)
+            try:
+                self.ports.append(await endpoint.listen(self._factory))
+            except CannotListenError as problem:
+                raise ConfigError(f"can't listen: {problem}", file=file, line=line) from None
 
     def close(self) -> Deferred[Any]:
         """Take no more clients in; those who are here stay."""
