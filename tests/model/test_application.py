@@ -125,7 +125,12 @@ def app(view: View) -> Application:
         settings=resolve({}, []),
         data={},
         crons=Crons(
-            zone=UTC, seconds=0, clock=reactor, counters=Counters(), changed=lambda *what: None
+            zone=UTC,
+            seconds=0,
+            clock=reactor,
+            time_of_day=reactor.seconds,
+            counters=Counters(),
+            changed=lambda *what: None,
         ),
         events=Events(),
         files=OwnFiles(folder=Path("app"), env="test", seconds=0, clock=reactor),
