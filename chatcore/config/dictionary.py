@@ -1,7 +1,7 @@
 """``dictionary.json``: routes beside those of handlers that get a code of two bytes.
 
 It is a list of routes, of pushes for the most part: ``["onChat", "onAdd"]``. The first of these
-two places of the application folder that exists is read:
+two places of the application folder that exists is read, unless a setting names another file:
 
 1. ``config/<environment>/dictionary.json``
 2. ``config/dictionary.json``
@@ -19,13 +19,14 @@ LONGEST_ROUTE = 255
 FILE = "dictionary.json"
 
 
-def load_routes(app: Path, env: str, handlers: int = 0) -> list[str]:
+def load_routes(app: Path, env: str, handlers: int = 0, *, file: str = "") -> list[str]:
     """Read the routes of ``dictionary.json``; none, where there is no such file.
 
     Args:
         app: the application folder.
         env: the environment, as in ``development``.
         handlers: how many routes the handlers have; they come first.
+        file: the file that is to be read instead, if any.
 
     Raises:
         ConfigError: for the first mistake found, with file, line and column.
@@ -35,7 +36,7 @@ def load_routes(app: Path, env: str, handlers: int = 0) -> list[str]:
             f"the handlers have {handlers} methods",
             advice=f"A dictionary holds {MOST_ROUTES} routes: turn it off",
         )
-    document = find_json(app, env, FILE)
+    document = find_json(app, env, FILE, file)
     if document is None:
         return []
     if not isinstance(document.value, list):

@@ -90,13 +90,14 @@ def read_json(file: Path) -> Document:
     return Document(file, value, text, _offsets(text, refuse))
 
 
-def find_json(app: Path, env: str, name: str) -> Document | None:
+def find_json(app: Path, env: str, name: str, given: str = "") -> Document | None:
     """Read a JSON file of an application: the environment's own, or else the one for all.
 
     Args:
         app: the application folder.
         env: the environment, as in ``development``.
         name: the file, as in ``dictionary.json``.
+        given: another file that is wanted instead, seen from the application folder.
 
     Returns:
         What is in ``config/<environment>/<name>``, or in ``config/<name>``; None: there is neither.
@@ -104,6 +105,8 @@ def find_json(app: Path, env: str, name: str) -> Document | None:
     Raises:
         ConfigError: as `read_json` does.
     """
+    if given:
+        return read_json(app / given)
     for file in (app / "config" / env / name, app / "config" / name):
         if os.path.lexists(file):
             return read_json(file)

@@ -1,6 +1,7 @@
 """``serverProtos.json`` and ``clientProtos.json``: how messages are written in protobuf.
 
-The first of these two places of the application folder that exists is read, for each:
+The first of these two places of the application folder that exists is read, for each, unless a
+setting names another file:
 
 1. ``config/<environment>/serverProtos.json``
 2. ``config/serverProtos.json``
@@ -38,30 +39,32 @@ class ProtoFiles(NamedTuple):
     client: dict[str, Any] | None
 
 
-def proto_files(app: Path, env: str) -> list[Path]:
-    """The places where the schemas of an application may be."""
+def proto_files(app: Path, env: str, *, server: str = "", client: str = "") -> list[Path]:
+    """The places where the schemas of an application may be; see `load_protos`."""
+    folders = (app / "config" / env, app / "config")
     return [
-        folder / name
-        for folder in (app / "config" / env, app / "config")
-        for name in (SERVER_FILE, CLIENT_FILE)
+        place
+        for name, given in ((SERVER_FILE, server), (CLIENT_FILE, client))
+        for place in ([app / given] if given else [folder / name for folder in folders])
     ]
 
 
-def load_protos(app: Path, env: str) -> ProtoFiles:
+def load_protos(app: Path, env: str, *, server: str = "", client: str = "") -> ProtoFiles:
     """Read the protobuf schemas of an application.
 
     Args:
         app: the application folder.
         env: the environment, as in ``development``.
+        server, client: the files that are to be read instead, if any.
 
     Raises:
         ConfigError: for the first mistake found, with file, line and column.
     """
-    return ProtoFiles(_load(app, env, SERVER_FILE), _load(app, env, CLIENT_FILE))
+    return ProtoFiles(_load(app, env, SERVER_FILE, server), _load(app, env, CLIENT_FILE, client))
 
 
-def _load(app: Path, env: str, name: str) -> dict[str, Any] | None:
-    document = find_json(app, env, name)
+def _load(app: Path, env: str, name: str, given: str) -> dict[str, Any] | None:
+    document = find_json(app, env, name, given)
     if document is None:
         return None
     if not isinstance(document.value, dict):

@@ -35,6 +35,17 @@ class ConnectorSettings:
         "whether bodies are sent in protobuf where a schema has their route, as with Pomelo's"
         " useProtobuf",
     )
+    dictionary_file: str = setting(
+        "",
+        "file of routes beside those of handlers, seen from the application folder; none:"
+        " dictionary.json in config, or in its folder for the environment",
+    )
+    server_protos: str = setting(
+        "", "file of the schemas of pushes and answers; none: serverProtos.json, likewise"
+    )
+    client_protos: str = setting(
+        "", "file of the schemas of requests and notifies; none: clientProtos.json, likewise"
+    )
     reload_seconds: Seconds = setting(
         30.0,
         "seconds between looks whether the protobuf schemas have changed, for who comes then;"

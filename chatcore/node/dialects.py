@@ -37,8 +37,8 @@ def load_dialects(
         )
     return Dialects(
         coded=None if coder is None else Coded(coder),
-        dictionary=_dictionary(catalogue, servers) if settings.dictionary else None,
-        protos=_schemas(catalogue.folder, servers.env) if settings.protobuf else None,
+        dictionary=_dictionary(catalogue, servers, settings) if settings.dictionary else None,
+        protos=_schemas(catalogue.folder, servers.env, settings) if settings.protobuf else None,
         json_responses=settings.json_responses,
     )
 
@@ -48,19 +48,23 @@ def watch_schemas(
 ) -> Watch:
     """What has who comes then spoken to by the schemas of that time, when they have changed."""
     return Watch(
-        proto_files(folder, env) if settings.protobuf else (),
+        proto_files(folder, env, **_given(settings)) if settings.protobuf else (),
         seconds=settings.reload_seconds if settings.protobuf else 0,
         clock=clock,
-        load=lambda: dialects.use(_schemas(folder, env)),
+        load=lambda: dialects.use(_schemas(folder, env, settings)),
     )
 
 
-def _schemas(folder: Path, env: str) -> Protos:
-    files = load_protos(folder, env)
+def _schemas(folder: Path, env: str, settings: ConnectorSettings) -> Protos:
+    files = load_protos(folder, env, **_given(settings))
     return Protos(files.server, files.client)
 
 
-def _dictionary(catalogue: Catalogue, servers: Servers) -> Dictionary:
+def _given(settings: ConnectorSettings) -> dict[str, str]:
+    return {"server": settings.server_protos, "client": settings.client_protos}
+
+
+def _dictionary(catalogue: Catalogue, servers: Servers, settings: ConnectorSettings) -> Dictionary:
     # Only of the types that servers.json lists, as in Pomelo: its clients compare the version.
     routes = [
         f"{handler.server_type}.{handler.service}.{method}"
@@ -68,4 +72,5 @@ def _dictionary(catalogue: Catalogue, servers: Servers) -> Dictionary:
         for handler in catalogue.handlers(type)
         for method in handler.methods
     ]
-    return Dictionary(routes, load_routes(catalogue.folder, servers.env, len(routes)))
+    more = load_routes(catalogue.folder, servers.env, len(routes), file=settings.dictionary_file)
+    return Dictionary(routes, more)

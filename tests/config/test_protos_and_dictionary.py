@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chatcore.config.dictionary import load_routes
-from chatcore.config.protos import load_protos
+from chatcore.config.protos import load_protos, proto_files
 from chatcore.errors import ConfigError
 from chatcore.wire.protobuf import Protos
 
@@ -38,6 +38,28 @@ def test_files_for_all_environments_and_for_one(tmp_path: Path) -> None:
     assert load_routes(tmp_path, "production") == ["onLeave"]
     assert load_protos(tmp_path, "development") == ({}, CHAT)
     assert load_protos(tmp_path, "production") == (CHAT, CHAT)
+
+
+def test_files_of_other_names(tmp_path: Path) -> None:
+    """They count instead of the usual ones, and have to be there."""
+    for name, content in (("dictionary.json", ["onAdd"]), ("serverProtos.json", {})):
+        write(tmp_path, name, content, "production")
+    write(tmp_path, "routes.json", ["onChat"])
+    write(tmp_path, "out.json", CHAT)
+    assert load_routes(tmp_path, "production", file="config/routes.json") == ["onChat"]
+    protos = load_protos(tmp_path, "production", server="config/out.json")
+    assert protos == (CHAT, None)
+    assert proto_files(tmp_path, "production", server="config/out.json") == [
+        tmp_path / "config" / "out.json",
+        tmp_path / "config" / "production" / "clientProtos.json",
+        tmp_path / "config" / "clientProtos.json",
+    ]
+    for load in (
+        lambda: load_routes(tmp_path, "production", file="routes.json"),
+        lambda: load_protos(tmp_path, "production", client="in.json"),
+    ):
+        with pytest.raises(ConfigError):
+            load()
 
 
 @pytest.mark.parametrize(

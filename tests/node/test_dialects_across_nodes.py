@@ -13,6 +13,7 @@ from small_cluster import Cluster
 from twisted.internet.defer import Deferred
 
 from chatcore.config.servers import load_servers
+from chatcore.config.settings import Assignment
 from chatcore.errors import ConfigError
 from chatcore.node import verify
 from chatcore.wire import message, package
@@ -134,3 +135,24 @@ async def test_changed_schemas_are_for_who_comes_then() -> None:
             assert await before.request(SAY, {"text": "hi"}) == {"length": 2}
         finally:
             await cluster.close()
+
+
+@pytest.mark.parametrize(
+    ("setting", "usual"),
+    [
+        ("dictionary_file", "dictionary.json"),
+        ("server_protos", "serverProtos.json"),
+        ("client_protos", "clientProtos.json"),
+    ],
+)
+def test_files_of_other_names(setting: str, usual: str) -> None:
+    """The one that a setting names is read, and the usual one is not."""
+    files = FILES | {f"config/{usual}": "[5", "spoken/here.json": FILES[f"config/{usual}"]}
+    with short_folder() as folder:
+        made = Cluster(folder, servers={"front": ["front-1"], "back": ["back-1"]}, files=files)
+        given = Assignment(key=f"connector.{setting}", value="spoken/here.json", source="test")
+        verify(folder, made.servers, [given])
+        (folder / "spoken/here.json").write_text('{"a": 5')
+        with pytest.raises(ConfigError) as wrong:
+            verify(folder, made.servers, [given])
+        assert str(wrong.value).startswith(f"{folder}/spoken/here.json:1:")
