@@ -38,6 +38,8 @@ class Counters:
     """Connections closed because they sent no request and no notify for too long."""
     clients_slow: int = 0
     """Connections closed because they did not read what was sent to them."""
+    clients_flooding: int = 0
+    """Connections closed because they went on sending far more than they may."""
     clients_kicked: int = 0
     datagrams_dropped: int = 0
     """Datagrams thrown away: of nobody known or let in, or not made of whole packages."""

@@ -42,6 +42,9 @@ INTERNAL_ERROR = 1011
 BYTES_OF_ONE = 4096
 """Bytes of a message from which on it counts as more than one against the allowance."""
 
+LEAST_PATIENCE = 10
+"""What is put up with at once of every client, however small `limits.message_burst` is."""
+
 Reply = Callable[[Body], None]
 Serve = Callable[[Session, Message, Reply | None], None]
 """Acts on a request, and replies with a body; on a notify there is nobody to reply to."""
@@ -106,6 +109,21 @@ class ConnectorParts:
         )
         self._emptied: Deferred[None] | None = None
 
+    def allowances(self) -> tuple[Allowance | None, Allowance | None]:
+        """What a new client may send, and what is put up with beside that.
+
+        Twice as many heartbeats as it is asked for are always put up with.
+        """
+        rate, burst = self.limits.messages_per_second, self.limits.message_burst
+        if not rate:
+            return None, None
+        now, beats = self.clock.seconds(), self.heartbeat.interval
+        more = 2 / self.heartbeat.told if beats else 0
+        return (
+            Allowance(rate, max(burst, 1), now),
+            Allowance(rate + more, max(burst, LEAST_PATIENCE), now),
+        )
+
     def close_all(self, reason: str, code: int) -> Deferred[None]:
         """Close every connection; fires when the last is gone."""
         emptied = self._emptied = Deferred()
@@ -137,10 +155,10 @@ class ConnectorParts:
 
 @dataclass(slots=True)
 class Allowance:
-    """How many messages a client may still send: a token bucket.
+    """How much a client may still do: a token bucket.
 
     Args:
-        rate: messages a second; 0 for any number.
+        rate: how often a second it may.
         burst: how many may come at once.
         now: the time, in seconds.
     """
@@ -182,6 +200,7 @@ class Connection:
         "_asked",
         "_carrier",
         "_parts",
+        "_patience",
         "_session",
         "_state",
         "_under_way",
@@ -210,16 +229,7 @@ class Connection:
         self._verifier: Verifier | None = None
         self._asked: Waiting | None = None
         self.outbox = outbox or parts.make_outbox(parts=parts.outboxes, full=self._slow)
-        limits = parts.limits
-        self._allowance = (
-            Allowance(
-                limits.messages_per_second,
-                max(limits.message_burst, 1),
-                parts.clock.seconds(),
-            )
-            if limits.messages_per_second
-            else None
-        )
+        self._allowance, self._patience = parts.allowances()
         parts.counters.clients_accepted += 1
         parts.counters.clients_now += 1
         parts.connections.add(self)
@@ -258,8 +268,28 @@ class Connection:
 
     def pinged(self, pong: bytes) -> None:
         """The carrier was asked for a sign of life; the answer waits like everything else."""
-        if self._state is not State.CLOSED:
+        if self._state is not State.CLOSED and self.bears():
             self.outbox.send(pong)
+
+    def bears(self, size: int = 0) -> bool:
+        """Put up with what is of no use: what is refused, signs of life, what nobody listens to.
+
+        It costs time like everything else. Who does that too often is sent away.
+
+        Args:
+            size: bytes; many count as several.
+
+        Returns:
+            Whether the client may stay.
+        """
+        patience, parts = self._patience, self._parts
+        if patience is None or patience.take(parts.clock.seconds(), size):
+            return True
+        if self._state is not State.CLOSED:
+            parts.counters.clients_flooding += 1
+            self.log.info("{client} sends too much", client=shown(self.address))
+            self.close("too many messages", POLICY)
+        return False
 
     def broken(self, problem: str, code: int = PROTOCOL_ERROR) -> None:
         """What came breaks the protocol: close this connection, and only this one."""
@@ -356,12 +386,11 @@ class Connection:
                 if parts.idlers is not None:
                     parts.idlers.start(self)
                 self._message(message.decode(data))
-            elif kind == package.HEARTBEAT:
-                if self._parts.heartbeat.interval:
-                    self._parts.silences.start(self)
-                    self._send(package.HEARTBEAT)
             elif kind == package.KICK:
                 raise HandshakeError("only a server kicks")
+            elif self.bears() and kind == package.HEARTBEAT and self._parts.heartbeat.interval:
+                self._parts.silences.start(self)
+                self._send(package.HEARTBEAT)
         elif state is State.CLOSED:
             pass
         elif state is State.WAITING_FOR_HANDSHAKE and kind == package.HANDSHAKE:
@@ -370,6 +399,8 @@ class Connection:
             self._work()
         elif kind == package.KICK:
             raise HandshakeError("only a server kicks")
+        else:
+            self.bears()
 
     def _shake_hands(self, data: bytes) -> None:
         self._state = State.DECIDING
@@ -424,6 +455,7 @@ class Connection:
             parts.counters.notifies += 1
             reply = None
         else:
+            self.bears()
             return
         admitted = self._admit(each)
         if admitted is not None:
@@ -436,11 +468,12 @@ class Connection:
     def _admit(self, each: Message) -> Message | None:
         """The message as it is to be served; None where a limit or its signature forbids it."""
         parts = self._parts
+        allowance, size = self._allowance, len(each.body)
+        if allowance is not None and not allowance.take(parts.clock.seconds(), size):
+            self.bears(size)
+            return None
         most = parts.limits.requests_under_way
         if most and self._under_way > most and each.kind == message.REQUEST:
-            return None
-        allowance = self._allowance
-        if allowance is not None and not allowance.take(parts.clock.seconds(), len(each.body)):
             return None
         if self._verifier is None:
             return each

@@ -26,6 +26,9 @@ from chatcore.wire import frame, package
 _MOST_FRAGMENTS = 1024
 """Frames that one message may come in: empty ones add nothing to its length."""
 
+_FREE_FRAGMENTS = 16
+"""Frames of one message after each of which it counts as one more."""
+
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 """What a subprotocol's name is made of (RFC 6455, section 4.1)."""
 
@@ -78,6 +81,9 @@ class ClientWebSocket(WebSocketServerProtocol):
     def onPing(self, payload: bytes) -> None:
         self.connection.pinged(frame.encode_pong(payload))
 
+    def onPong(self, payload: bytes) -> None:
+        self.connection.bears()
+
     def onMessageBegin(self, isBinary: bool) -> None:
         super().onMessageBegin(isBinary)
         self._fragments = 0
@@ -87,6 +93,8 @@ class ClientWebSocket(WebSocketServerProtocol):
         self._fragments += 1
         if self._fragments > _MOST_FRAGMENTS:
             self.connection.broken(f"a message in more than {_MOST_FRAGMENTS} fragments", TOO_BIG)
+        elif self._fragments % _FREE_FRAGMENTS == 0:
+            self.connection.bears()
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         # A text frame is taken as bytes, as Pomelo does.
