@@ -47,6 +47,8 @@ class Counters:
     """Datagrams to clients that the system did not take."""
     requests: int = 0
     notifies: int = 0
+    requests_now: int = 0
+    """Requests and notifies that wait here, for a handler or for another server."""
     requests_refused: int = 0
     """Requests and notifies refused by a limit, for their route or for their body."""
     requests_failed: int = 0

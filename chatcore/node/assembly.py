@@ -220,6 +220,7 @@ class Node(Service):
                 counters=counters,
             ),
             settings=settings[LinkSettings],
+            most=limits.requests_under_way_in_all,
             counters=counters,
             clock=reactor,
         )

@@ -73,6 +73,7 @@ class Backend:
         links: LinkTable,
         incoming: Incoming,
         settings: LinkSettings,
+        most: int,
         counters: Counters,
         clock: IClock,
     ) -> None:
@@ -84,6 +85,7 @@ class Backend:
         self._links = links
         self._incoming = incoming
         self._settings = settings
+        self._most = most
         self._counters = counters
         self._clock = clock
         self._own = OwnCalls(id, clock, counters)
@@ -290,7 +292,17 @@ class Backend:
         except (BodyError, *UNREADABLE):
             reply(FAILED)
             return
-        self._dispatcher.handle(route, msg, session, reply, ask is None)
+        if self._most and self._counters.requests_now >= self._most:
+            self._counters.requests_refused += 1
+            reply(FAILED)
+            return
+
+        def ended(value: Any) -> None:
+            self._counters.requests_now -= 1
+            reply(value)
+
+        self._counters.requests_now += 1
+        self._dispatcher.handle(route, msg, session, ended, ask is None)
 
     def _call(self, link: Link, box: Box, ask: bytes | None) -> None:
         service, method = box[b"service"].decode(), box[b"method"].decode()

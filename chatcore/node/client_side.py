@@ -101,6 +101,7 @@ class ClientSide:
             links=links,
             counters=counters,
             handler_seconds=limits.handler_seconds,
+            most=limits.requests_under_way_in_all,
             rules=rules(
                 catalogue.handlers(),
                 server.type,

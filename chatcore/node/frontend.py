@@ -64,6 +64,7 @@ class Frontend:
         rules: of the routes that not everyone may call here.
         choose: picks the server to forward to.
         handler_seconds: how long a handler may take; 0 for ever.
+        most: how many requests and notifies may wait on this node; 0 for any number.
     """
 
     log = Logger()
@@ -82,6 +83,7 @@ class Frontend:
         counters: Counters,
         handler_seconds: float,
         rules: Mapping[str, Rule] = {},
+        most: int = 0,
     ) -> None:
         self._server_type = server_type
         self._targets: dict[str | int, tuple[str, bytes, Rule | None]] = {
@@ -95,6 +97,7 @@ class Frontend:
         self._broadcasts = broadcasts
         self._links = links
         self._counters = counters
+        self._most = most
         # The backend answers in this time, also when its handler does not.
         self._patience = handler_seconds + 1 if handler_seconds else 0
         # Whom backends gave no chance to say goodbye to, and who was dropped with their groups.
@@ -119,6 +122,8 @@ class Frontend:
         server_type, route, rule = target
         if rule is not None and (why := rule(session.uid)) is not None:
             self._say_barred(message.route, why)
+            self._refuse(reply)
+        elif self._most and self._counters.requests_now >= self._most:
             self._refuse(reply)
         elif self._filters is not None:
             self._filter(session, message, reply, server_type, route)
@@ -165,10 +170,12 @@ class Frontend:
             return None if reply is None else outcome.result
 
         def answer(value: Any) -> None:
+            self._counters.requests_now -= 1
             if reply is not None:
                 reply(Body(value))
 
         assert self._filters is not None
+        self._counters.requests_now += 1
         self._filters.serve(request, act, answer)
 
     def _answer_here(self, session: Session, message: Message, reply: Reply | None) -> None:
@@ -180,10 +187,12 @@ class Frontend:
             return
 
         def replied(value: Any) -> None:
+            self._counters.requests_now -= 1
             if reply is not None:
                 reply(Body(value))
 
         copy = copy_of(session, self._sessions)
+        self._counters.requests_now += 1
         self._dispatcher.handle(route, msg, copy, replied, reply is None)
 
     def _forward(
@@ -206,12 +215,18 @@ class Frontend:
                 self._refuse(reply)
                 return
             payload = route + VALUE + item(b"body", value)
-        done = None if reply is None else partial(self._forwarded, reply)
+        if reply is None:  # it waits on the other node
+            self._send(session, str(message.route), payload, None, server_type)
+            return
+        self._counters.requests_now += 1
+        done = partial(self._forwarded, reply)
         problem = self._send(session, str(message.route), payload, done, server_type)
-        if problem is not None and reply is not None:
+        if problem is not None:
+            self._counters.requests_now -= 1
             reply(REFUSED)
 
     def _forwarded(self, reply: Reply, box: Box | None, problem: RpcError | None) -> None:
+        self._counters.requests_now -= 1
         reply(self._heard(box) or REFUSED)
 
     def _send(
