@@ -102,7 +102,8 @@ class Limits:
     requests_under_way: Count = setting(64, "requests of one client that wait for their answer")
     requests_under_way_in_all: Count = setting(
         20000,
-        "requests and notifies of all clients that wait on one server, also of those that have gone",
+        "requests and notifies of all clients that wait on one server, those of clients that have"
+        " gone included",
     )
     handler_seconds: Seconds = setting(10.0, "seconds that a handler or remote may take")
 
