@@ -179,6 +179,11 @@ class HeartbeatSettings:
     )
 
     def __post_init__(self) -> None:
+        if self.timeout and not self.interval:
+            raise ValueError(
+                "without heartbeats nobody has to say anything, so there is no timeout for them;"
+                " limits.idle_seconds closes clients that ask for nothing"
+            )
         if self.interval and 0 < self.timeout <= self.told:
             raise ValueError(
                 f"clients are heard every {self.told} s, so the timeout has to be longer than that"

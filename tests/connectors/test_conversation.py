@@ -190,6 +190,8 @@ class TestHandshakeDeadline:
         with pytest.raises(ValueError, match=r"every 3 s, so the timeout has to be longer"):
             HeartbeatSettings(interval=2.5, timeout=3)
         assert HeartbeatSettings(interval=2.5, timeout=3.5).silence == 3.5
+        with pytest.raises(ValueError, match=r"limits\.idle_seconds"):
+            HeartbeatSettings(interval=0, timeout=60)
 
     def test_turned_off(self, make: Make) -> None:
         connector = make(limits={"handshake_seconds": 0})
@@ -252,7 +254,7 @@ class TestHeartbeat:
         assert client.closed
 
     def test_turned_off(self, make: Make) -> None:
-        connector = make(heartbeat={"interval": 0, "timeout": 5})
+        connector = make(heartbeat={"interval": 0})
         client = connector.enter()
         client.say((package.HEARTBEAT, b""))
         assert client.frames() == []
