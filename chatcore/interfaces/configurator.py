@@ -135,7 +135,7 @@ class IConfigurator(Interface):
         """Have bodies written and read by an `ICoder`, instead of as JSON or protobuf.
 
         The heads of messages, handshakes and kicks stay as they are. Clients need to know the form.
-        It can't be combined with ``connector.protobuf``.
+        It can't be combined with ``connector.protobuf`` or ``connector.signed``.
         """
 
     def before(function: Before) -> Before:

@@ -35,6 +35,11 @@ def load_dialects(
             "bodies can't be both in protobuf and in the form of app.coder",
             advice="Set connector.protobuf to false, or leave out app.coder",
         )
+    if coder is not None and settings.signed:
+        raise ConfigError(
+            "a signature is read out of a body in JSON, not in the form of app.coder",
+            advice="Set connector.signed to false, or leave out app.coder",
+        )
     return Dialects(
         coded=None if coder is None else Coded(coder),
         dictionary=_dictionary(catalogue, servers, settings) if settings.dictionary else None,

@@ -123,6 +123,7 @@ async def test_pushes_leave_when_the_application_says(application: Applications)
         ("app.coder(Coder()); app.coder(Coder())", "coder was called before"),
         ("app.coder(Slow())", "coder got an async function"),
         ("app.coder(Coder()); app.set('connector.protobuf', True)", "both in protobuf and in"),
+        ("app.coder(Coder()); app.set('connector.signed', True)", "a signature is read out"),
         ("app.push_scheduler(5)", "push_scheduler got 5, not a function"),
         ("app.push_scheduler(lambda: 1)", "can't be called with (push)"),
         ("app.push_scheduler(Slow().decode)", "can't be called with (push)"),
