@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import msgspec
 from twisted.logger import Logger
 
 from chatcore.channels.groups import Encode, GroupTable
@@ -13,8 +12,7 @@ from chatcore.interfaces import BroadcastFilter
 from chatcore.sessions.copy import copy_of
 from chatcore.sessions.service import SessionService
 from chatcore.sessions.session import Session
-
-_unpack = msgspec.msgpack.Decoder().decode
+from chatcore.wire.values import unpack
 
 
 class Broadcasts:
@@ -57,7 +55,7 @@ class Broadcasts:
         """
         sessions: Iterable[Session] = self._sessions.bound() if bound else self._sessions
         if where is not None:
-            sessions = list(self._picked(sessions, _unpack(packed), _unpack(where)))
+            sessions = list(self._picked(sessions, unpack(packed), unpack(where)))
         self._groups.push_to_sessions(sessions, route, encode, droppable=droppable)
 
     def _picked(self, sessions: Iterable[Session], msg: Any, where: Any) -> Iterator[Session]:

@@ -74,7 +74,7 @@ class GroupTable:
     def join(self, backend: str, channel: str, uids: Iterable[str]) -> None:
         """These uids are members now; who isn't here any more is reported as gone."""
         for uid in uids:
-            if not self._sessions.by_uid(uid):
+            if not self._sessions.has_uid(uid):
                 self._gone(backend, channel, uid)
                 continue
             # Looked up each time: a backend that is this very node may have changed the groups.
@@ -184,7 +184,7 @@ class GroupTable:
         places = self._of_uid.get(uid)
         if places is None:
             return
-        if self._sessions.by_uid(uid):
+        if self._sessions.has_uid(uid):
             for backend, channel in places:
                 self._backends[backend][channel].targets = None
             return

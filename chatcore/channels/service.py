@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
-import msgspec
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -17,10 +16,11 @@ from chatcore.channels.channel import Channel
 from chatcore.deadlines import Deadlines, IClock
 from chatcore.errors import BodyError, NoSuchServer
 from chatcore.interfaces import IChannel, IChannels
+from chatcore.sessions.session import check_uid
 from chatcore.wire.body import encode as to_json
 from chatcore.wire.message import LONGEST_ROUTE
-
-_pack = msgspec.msgpack.Encoder().encode
+from chatcore.wire.text import check_text
+from chatcore.wire.values import pack
 
 LONGEST_NAME = 1024
 """Bytes of a channel's name."""
@@ -194,6 +194,7 @@ class ChannelService:
             raise TypeError(
                 f"a uid is a text that is not empty, not {uid!r}; bind the session first"
             )
+        check_uid(uid)
         if not self._frontends.exists(sid):
             raise NoSuchServer(sid, f"add to channel {channel.name!r}")
         if not channel.put(uid, sid):
@@ -344,22 +345,22 @@ def _by_frontend(
                 f"a member is a uid, or a pair of uid and frontend id, not {member!r}"
             ) from None
     try:
-        _pack(list(anywhere))
-    except ValueError as problem:
+        for uids in (anywhere, *by_frontend.values()):
+            pack(list(uids))
+    except (TypeError, ValueError) as problem:
         raise TypeError(f"these members can't cross a link: {problem}") from None
     return by_frontend, anywhere
 
 
 def _packed(where: Any) -> bytes:
     try:
-        return _pack(where)
+        return pack(where)
     except (TypeError, ValueError, OverflowError, RecursionError) as problem:
         raise TypeError(f"where={where!r} can't cross a link: {problem}") from None
 
 
-def _check_name(name: object) -> None:
-    if not isinstance(name, str) or not name:
-        raise TypeError(f"the name of a channel is a text that is not empty, not {name!r}")
+def _check_name(name: str) -> None:
+    check_text("the name of a channel", name)
     if len(name.encode()) > LONGEST_NAME:
         raise ValueError(f"a channel's name of more than {LONGEST_NAME} bytes: {name[:40]!r}…")
 
@@ -376,6 +377,6 @@ def encode_push(route: str, msg: Any) -> bytes:
         # What packs but has no form in JSON, or no room, would fail at every frontend instead.
         if len(to_json(msg)) > LONGEST_PUSH:
             raise BodyError(f"a message of more than {LONGEST_PUSH} bytes")
-        return _pack(msg)
+        return pack(msg)
     except (BodyError, TypeError, ValueError, OverflowError, RecursionError) as problem:
         raise BodyError(f"{route[:40]!r} can't be pushed: {problem}") from None

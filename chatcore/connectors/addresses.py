@@ -6,8 +6,7 @@ import ipaddress
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-Address = tuple[str, int]
-"""A client's IP address as text, and its port; the port is 0 where a proxy did not tell it."""
+from chatcore.interfaces import Address
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

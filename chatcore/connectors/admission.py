@@ -7,9 +7,9 @@ from typing import Protocol
 
 from zope.interface import implementer
 
-from chatcore.connectors.addresses import Address, Networks, neighbourhood, parse_network
+from chatcore.connectors.addresses import Networks, neighbourhood, parse_network
 from chatcore.connectors.settings import Limits
-from chatcore.interfaces import IBlacklist
+from chatcore.interfaces import Address, IBlacklist
 from chatcore.telemetry import Counters
 
 LISTED = "blacklisted"

@@ -11,7 +11,7 @@ from typing import Protocol
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from chatcore.connectors.addresses import Address, shown
+from chatcore.connectors.addresses import shown
 from chatcore.connectors.admission import Admission
 from chatcore.connectors.dropping import OUTBOXES
 from chatcore.connectors.encoding import REFUSED, Encoding
@@ -23,6 +23,7 @@ from chatcore.deadlines import Deadlines, IClock
 from chatcore.dispatch.calling import Waiting
 from chatcore.dispatch.dispatcher import FAILED
 from chatcore.errors import BodyError, HandshakeError, PackageError, WireError
+from chatcore.interfaces import Address
 from chatcore.sessions.service import SessionService
 from chatcore.sessions.session import Session
 from chatcore.telemetry import Counters

@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from chatcore.connectors.addresses import Address, address_of, canonical, shown
+from chatcore.connectors.addresses import address_of, canonical, shown
 from chatcore.connectors.answers import TCP_ONLY, UPGRADE, WELCOME, answer
 from chatcore.connectors.connection import POLICY, Connection, ConnectorParts
 from chatcore.connectors.encoding import TCP, WEBSOCKET, Encoding
@@ -29,6 +29,7 @@ from chatcore.connectors.tls import Certificates, is_tls_error
 from chatcore.connectors.watching import Watch
 from chatcore.connectors.websocket import WebSocketFactory
 from chatcore.errors import HttpError, ProxyError
+from chatcore.interfaces import Address
 from chatcore.turn import is_plain, send_at_once
 from chatcore.wire.http import Head, read_head
 from chatcore.wire.package import NAMES

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from chatcore.connectors.addresses import Address, Networks, canonical
+from chatcore.connectors.addresses import Networks, canonical
 from chatcore.connectors.settings import ProxySettings
 from chatcore.errors import HttpError
+from chatcore.interfaces import Address
 
 FORWARDED = "x-forwarded-for"
 

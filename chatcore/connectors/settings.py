@@ -60,6 +60,12 @@ class ConnectorSettings:
         False, "whether clients have to sign every message, as Pomelo's useCrypto asks them to"
     )
 
+    def __post_init__(self) -> None:
+        if not (self.websocket or self.tcp or self.udp):
+            raise ValueError(
+                "websocket, tcp and udp are all turned off, so that no client could come"
+            )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:

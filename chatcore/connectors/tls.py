@@ -56,15 +56,24 @@ def load_context(files: TlsFiles, minimum: str) -> SSL.Context:
         certificate=cast(Any, certificate),
         extraCertChain=cast(Any, chain),
         raiseMinimumTo=_VERSIONS[minimum],
-        acceptableProtocols=ALPN,
     )
     try:
-        return options.getContext()
+        context = options.getContext()
     except SSL.Error as problem:
         why = ", ".join(reason for _, _, reason in problem.args[0])
         raise ConfigError(
             f"OpenSSL does not take this certificate: {why}", file=files.certificate
         ) from None
+    context.set_alpn_select_callback(_select)
+    return context
+
+
+def _select(connection: SSL.Connection, offered: list[bytes]) -> Any:
+    """One of what a client offers. Nothing, rather than an end, where none is spoken here.
+
+    Twisted's own answers nothing by an empty name, which OpenSSL takes for a mistake.
+    """
+    return next((name for name in ALPN if name in offered), SSL.NO_OVERLAPPING_PROTOCOLS)
 
 
 def is_tls_error(reason: Failure) -> bool:

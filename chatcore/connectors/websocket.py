@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -22,15 +21,13 @@ from chatcore.connectors.connection import (
 )
 from chatcore.turn import send_at_once
 from chatcore.wire import frame, package
+from chatcore.wire.http import is_token
 
 _MOST_FRAGMENTS = 1024
 """Frames that one message may come in: empty ones add nothing to its length."""
 
 _FREE_FRAGMENTS = 16
 """Frames of one message after each of which it counts as one more."""
-
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-"""What a subprotocol's name is made of (RFC 6455, section 4.1)."""
 
 _LONGEST_REASON = 123
 """Bytes of reason that fit a close frame (RFC 6455, section 5.5)."""
@@ -73,7 +70,7 @@ class ClientWebSocket(WebSocketServerProtocol):
         # None has a meaning here. But browsers close what does not agree on one of those that the
         # page names, and Pomelo agrees on the first.
         first = next(iter(request.protocols), "")
-        return first if _TOKEN.fullmatch(first) else None
+        return first if is_token(first) else None
 
     def onOpen(self) -> None:
         self.connection.outbox.open(self.transport)

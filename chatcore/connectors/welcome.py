@@ -10,12 +10,11 @@ from typing import Any
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from chatcore.connectors.addresses import Address
 from chatcore.connectors.encoding import Dialects, Encoding
 from chatcore.connectors.signing import Verifier, verifier
 from chatcore.dispatch.calling import Caller, Waiting
 from chatcore.errors import BodyError, ClientError, HandshakeError
-from chatcore.interfaces import CheckClient, HandshakeHook, IHandshake
+from chatcore.interfaces import Address, CheckClient, HandshakeHook, IHandshake
 from chatcore.wire import handshake
 from chatcore.wire.handshake import TOO_OLD
 

@@ -13,6 +13,7 @@ from chatcore.interfaces.lifecycle import IComponent, ICronJob, ICrons, IPlugin
 from chatcore.interfaces.rpc import IRpc, IRpcCall, IRpcTarget
 from chatcore.interfaces.servers import IServer, IServers
 from chatcore.interfaces.sessions import (
+    Address,
     Found,
     IFarSessions,
     ISession,
@@ -23,6 +24,7 @@ from chatcore.interfaces.sessions import (
 )
 
 __all__ = [
+    "Address",
     "After",
     "Before",
     "BroadcastFilter",

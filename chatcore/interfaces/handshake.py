@@ -7,6 +7,8 @@ from typing import Any
 
 from zope.interface import Attribute, Interface
 
+from chatcore.interfaces.sessions import Address
+
 
 class IHandshake(Interface):
     """What a client says of itself before it has a session."""
@@ -15,7 +17,7 @@ class IHandshake(Interface):
     version: str = Attribute("The version of its client; free text, may be empty.")
     sys: Mapping[str, Any] = Attribute("All that its client library says.")
     user: Any = Attribute("What the application's client put beside it; None if nothing.")
-    address: tuple[str, int] = Attribute("The host and the port it comes from.")
+    address: Address = Attribute("The host and the port it comes from.")
 
 
 CheckClient = Callable[[str, str], Any]

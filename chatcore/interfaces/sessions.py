@@ -8,6 +8,9 @@ from typing import Any, NamedTuple
 
 from zope.interface import Attribute, Interface
 
+Address = tuple[str, int]
+"""A client's IP address as text, and its port, which is 0 where a proxy did not tell it."""
+
 
 class ISession(Interface):
     """A client's session, as a handler sees it.
@@ -21,7 +24,7 @@ class ISession(Interface):
     frontend_id: str = Attribute("The id of the frontend that the client is connected to.")
     uid: str | None = Attribute("Who it is, once bound.")
     logged_in: float | None = Attribute("When it was bound, in seconds since the epoch.")
-    address: tuple[str, int] = Attribute(
+    address: Address = Attribute(
         "The client's IP address and port; the port is 0 where a proxy did not tell it."
     )
     settings: Mapping[str, Any] = Attribute("All settings of this copy, to look at.")
@@ -103,7 +106,7 @@ class Login:
 
     uid: str
     id: int
-    address: tuple[str, int]
+    address: Address
     logged_in: float
 
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 from twisted.protocols.amp import AMP, Argument, Boolean, Command, Integer, String, Unicode
 
 from chatcore.wire import box
+from chatcore.wire.values import pack, unpack
 
 VERSION = 1
 
@@ -44,10 +44,10 @@ class Value(Large):
     """A value of any length, as msgpack: JSON's types, bytes and datetimes."""
 
     def toString(self, inObject: Any) -> bytes:
-        return msgspec.msgpack.encode(inObject)
+        return pack(inObject)
 
     def fromString(self, inString: bytes) -> Any:
-        return msgspec.msgpack.decode(inString)
+        return unpack(inString)
 
 
 class Rejected(Exception):

@@ -13,6 +13,7 @@ from chatcore.links.commands import VERSION
 from chatcore.links.hello import Party
 from chatcore.links.link import Link
 from chatcore.wire.box import END, Box, item, join
+from chatcore.wire.values import pack
 
 _unpack_remotes = msgspec.msgpack.Decoder(dict[str, str]).decode
 
@@ -37,7 +38,7 @@ class Greeter:
     ) -> None:
         self.id, self.incarnation = id, incarnation
         self._secret = secret
-        self._remotes = item(b"remotes", msgspec.msgpack.encode(dict(remotes)))
+        self._remotes = item(b"remotes", pack(dict(remotes)))
         self._up = up
 
     def dial(self, link: Link, peer: str, failed: Callable[[str], None]) -> None:

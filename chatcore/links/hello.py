@@ -12,7 +12,7 @@ import hmac
 import secrets
 from dataclasses import dataclass
 
-import msgspec
+from chatcore.wire.values import pack
 
 DIALLER, LISTENER = "dialler", "listener"
 
@@ -40,7 +40,7 @@ def new_nonce() -> bytes:
 
 def proof(secret: bytes, role: str, version: int, dialler: Party, listener: Party) -> bytes:
     """What the side in ``role`` has to show: HMAC-SHA256 (RFC 2104) over all that was said."""
-    said = msgspec.msgpack.encode(
+    said = pack(
         (
             "chatcore link",
             version,

@@ -10,9 +10,10 @@ from twisted.internet.defer import Deferred
 from chatcore.deadlines import Deadlines, IClock, Timeouts
 from chatcore.errors import CallTimedOut, RemoteRefused, RpcError
 from chatcore.links.link import LONGEST_WHY, Link, remote_problem
-from chatcore.node.replies import UNREADABLE, unpack
+from chatcore.node.replies import UNREADABLE
 from chatcore.telemetry import Counters
 from chatcore.wire.box import item
+from chatcore.wire.values import unpack
 
 
 class Answer(Protocol):

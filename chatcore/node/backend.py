@@ -26,11 +26,12 @@ from chatcore.links.settings import LinkSettings
 from chatcore.links.table import LinkTable
 from chatcore.node.answers import NOBODY, LinkAnswer, OwnCalls
 from chatcore.node.incoming import EXPECTED, OWN_SERVICES, Incoming
-from chatcore.node.replies import FAILED_VALUE, UNPACKABLE, UNREADABLE, pack, unpack
+from chatcore.node.replies import FAILED_VALUE, UNREADABLE
 from chatcore.sessions.copy import FarHome, import_copy
 from chatcore.telemetry import Counters
 from chatcore.wire import body
 from chatcore.wire.box import Box, item, join
+from chatcore.wire.values import UNPACKABLE, pack, unpack
 
 CALL = item(b"_command", b"Call")
 CALL_NOTIFY = item(b"_command", b"CallNotify")

@@ -31,7 +31,7 @@ from chatcore.links.table import LinkTable
 from chatcore.node.access import rules
 from chatcore.node.client_port import client_factory
 from chatcore.node.configuring import Configured
-from chatcore.node.dialects import load_dialects, watch_schemas
+from chatcore.node.dialects import load_dialects, warn_of_mute_answers, watch_schemas
 from chatcore.node.frontend import Choose, Frontend
 from chatcore.node.ports import DatagramPlace, Place, client_place, datagram_place
 from chatcore.sessions.service import SessionService
@@ -109,6 +109,7 @@ class ClientSide:
             ),
         )
         dialects = load_dialects(catalogue, servers, self._speaks, said.codes_bodies)
+        warn_of_mute_answers(dialects, catalogue, servers)
         self._connector = ConnectorParts(
             turn=turn,
             clock=reactor,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from twisted.logger import Logger
+
 from chatcore.config.dictionary import load_routes
 from chatcore.config.protos import load_protos, proto_files
 from chatcore.config.servers import Servers
@@ -13,10 +15,13 @@ from chatcore.connectors.settings import ConnectorSettings
 from chatcore.connectors.watching import Watch
 from chatcore.deadlines import IClock
 from chatcore.dispatch.components import Catalogue
-from chatcore.errors import ConfigError
+from chatcore.dispatch.dispatcher import FAILED
+from chatcore.errors import BodyError, ConfigError
 from chatcore.interfaces import ICoder
 from chatcore.wire.dictionary import Dictionary
-from chatcore.wire.protobuf import Protos
+from chatcore.wire.protobuf import Protos, Schema
+
+log = Logger()
 
 
 def load_dialects(
@@ -60,6 +65,30 @@ def watch_schemas(
     )
 
 
+def warn_of_mute_answers(dialects: Dialects, catalogue: Catalogue, servers: Servers) -> None:
+    """Log which requests have answers that can't say that something failed."""
+    if dialects.protos is None:
+        return
+    schemas = dialects.protos.server
+    mute = [route for route in _routes(catalogue, servers) if _is_mute(schemas, route)]
+    if mute:
+        log.warn(
+            "The protobuf schemas leave no room for a code in the answers of {routes}: a refusal"
+            " reaches clients as an empty body, which looks like success. Give these schemas an"
+            ' "optional uInt32 code", and no required fields',
+            routes=", ".join(mute),
+        )
+
+
+def _is_mute(schemas: Schema, route: str) -> bool:
+    if route not in schemas:
+        return False
+    try:
+        return not schemas.encode(FAILED, route)
+    except BodyError:
+        return True
+
+
 def _schemas(folder: Path, env: str, settings: ConnectorSettings) -> Protos:
     files = load_protos(folder, env, **_given(settings))
     return Protos(files.server, files.client)
@@ -71,11 +100,15 @@ def _given(settings: ConnectorSettings) -> dict[str, str]:
 
 def _dictionary(catalogue: Catalogue, servers: Servers, settings: ConnectorSettings) -> Dictionary:
     # Only of the types that servers.json lists, as in Pomelo: its clients compare the version.
-    routes = [
+    routes = _routes(catalogue, servers)
+    more = load_routes(catalogue.folder, servers.env, len(routes), file=settings.dictionary_file)
+    return Dictionary(routes, more)
+
+
+def _routes(catalogue: Catalogue, servers: Servers) -> list[str]:
+    return [
         f"{handler.server_type}.{handler.service}.{method}"
         for type in servers.types
         for handler in catalogue.handlers(type)
         for method in handler.methods
     ]
-    more = load_routes(catalogue.folder, servers.env, len(routes), file=settings.dictionary_file)
-    return Dictionary(routes, more)

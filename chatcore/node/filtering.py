@@ -14,10 +14,11 @@ from chatcore.dispatch.lag import Lag
 from chatcore.dispatch.stages import Patience
 from chatcore.errors import BodyError
 from chatcore.interfaces import IApplication
-from chatcore.node.replies import UNPACKABLE, VALUE, pack
+from chatcore.node.replies import VALUE
 from chatcore.telemetry import Counters
 from chatcore.wire import body
 from chatcore.wire.box import item
+from chatcore.wire.values import UNPACKABLE, pack
 
 _PENDING = object()
 

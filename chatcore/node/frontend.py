@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import msgspec
 from twisted.logger import Logger
 
 from chatcore.channels.broadcast import Broadcasts
@@ -21,17 +20,7 @@ from chatcore.links.link import Link, Responder
 from chatcore.links.table import LinkTable
 from chatcore.node.access import Rule
 from chatcore.node.filtering import Outcome, body_items
-from chatcore.node.replies import (
-    TRUE,
-    UNPACKABLE,
-    UNREADABLE,
-    VALUE,
-    chunks,
-    pack,
-    push_encoder,
-    to_body,
-    unpack,
-)
+from chatcore.node.replies import TRUE, UNREADABLE, VALUE, chunks, push_encoder, to_body
 from chatcore.sessions.copy import SessionCopy, copy_of
 from chatcore.sessions.service import SessionService
 from chatcore.sessions.session import Session
@@ -39,6 +28,7 @@ from chatcore.telemetry import Counters, Seen
 from chatcore.wire.body import EMPTY, Body
 from chatcore.wire.box import END, Box, item, join
 from chatcore.wire.message import Message
+from chatcore.wire.values import UNPACKABLE, pack, unpack
 
 FORWARD = item(b"_command", b"Forward")
 FORWARD_NOTIFY = item(b"_command", b"ForwardNotify")
@@ -353,7 +343,7 @@ class Frontend:
     def _forget(self, link: Link, box: Box, ask: bytes | None) -> None:
         # Only those that were members until now: who has come anew since is not meant.
         for uid in self._dropped.get(link.peer, set()).intersection(_uids(box)):
-            for session in list(self._sessions.by_uid(uid)):
+            for session in self._sessions.by_uid(uid):
                 session.connection.kick("membership lost")
 
     def gone(self, backend: str, channel: str, uid: str) -> None:
@@ -391,7 +381,7 @@ def _gone_box(channel: str, uid: str) -> bytes:
 
 
 def _members(channel: str, uids: Sequence[str]) -> bytes:
-    return item(b"channel", channel.encode()) + item(b"uids", msgspec.msgpack.encode(uids))
+    return item(b"channel", channel.encode()) + item(b"uids", pack(uids))
 
 
 def _uids(box: Box) -> list[str]:

@@ -10,9 +10,10 @@ from chatcore.channels.groups import GroupTable
 from chatcore.cluster.view import View
 from chatcore.errors import RpcError
 from chatcore.links.table import LinkTable
-from chatcore.node.replies import TRUE, chunks, pack, push_encoder
+from chatcore.node.replies import TRUE, chunks, push_encoder
 from chatcore.telemetry import Counters
 from chatcore.wire.box import END, item
+from chatcore.wire.values import pack
 
 PUSH = item(b"_command", b"Push")
 PUSH_TO_UIDS = item(b"_command", b"PushToUids")

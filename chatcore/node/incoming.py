@@ -15,8 +15,9 @@ from chatcore.dispatch.dispatcher import Dispatcher, Refused
 from chatcore.errors import CallRefused, SessionError
 from chatcore.links.filters import RpcCall, RpcFilters
 from chatcore.node.answers import NOBODY, Answer
-from chatcore.node.replies import UNPACKABLE, UNREADABLE, pack, unpack
+from chatcore.node.replies import UNREADABLE
 from chatcore.telemetry import Counters
+from chatcore.wire.values import UNPACKABLE, pack, unpack
 
 OWN_SERVICES = "sys."
 """What the services begin with that chatcore's nodes offer each other; filters don't see them."""

@@ -10,9 +10,7 @@ from chatcore.connectors.encoding import Encoding
 from chatcore.dispatch.dispatcher import FAILED
 from chatcore.wire.body import EMPTY, Body
 from chatcore.wire.box import item
-
-pack = msgspec.msgpack.Encoder().encode
-unpack = msgspec.msgpack.Decoder().decode
+from chatcore.wire.values import UNPACKABLE, pack, unpack
 
 FAILED_VALUE = pack(FAILED)
 
@@ -25,9 +23,6 @@ TRUE = b"True"
 """As AMP writes it; what is false is left out."""
 
 UIDS_IN_A_BOX = 10_000
-
-UNPACKABLE = (TypeError, ValueError, OverflowError, RecursionError)
-"""What `pack` raises for a value that can't cross a link."""
 
 UNREADABLE = (KeyError, msgspec.MsgspecError, *UNPACKABLE)
 """What reading a peer's answer raises when it is not what was agreed."""

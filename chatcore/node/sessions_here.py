@@ -97,7 +97,7 @@ class SessionsHere:
         self, uids: Sequence[str], route: str, packed: bytes, droppable: bool = False
     ) -> list[str]:
         """Send a message to all sessions of these uids; which of them have any comes back."""
-        found = [uid for uid in dict.fromkeys(uids) if self._sessions.by_uid(uid)]
+        found = [uid for uid in dict.fromkeys(uids) if self._sessions.has_uid(uid)]
         sessions = [session for uid in found for session in self._sessions.by_uid(uid)]
         self._push(sessions, route, packed, droppable)
         return found

@@ -10,16 +10,15 @@ import msgspec
 from zope.interface import implementer
 
 from chatcore.errors import SessionError
-from chatcore.interfaces import ISession
+from chatcore.interfaces import Address, ISession
 from chatcore.sessions.session import (
-    Address,
     ClosedHook,
     Session,
     check_keys,
     check_reason,
     check_uid,
-    pack,
 )
+from chatcore.wire.values import pack
 
 T = TypeVar("T")
 

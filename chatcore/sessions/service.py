@@ -23,8 +23,6 @@ from chatcore.sessions.session import (
 from chatcore.sessions.settings import SessionSettings
 from chatcore.telemetry import Counters
 
-_NONE: list[Session] = []
-
 TAKEN_OVER = "logged in elsewhere"
 """Why a session is kicked whose uid has a newer one, where there is one for each uid."""
 
@@ -58,7 +56,8 @@ class SessionService:
         self._now = now
         self._last = 0
         self._by_id: dict[int, Session] = {}
-        self._by_uid: dict[str, list[Session]] = {}
+        # In order; a dict, because many sessions of one uid may end at once.
+        self._by_uid: dict[str, dict[Session, None]] = {}
         self._uid_hooks: list[Callable[[str], None]] = []
         self._bound_hooks: list[BoundHook] = []
         self._unbound_hooks: list[UnboundHook] = []
@@ -113,8 +112,12 @@ class SessionService:
         return self._by_id.get(id)
 
     def by_uid(self, uid: str) -> list[Session]:
-        """All sessions bound to that uid; not to be changed by the caller."""
-        return self._by_uid.get(uid, _NONE)
+        """All sessions bound to that uid now, in the order in which they were."""
+        return list(self._by_uid.get(uid, ()))
+
+    def has_uid(self, uid: str) -> bool:
+        """Whether a session is bound to that uid."""
+        return uid in self._by_uid
 
     def bind(self, id: int, uid: str) -> float | None:
         """Say who a session's client is; the same uid again is no mistake.
@@ -135,7 +138,7 @@ class SessionService:
             raise SessionError(f"session {id} is bound to {session.uid!r} already")
         for_the_uid = self._admit(uid)
         session.bound(uid, self._now())
-        self._by_uid.setdefault(uid, []).append(session)
+        self._by_uid.setdefault(uid, {})[session] = None
         self._uid_changed(uid)
         for older in for_the_uid:
             older.connection.kick(TAKEN_OVER)
@@ -194,7 +197,7 @@ class SessionService:
     def kick_uid(self, uid: str, reason: str) -> int:
         """Kick all sessions of a uid; how many there were. Raises as `kick` does."""
         check_reason(reason)
-        sessions = list(self.by_uid(uid))  # a session may end while it is kicked
+        sessions = self.by_uid(uid)
         for session in sessions:
             session.connection.kick(reason)
         return len(sessions)
@@ -264,7 +267,7 @@ class SessionService:
 
     def _forget_uid(self, session: Session, uid: str) -> None:
         sessions = self._by_uid[uid]
-        sessions.remove(session)
+        del sessions[session]
         if not sessions:
             del self._by_uid[uid]
         self._uid_changed(uid)

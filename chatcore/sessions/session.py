@@ -7,11 +7,11 @@ from typing import Any, Protocol
 
 import msgspec
 
-pack = msgspec.msgpack.Encoder().encode
-_unpack = msgspec.msgpack.Decoder(dict[str, Any]).decode
+from chatcore.interfaces import Address
+from chatcore.wire.text import check_text
+from chatcore.wire.values import pack
 
-Address = tuple[str, int]
-"""A client's IP address as text, and its port."""
+_unpack = msgspec.msgpack.Decoder(dict[str, Any]).decode
 
 _FLAT = frozenset((str, int, float, bool, type(None), bytes))
 
@@ -137,20 +137,18 @@ def check_uid(uid: object) -> None:
     """Refuse what is no uid.
 
     Raises:
-        TypeError: it is not a text, or empty.
+        TypeError: as from `check_text`.
     """
-    if not isinstance(uid, str) or not uid:
-        raise TypeError(f"a uid is a text that is not empty, not {uid!r}")
+    check_text("a uid", uid)
 
 
 def check_reason(reason: object) -> None:
     """Refuse what can't be told to a client that is kicked.
 
     Raises:
-        TypeError: it is not a text, or empty.
+        TypeError: as from `check_text`.
     """
-    if not isinstance(reason, str) or not reason:
-        raise TypeError(f"the reason of a kick is a text that is not empty, not {reason!r}")
+    check_text("the reason of a kick", reason)
 
 
 def check_keys(settings: Iterable[object]) -> None:

@@ -14,9 +14,15 @@ LONGEST_HEAD = 16384
 END = b"\r\n\r\n"
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_NAME = re.compile(_TOKEN.decode())
 _FIRST = re.compile(rb"(%s) ([!-~\x80-\xff]+) HTTP/(\d\.\d)" % _TOKEN)
 _FIELD = re.compile(rb"(%s):([^\r\n\0]*)\r\n" % _TOKEN)
 _FIELDS = re.compile(rb"(?:%s:[^\r\n\0]*\r\n)*" % _TOKEN)
+
+
+def is_token(text: str) -> bool:
+    """Whether a text may be a name, as of a method, a header or a subprotocol (section 5.6.2)."""
+    return _NAME.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)

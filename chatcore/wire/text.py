@@ -11,6 +11,26 @@ import re
 _ASTRAL = re.compile("[\U00010000-\U0010ffff]")
 
 
+def check_text(what: str, value: object) -> None:
+    """Refuse what is no text that can be sent.
+
+    Args:
+        what: what it was to be.
+        value: what it is.
+
+    Raises:
+        TypeError: it is not a text, is empty, or holds half a surrogate pair.
+    """
+    if not isinstance(value, str) or not value:
+        raise TypeError(f"{what} is a text that is not empty, not {value!r}")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise TypeError(
+            f"{what} is a text, and {value!r} holds half of a surrogate pair, which is no character"
+        ) from None
+
+
 def encode_cesu(text: str) -> bytes:
     """A text as CESU-8.
 

@@ -382,7 +382,9 @@ class TestBodies:
         caller = Caller(seconds=10, clock=connector.reactor)
         dispatcher = Dispatcher(caller=caller, counters=connector.counters)
         dispatcher.add_handler("connector.echo.say", lambda msg, session: msg)
-        links: Any = SimpleNamespace(on_up=lambda hook: None, get=lambda id: None)
+        links: Any = SimpleNamespace(
+            on_up=lambda hook: None, get=lambda id: None, knows=lambda id: True
+        )
         sessions = connector.sessions
         groups = GroupTable(sessions=sessions, gone=print, counters=connector.counters)
         connector.serve = Frontend(

@@ -98,6 +98,17 @@ class TestWhatIsSpokenBehindIt:
     def test_alpn_offers_no_http_2(self, secure: Connector) -> None:
         assert TlsClient(secure).protocol == b"http/1.1"
 
+    @pytest.mark.parametrize("version", [SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSION])
+    @pytest.mark.parametrize("offers", [(), (b"h2",), (b"h2", b"pomelo")])
+    def test_alpn_without_a_name_that_is_known(
+        self, secure: Connector, version: int, offers: tuple[bytes, ...]
+    ) -> None:
+        """As without ALPN (RFC 7301, section 3.2, allows to go on)."""
+        client = TlsClient(secure, version=version, offers=offers)
+        assert client.protocol == b""
+        client.send(UPGRADE)
+        assert client.take().startswith(b"HTTP/1.1 101 ")
+
     def test_behind_a_proxy(self, make: Make, files: TlsFiles) -> None:
         connector = make(tls=files, proxy={"protocol": True, "trusted": ("192.0.2.1",)})
         header = b"PROXY TCP4 198.51.100.7 192.0.2.1 56324 443\r\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from cryptography.x509 import NameOID
@@ -17,13 +18,22 @@ class TlsClient:
         connector: where it connects to.
         first: what it sends before TLS begins.
         piece: of how many bytes the pieces are in which everything arrives.
+        version: the highest version of TLS; OpenSSL's unless given.
+        offers: what it would speak, by ALPN.
     """
 
     def __init__(
-        self, connector: Connector, *, first: bytes = b"", piece: int = 1 << 20, version: int = 0
+        self,
+        connector: Connector,
+        *,
+        first: bytes = b"",
+        piece: int = 1 << 20,
+        version: int = 0,
+        offers: Sequence[bytes] = (b"h2", b"http/1.1"),
     ) -> None:
         context = SSL.Context(SSL.TLS_CLIENT_METHOD)
-        context.set_alpn_protos([b"h2", b"http/1.1"])
+        if offers:
+            context.set_alpn_protos(list(offers))
         if version:
             context.set_max_proto_version(version)
         self.client: Client = connector.connect()

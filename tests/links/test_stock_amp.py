@@ -38,8 +38,8 @@ from chatcore.links.commands import (
 from chatcore.links.hello import DIALLER, LISTENER, Party
 from chatcore.links.link import Link
 from chatcore.node.frontends import BOUND, DROPPABLE
-from chatcore.node.replies import pack, unpack
 from chatcore.wire.box import Box, item, join
+from chatcore.wire.values import pack, unpack
 
 from .wiring import NONCE, SECRET, Log, Net, Node, link_up
 

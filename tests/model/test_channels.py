@@ -79,6 +79,11 @@ class TestMembers:
             room.add(uid, "connector-1")
         assert (len(room), frontends.told) == (0, [])
 
+    def test_half_a_character_comes_not_in(self, room: Any, frontends: FakeFrontends) -> None:
+        with pytest.raises(TypeError, match="half of a surrogate pair"):
+            room.add("al\ud800ice", "connector-1")
+        assert (len(room), frontends.told) == (0, [])
+
     def test_a_member_is_a_uid_on_a_frontend(self, room: Any, frontends: FakeFrontends) -> None:
         room.add("alice", "connector-1")
         assert room.add("alice", "connector-2") is True
@@ -165,7 +170,7 @@ class TestMembers:
 
 
 class TestNames:
-    @pytest.mark.parametrize("name", ["", None, 5, b"room"])
+    @pytest.mark.parametrize("name", ["", None, 5, b"room", "\udfff"])
     def test_are_texts(self, channels: ChannelService, name: Any) -> None:
         assert channels.get(name) is None
         with pytest.raises(TypeError, match="the name of a channel"):
@@ -282,7 +287,9 @@ class TestPushing:
         frontends.answers.callback(None)
         assert result_of(waiting) == ["q", "b"]
 
-    @pytest.mark.parametrize("members", ["alice", [5], [("a", "b", "c")], [None], ["\ud800"]])
+    @pytest.mark.parametrize(
+        "members", ["alice", [5], [("a", "b", "c")], [None], ["\ud800"], [("\ud800", "lobby-1")]]
+    )
     def test_to_what_are_no_members(
         self, channels: ChannelService, frontends: FakeFrontends, members: Any
     ) -> None:

@@ -89,7 +89,7 @@ class TestBinding:
             with pytest.raises(SessionError, match="session 77 of connector-1 is gone"):
                 act()
 
-    @pytest.mark.parametrize("uid", ["", None, 0, 5, b"alice"])
+    @pytest.mark.parametrize("uid", ["", None, 0, 5, b"alice", "al\ud83dice"])
     def test_a_uid_is_a_text(self, sessions: SessionService, uid: Any) -> None:
         session = sessions.open(FakeConnection())
         with pytest.raises(TypeError, match="a uid is a text"):
@@ -105,6 +105,30 @@ class TestBinding:
         assert sessions.by_uid("alice") == [second]
         sessions.close(second, "gone")
         assert sessions.by_uid("alice") == []
+
+    def test_what_was_found_stays_as_it_was(self, sessions: SessionService) -> None:
+        """Who goes through a uid's sessions and closes them misses none."""
+        opened = [sessions.open(FakeConnection()) for _ in range(5)]
+        for session in opened:
+            sessions.bind(session.id, "alice")
+        found = sessions.by_uid("alice")
+        for session in found:
+            sessions.close(session, "gone")
+        assert found == opened
+        assert (sessions.by_uid("alice"), sessions.has_uid("alice")) == ([], False)
+
+    def test_many_of_one_uid_end_without_being_compared(
+        self, sessions: SessionService, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Whose connections all end at once holds nobody up."""
+        opened = [sessions.open(FakeConnection()) for _ in range(100)]
+        for session in opened:
+            sessions.bind(session.id, "alice")
+        compared: list[object] = []
+        monkeypatch.setattr(Session, "__eq__", lambda *both: compared.append(both))
+        for session in reversed(opened):
+            sessions.close(session, "gone")
+        assert (compared, sessions.has_uid("alice")) == ([], False)
 
     def test_unbinding_forgets_who_it_is(self, sessions: SessionService) -> None:
         session = sessions.open(FakeConnection())
@@ -366,7 +390,7 @@ class TestKicking:
         assert sessions.kick(session.id, "too loud")
         assert connection.kicks == ["too loud"]
 
-    @pytest.mark.parametrize("reason", [None, "", 5])
+    @pytest.mark.parametrize("reason", [None, "", 5, "\ude00"])
     def test_always_says_why(self, sessions: SessionService, reason: Any) -> None:
         session = sessions.open(connection := FakeConnection())
         sessions.bind(session.id, "alice")

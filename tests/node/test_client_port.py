@@ -235,6 +235,18 @@ class TestTls:
             verify(app, load_servers(app, "development"), assignments)
         assert caught.value.file == app / "tls" / "a.pem"
 
+    @pytest.mark.parametrize("udp", [False, True])
+    def test_nothing_to_come_by(self, tmp_path: Path, udp: bool) -> None:
+        app = self.application(tmp_path, {"id": "front-2"})
+        given = {"websocket": False, "tcp": False, "udp": udp}
+        said = [Assignment(key=f"connector.{k}", value=v, source="test") for k, v in given.items()]
+        servers = load_servers(app, "development")
+        if udp:
+            assert verify(app, servers, said)["front"]["connector.udp"] is True
+        else:
+            with pytest.raises(ConfigError, match="all turned off, so that no client could come"):
+                verify(app, servers, said)
+
     @pytest.mark.parametrize("key", ["certificate", "key"])
     def test_half_a_pair(self, tmp_path: Path, key: str) -> None:
         app = self.application(tmp_path, {"id": "front-2"})

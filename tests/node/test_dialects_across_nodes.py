@@ -11,6 +11,7 @@ import pytest_twisted
 from running import short_folder
 from small_cluster import Cluster
 from twisted.internet.defer import Deferred
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
 from chatcore.config.servers import load_servers
 from chatcore.config.settings import Assignment
@@ -156,3 +157,29 @@ def test_files_of_other_names(setting: str, usual: str) -> None:
         with pytest.raises(ConfigError) as wrong:
             verify(folder, made.servers, [given])
         assert str(wrong.value).startswith(f"{folder}/spoken/here.json:1:")
+
+
+async def test_answers_that_can_not_say_that_they_failed(cluster: Cluster) -> None:
+    """It is the schema's fault, so it is told at start; pushes need no code."""
+    logged: list[LogEvent] = []
+    globalLogPublisher.addObserver(logged.append)
+    try:
+        await cluster.start()
+    finally:
+        globalLogPublisher.removeObserver(logged.append)
+    said = [formatEvent(event) for event in logged]
+    (warning,) = [line for line in said if "schemas leave no room for a code" in line]
+    assert f"in the answers of {SAY}: " in warning
+    assert '"optional uInt32 code"' in warning
+
+
+async def test_answers_that_can(cluster: Cluster) -> None:
+    schemas = {SAY: {"optional uInt32 length": 1, "optional uInt32 code": 2}}
+    (cluster.folder / "config/serverProtos.json").write_text(json.dumps(schemas))
+    logged: list[LogEvent] = []
+    globalLogPublisher.addObserver(logged.append)
+    try:
+        await cluster.start()
+    finally:
+        globalLogPublisher.removeObserver(logged.append)
+    assert not [event for event in logged if "schemas leave no" in (formatEvent(event) or "")]
