@@ -139,6 +139,7 @@ class Ours(ClientWebSocket):
         self.connection: Any = SimpleNamespace(
             received=self.outcome.messages.append,
             pinged=self.outcome.transport.write,
+            bears=lambda size=0: True,
             broken=self._broken,
             close=lambda reason: None,
             lost=lambda reason: None,
