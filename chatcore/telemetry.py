@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, fields
+from typing import Any
 
 
 @dataclass(slots=True)
@@ -101,3 +102,39 @@ class Seen:
             return False
         self._seen.add(what)
         return True
+
+
+class Rationed:
+    """Lets a few lines a second into the log, for what others can bring about as often as they like.
+
+    Args:
+        most: lines a second.
+        later: calls something after so many seconds, as a reactor's ``callLater`` does.
+        left_out: told at the end of a second how many were too many; it logs that.
+    """
+
+    def __init__(
+        self, most: int, *, later: Callable[..., Any], left_out: Callable[[int], object]
+    ) -> None:
+        self._most, self._later, self._left_out = most, later, left_out
+        self._asked = 0
+        self._timer: Any = None
+
+    def admit(self) -> bool:
+        """Whether one more is to be logged."""
+        self._asked += 1
+        if self._timer is None:
+            self._timer = self._later(1.0, self._over)
+        return self._asked <= self._most
+
+    def stop(self) -> None:
+        """Say what there is to say, and forget the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._over()
+
+    def _over(self) -> None:
+        self._timer = None
+        too_many, self._asked = self._asked - self._most, 0
+        if too_many > 0:
+            self._left_out(too_many)

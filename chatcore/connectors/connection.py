@@ -26,7 +26,7 @@ from chatcore.errors import BodyError, HandshakeError, PackageError, WireError
 from chatcore.interfaces import Address
 from chatcore.sessions.service import SessionService
 from chatcore.sessions.session import Session
-from chatcore.telemetry import Counters
+from chatcore.telemetry import Counters, Rationed
 from chatcore.turn import Turn
 from chatcore.wire import handshake, message, package
 from chatcore.wire.body import Body
@@ -42,6 +42,9 @@ INTERNAL_ERROR = 1011
 
 BYTES_OF_ONE = 4096
 """Bytes of a message from which on it counts as more than one against the allowance."""
+
+MOST_LINES = 5
+"""Lines a second about clients that are sent away, and as many about what failed with clients."""
 
 LEAST_PATIENCE = 10
 """What is put up with at once of every client, however small `limits.message_burst` is."""
@@ -78,7 +81,13 @@ class ConnectorParts:
         serve: acts on requests and notifies.
         welcome: decides about handshakes.
         sessions: where sessions are opened and closed.
+
+    Attributes:
+        faults: whether one more line of the log may tell what a client did wrong.
+        failures: the same for what went wrong here.
     """
+
+    log = Logger()
 
     def __init__(
         self,
@@ -108,7 +117,17 @@ class ConnectorParts:
         self.admission = Admission(
             limits=limits, counters=counters, guests=lambda: self.connections
         )
+        self.faults, self.failures = (
+            self._rationed("clients at fault"),
+            self._rationed("failures with clients"),
+        )
         self._emptied: Deferred[None] | None = None
+
+    def _rationed(self, what: str) -> Rationed:
+        def left_out(count: int) -> None:
+            self.log.warn("{n} more {what} were not logged", n=count, what=what)
+
+        return Rationed(MOST_LINES, later=self.clock.callLater, left_out=left_out)
 
     def allowances(self) -> tuple[Allowance | None, Allowance | None]:
         """What a new client may send, and what is put up with beside that.
@@ -152,6 +171,8 @@ class ConnectorParts:
             if deadlines is not None:
                 deadlines.clear()
         self.outboxes.stop()
+        self.faults.stop()
+        self.failures.stop()
 
 
 @dataclass(slots=True)
@@ -288,7 +309,7 @@ class Connection:
             return True
         if self._state is not State.CLOSED:
             parts.counters.clients_flooding += 1
-            self.log.info("{client} sends too much", client=shown(self.address))
+            self._tell("{client} sends too much")
             self.close("too many messages", POLICY)
         return False
 
@@ -296,18 +317,24 @@ class Connection:
         """What came breaks the protocol: close this connection, and only this one."""
         if self._state is not State.CLOSED:
             self._parts.counters.clients_broken += 1
-            self.log.info("{client} broke the protocol: {p}", client=shown(self.address), p=problem)
+            self._tell("{client} broke the protocol: {why}", problem)
             self.close(problem, code)
 
     def _failed(self) -> None:
         """What must not raise did, here or in the application: only this client goes."""
-        self.log.failure("A message of {client} met a mistake here", client=shown(self.address))
+        if self._parts.failures.admit():
+            self.log.failure("A message of {client} met a mistake here", client=shown(self.address))
         try:
             self.close("the server failed", INTERNAL_ERROR)
         except Exception:
             self.log.failure("Closing {client}", client=shown(self.address))
         if self in self._parts.connections:  # it ends, whatever raised
             self._parts.closings.start(self)
+
+    def _tell(self, what: str, why: str = "") -> None:
+        """Log why this client is sent away, unless that is said too often already."""
+        if self._parts.faults.admit():
+            self.log.info(what, client=shown(self.address), why=why)
 
     def lost(self, reason: str) -> None:
         """The carrier is gone."""
@@ -353,7 +380,7 @@ class Connection:
     def _slow(self, why: str) -> None:
         if self._state is not State.CLOSED:
             self._parts.counters.clients_slow += 1
-            self.log.info("{client} is cut off: {why}", client=shown(self.address), why=why)
+            self._tell("{client} is cut off: {why}", why)
             self.outbox.drop()
             self._end("slow client")
             self._carrier.abort()
@@ -415,7 +442,8 @@ class Connection:
         try:
             reply = self.encoding.package(package.HANDSHAKE, outcome.reply)
         except PackageError as problem:  # as a long dictionary, which fits no datagram
-            self.log.error("The answer to a handshake: {problem}", problem=problem)
+            if self._parts.failures.admit():
+                self.log.error("The answer to a handshake: {problem}", problem=problem)
             outcome = Refused(handshake.encode_refusal(), str(problem), broken=False)
             reply = self.encoding.package(package.HANDSHAKE, outcome.reply)
         if isinstance(outcome, Refused):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
 from chatcore.connectors.connection import Reply
 from chatcore.sessions.session import Session
@@ -262,6 +263,43 @@ class TestFloods:
             client.say(*[(package.HEARTBEAT, b"")] * 100)
             client.send(frame(b"", PING) * 100)
         assert not client.closed
+
+
+class TestLog:
+    """Who comes again and again with garbage does not fill it."""
+
+    @pytest.fixture
+    def lines(self) -> Iterator[list[str]]:
+        lines: list[str] = []
+
+        def note(event: LogEvent) -> None:
+            if event["log_namespace"].startswith("chatcore.connectors"):
+                lines.append(formatEvent(event))
+
+        globalLogPublisher.addObserver(note)
+        yield lines
+        globalLogPublisher.removeObserver(note)
+
+    def test_a_few_lines_a_second(self, connector: Connector, lines: list[str]) -> None:
+        for _ in range(1000):
+            connector.connect().send(b"garbage")
+        assert len(lines) == 5
+        assert all("broke the protocol" in line for line in lines)
+        assert connector.counters.clients_broken == 1000
+        connector.reactor.advance(1)
+        assert lines[5:] == ["995 more clients at fault were not logged"]
+        connector.connect().send(b"garbage")
+        assert "broke the protocol" in lines[6]
+        connector.reactor.advance(1)
+        assert len(lines) == 7
+
+    def test_what_is_left_out_is_said_at_the_end(
+        self, connector: Connector, lines: list[str]
+    ) -> None:
+        for _ in range(7):
+            connector.connect().send(b"garbage")
+        connector.parts.stop()
+        assert lines[5:] == ["2 more clients at fault were not logged"]
 
 
 class TestConnections:
