@@ -157,6 +157,9 @@ class Arrival:
     def makeConnection(self, transport: Any) -> None:
         # Called again by TLS, whose transport then takes the place of the one under it.
         self.transport = transport
+        # Where there are no heartbeats, only the system finds out that a client's machine is gone.
+        if hasattr(transport, "setTcpKeepAlive"):
+            transport.setTcpKeepAlive(True)
 
     def connectionMade(self) -> None:
         pass

@@ -131,6 +131,7 @@ class Socket:
         self.room = 1 << 60
         self.taken = bytearray()
         self.sends = 0
+        self.options: list[tuple[int, int, Any]] = []
         self.closed = False
 
     def send(self, data: bytes) -> int:
@@ -151,7 +152,8 @@ class Socket:
 
     def setblocking(self, blocking: bool) -> None: ...
 
-    def setsockopt(self, *option: Any) -> None: ...
+    def setsockopt(self, *option: Any) -> None:
+        self.options.append(option)
 
     def shutdown(self, how: int) -> None: ...
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from socket import SO_KEEPALIVE, SOL_SOCKET
 
 import pytest
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
@@ -535,6 +536,12 @@ class TestKicking:
         connector.reactor.settle()
         assert [opcode for opcode, _ in client.frames()] == [CLOSE]
         assert connector.counters.clients_kicked == 0
+
+
+class TestVanishing:
+    def test_the_system_asks_whether_a_client_is_still_there(self, connector: Connector) -> None:
+        client = connector.connect()
+        assert (SOL_SOCKET, SO_KEEPALIVE, True) in client.socket.options
 
 
 class TestClosingAll:
