@@ -9,7 +9,9 @@ import pytest
 import pytest_twisted
 from running import short_folder
 from small_cluster import Cluster, until
+from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 
 from chatcore.client import Kicked
 from chatcore.config.servers import load_servers
@@ -372,6 +374,7 @@ async def test_a_lost_link_restores_the_groups(cluster: Cluster) -> None:
     assert left == [("goes", "closed")]
     reply = FAILED
     while reply == FAILED:
+        await deferLater(reactor, 0.02)  # who asks without end is sent away
         reply = await ask(stays, "push", {"room": "den", "n": 1})
     await until(lambda: heard, "the push")
     assert heard == [{"room": "den", "n": 1}]
