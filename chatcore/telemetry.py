@@ -105,7 +105,7 @@ class Seen:
 
 
 class Rationed:
-    """Lets a few lines a second into the log, for what others can bring about as often as they like.
+    """Lets a few lines a second into the log, of what others can bring about at will.
 
     Args:
         most: lines a second.
