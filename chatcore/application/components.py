@@ -97,6 +97,9 @@ class Components(Mapping[str, Any]):
                 doing=f"making the component '{loading.name}'",
                 place=loading.place,
             )
+            if made is None:
+                problem = f"what makes the component '{loading.name}' returned nothing"
+                raise wrong(problem, loading.place, "Return what it made")
             self._made[loading.name] = made, loading
 
     def __getitem__(self, name: str) -> Any:

@@ -73,6 +73,7 @@ class Configurator(Filtering):
         self.sections: dict[str, type] = {}
         self._taken = taken
         self._types = "all"
+        self._unused: list[Place] = []
         self.assignments: list[Assignment] = []
         self.routes: dict[str, Route] = {}
         self.client_check: CheckClient | None = None
@@ -87,7 +88,10 @@ class Configurator(Filtering):
         self._server_types = server_types
 
     def set(self, key: str, value: Any) -> None:
-        source = "{}:{}".format(*_caller())
+        place = _caller()
+        if not isinstance(key, str):
+            raise wrong(f"the key of a setting is a text, not {key!r}", place)
+        source = "{}:{}".format(*place)
         self.assignments.append(Assignment(key=key, value=value, source=source))
 
     def route(self, server_type: str, choose: Route) -> None:
@@ -187,7 +191,12 @@ class Configurator(Filtering):
             if each != "all":
                 self._known(each, _caller())
 
+        place = _caller()
+        self._unused.append(place)
+
         def run(function: Callable[[], None]) -> Callable[[], None]:
+            if place in self._unused:
+                self._unused.remove(place)
             _refuse_async(function, "configure", "Start what waits in lifecycle.py", _caller())
             if not callable(function) or not _takes(function, 0):
                 problem = f"what configure got, {function!r}, can't be called without arguments"
@@ -199,6 +208,15 @@ class Configurator(Filtering):
             return function
 
         return run
+
+    def verify(self) -> None:
+        """Check what can only be told when all is said.
+
+        Raises:
+            ConfigError: ``app.configure`` was called, and decorates no function.
+        """
+        for place in self._unused:
+            raise wrong("configure decorates no function", place, "Write @app.configure(…)")
 
     def load(self, component: Any, *, name: str | None = None, **options: Any) -> None:
         place = _caller()

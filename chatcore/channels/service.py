@@ -125,7 +125,8 @@ class ChannelService:
     def on_left(self, hook: LeftHook) -> None:
         if not callable(hook):
             raise TypeError(f"the hook of on_left is a function, not {hook!r}")
-        self._hooks.append(hook)
+        if hook not in self._hooks:
+            self._hooks.append(hook)
 
     def destroy(self, name: str) -> bool:
         channel = self._channels.get(name)
@@ -240,7 +241,7 @@ class ChannelService:
         if reason == CLOSED:
             # It may have crossed a join of mine, and that have found a new session of the same uid.
             self._frontends.leave(frontend, name, [uid])
-        for hook in self._hooks:
+        for hook in tuple(self._hooks):
             maybeDeferred(hook, channel, uid, frontend, reason).addErrback(self._hook_failed, name)
         self._drop_if_empty(channel)
 
@@ -371,6 +372,8 @@ def encode_push(route: str, msg: Any) -> bytes:
     Raises:
         BodyError: it can't be pushed.
     """
+    if not isinstance(route, str):
+        raise BodyError(f"{route!r:.100} can't be pushed: a route is a text")
     try:
         if len(route.encode()) > LONGEST_ROUTE:
             raise BodyError(f"a route of more than {LONGEST_ROUTE} bytes")

@@ -19,14 +19,14 @@ from __future__ import annotations
 import dataclasses
 import math
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
 
 from chatcore.config.kinds import from_text, in_words
-from chatcore.config.names import suggestion
+from chatcore.config.names import listing, nearest, suggestion
 from chatcore.errors import ConfigError
 
 T = TypeVar("T")
@@ -137,7 +137,7 @@ def resolve(sections: Mapping[str, type], assignments: Sequence[Assignment]) -> 
     for name, section in sections.items():
         try:
             made[name] = section(**values[name])
-        except ValueError as error:
+        except Exception as error:  # whatever a section of the application's own does
             raise ConfigError(
                 f"the settings of '{name}' can't be used: {error}", file=sources.get(name)
             ) from error
@@ -168,8 +168,16 @@ def _known(sections: Mapping[str, type], assignment: Assignment) -> tuple[str, s
         own = [key for key in every if key.startswith(f"{name}.")]
         advice = suggestion(assignment.key, own, f"settings of '{name}'")
     else:
-        advice = suggestion(assignment.key, every, "settings")
+        close = nearest(assignment.key, every)
+        advice = f"Did you mean '{close}'?" if close else _about_sections(sections)
     raise ConfigError(f"unknown setting '{assignment.key}'", file=assignment.source, advice=advice)
+
+
+def _about_sections(sections: Iterable[str]) -> str:
+    return (
+        f"A setting is one of a section, as in limits.connections; the sections are"
+        f" {listing(sections)}. What an application keeps for itself goes into app.data"
+    )
 
 
 def _convert(hint: Any, assignment: Assignment) -> Any:

@@ -32,7 +32,7 @@ def guarded(
         return function(*args)
     except ConfigError:
         raise
-    except Exception as problem:
+    except (Exception, SystemExit) as problem:
         raise blamed(problem, [folder], doing, place or (folder, None), advice) from problem
 
 

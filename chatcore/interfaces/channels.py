@@ -141,5 +141,6 @@ class IChannels(Interface):
     def on_left(hook: Callable[[IChannel, str, str, str], Any]) -> None:
         """Have ``hook(channel, uid, sid, reason)`` called when a member went by itself.
 
-        That is: its last session on that frontend ended, or the frontend is gone.
+        That is: its last session on that frontend ended, or the frontend is gone. A hook that is
+        there already is not added again.
         """

@@ -16,7 +16,7 @@ from chatcore.config.settings import Assignment, Settings, resolve
 from chatcore.config.settings_file import settings_in_file
 from chatcore.config.times import zone_of
 from chatcore.connectors.settings import ConnectorSettings, HeartbeatSettings, Limits
-from chatcore.dispatch.blame import guarded
+from chatcore.dispatch.blame import guarded, source_of
 from chatcore.dispatch.components import Catalogue
 from chatcore.dispatch.loading import load_plugin
 from chatcore.errors import ConfigError
@@ -105,7 +105,15 @@ def _said(
         taken=[*sections, *OF_START],
     )
     if catalogue.configure is not None:
-        guarded(catalogue.configure, said, folder=catalogue.folder, doing="configure(app)")
+        file, line = source_of(catalogue.configure)
+        guarded(
+            catalogue.configure,
+            said,
+            folder=catalogue.folder,
+            doing="configure(app)",
+            place=(file or catalogue.folder / "app.py", line),
+        )
+        said.verify()
     return said
 
 

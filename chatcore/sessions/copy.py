@@ -157,8 +157,8 @@ class SessionCopy:
         await _done(self._home.update(self.id, kept, [key for key in named if key not in kept]))
 
     async def update(self, **settings: Any) -> None:
-        self._settings.update(settings)
         await _done(self._home.update(self.id, settings))
+        self._settings.update(settings)
 
     async def bind(self, uid: str) -> None:
         self.logged_in = await _done(self._home.bind(self.id, uid))

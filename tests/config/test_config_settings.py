@@ -183,7 +183,7 @@ def test_a_mistake_is_told_though_a_later_assignment_wins() -> None:
         ("limit.origins", "Did you mean 'limits.origins'?"),
         ("page", "The settings of 'page' are page.port"),
         ("page.zzz", "The settings of 'page' are page.port"),
-        ("zzz.zzz", "The settings are limits.messages_per_second"),
+        ("zzz.zzz", "as in limits.connections; the sections are limits"),
         ("page.__doc__", "The settings of 'page' are"),
         ("page.port.x", "Did you mean 'page.port'?"),
     ],

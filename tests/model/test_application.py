@@ -23,13 +23,14 @@ from chatcore.application import (
     too_busy,
     weighted,
 )
+from chatcore.application.components import Components, loading_of
 from chatcore.application.crons import Crons
 from chatcore.application.events import Events
 from chatcore.application.own_files import OwnFiles
 from chatcore.channels.service import ChannelService
 from chatcore.cluster.view import View
 from chatcore.config.servers import Server
-from chatcore.config.settings import resolve
+from chatcore.config.settings import Settings, resolve
 from chatcore.connectors.admission import Blacklist
 from chatcore.dispatch.lag import Lag
 from chatcore.errors import ConfigError, NoSuchServer
@@ -424,3 +425,13 @@ class TestConfigurator:
         assert configurator.rpc_errors is handler
         with pytest.raises(ConfigError, match="called before"):
             configurator.rpc_error_handler(handler)
+
+
+def test_a_component_that_is_nothing() -> None:
+    def book(app: object) -> None:
+        pass
+
+    loading = loading_of(book, None, {}, ("app.py", 3))
+    with pytest.raises(ConfigError, match="makes the component 'book' returned nothing") as raised:
+        Components().make([loading], None, Settings({}), Path())
+    assert (raised.value.file, raised.value.line) == ("app.py", 3)

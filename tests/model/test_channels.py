@@ -348,6 +348,8 @@ class TestPushing:
         ):
             with pytest.raises(BodyError, match="can't be pushed"):
                 push()
+        with pytest.raises(BodyError, match="can't be pushed: a route is a text"):
+            room.push({"route": "onChat"}, "as Pomelo has it")
         assert frontends.take() == []
 
     def test_what_is_nested_too_deep(self, room: Any) -> None:
@@ -443,6 +445,24 @@ class TestLeavingByItself:
         assert [told[:4] for told in frontends.take() if told[0] == "push"] == [
             ("push", "connector-2", "room", "onLeave")
         ]
+
+    def test_a_hook_is_there_once(
+        self, channels: ChannelService, room: Any, left: list[Any]
+    ) -> None:
+        told: list[str] = []
+
+        class Handler:
+            def left(self, channel: IChannel, uid: str, sid: str, reason: str) -> None:
+                told.append(uid)
+                channels.on_left(self.left)
+                channels.on_left(lambda *about: self.left(*about))
+
+        channels.on_left(Handler().left)
+        room.add("alice", "connector-1")
+        channels.gone("connector-1", "room", "alice")
+        assert told == ["alice"]
+        with pytest.raises(TypeError, match="the hook of on_left is a function, not 5"):
+            channels.on_left(5)  # type: ignore[arg-type]
 
     def test_a_hook_may_fill_or_destroy_the_channel(
         self, channels: ChannelService, room: Any, left: list[Any]

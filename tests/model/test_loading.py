@@ -452,6 +452,8 @@ class TestMistakes:
             ("app.configure(type='chat')(lambda app: None)", "can't be called without arguments"),
             ("app.configure(lambda: None)", 'not a text. Write @app.configure(env="…", type="…")'),
             ("app.configure(type=5)", "configure got 5, not a text"),
+            ("app.set(5, 5)", "the key of a setting is a text, not 5"),
+            ("raise SystemExit('bye')", "configure(app): SystemExit: bye"),
             ("app.load(later)", "later can't be loaded: it is async"),
         ],
     )

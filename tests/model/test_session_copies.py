@@ -69,6 +69,9 @@ class TestOnTheFrontend:
         result_of(copy.update(rid="1"))
         assert copy.get("rid") == "1"
         assert session.settings == {"rid": "1"}
+        with pytest.raises(TypeError):
+            result_of(copy.update(rid=object()))
+        assert copy.get("rid") == "1"
 
     def test_the_next_request_sees_what_was_published(
         self, copy: SessionCopy, session: Session, service: SessionService

@@ -289,6 +289,8 @@ class TestMistakes:
         [
             ("app.load(5)", "5 can't be loaded"),
             ("app.load(Plain, size=5)", "can't be made with (app, size=…)"),
+            ("app.configure(type='front')", "configure decorates no function"),
+            ("app.section('own', Picky); app.set('own.size', 2)", "can't be used: never"),
             ("app.load(NeedsMore)", "'needsMore' can't be made with (app): missing"),
             ("app.load(Plain); app.load(Plain)", "there is a component 'plain' already"),
             ("app.load(Plain, name='a b')", "'a b' can't be the name of a component"),
@@ -328,6 +330,10 @@ class TestMistakes:
             @dataclass
             class NoDefault:
                 size: int
+
+            @dataclass
+            class Picky(S):
+                def __post_init__(self): raise TypeError("never")
 
             class Plain:
                 def __init__(self, app): pass
