@@ -80,8 +80,13 @@ class FarSessions:
         return count
 
     async def kick(self, uid: str, reason: str = "kick") -> int:
+        return await self.kick_but(uid, reason, None)
+
+    async def kick_but(self, uid: str, reason: str, but: ISession | None) -> int:
+        """Kick all sessions of a uid there except one, which may be another frontend's."""
         check_reason(reason)
-        count: int = await self._ask("kick_uid", uid, reason)
+        stays = () if but is None or but.frontend_id != self.frontend_id else (but.id,)
+        count: int = await self._ask("kick_uid", uid, reason, *stays)
         return count
 
     async def kick_id(self, id: int, reason: str = "kick") -> bool:

@@ -99,10 +99,14 @@ class Sessions:
         answers, unreached = await self._everywhere(lambda far: far.by_uid(uid))
         return Found([session for sessions in answers for session in sessions], unreached)
 
-    async def kick_everywhere(self, uid: str, reason: str = "kick") -> Kicks:
+    async def kick_everywhere(
+        self, uid: str, reason: str = "kick", *, but: ISession | None = None
+    ) -> Kicks:
         check_uid(uid)
         check_reason(reason)
-        answers, unreached = await self._everywhere(lambda far: far.kick(uid, reason))
+        if but is not None and not ISession.providedBy(but):
+            raise TypeError(f"but is {but!r}, not a session")
+        answers, unreached = await self._everywhere(lambda far: far.kick_but(uid, reason, but))
         return Kicks(sum(answers), unreached)
 
     def _home(self, frontend_id: str) -> IHome:

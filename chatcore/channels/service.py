@@ -15,6 +15,7 @@ from zope.interface import implementer
 from chatcore.channels.channel import Channel
 from chatcore.deadlines import Deadlines, IClock
 from chatcore.errors import BodyError, NoSuchServer
+from chatcore.hooks import check_hook
 from chatcore.interfaces import IChannel, IChannels
 from chatcore.sessions.session import check_uid
 from chatcore.wire.body import encode as to_json
@@ -123,8 +124,7 @@ class ChannelService:
         return list(self._channels)
 
     def on_left(self, hook: LeftHook) -> None:
-        if not callable(hook):
-            raise TypeError(f"the hook of on_left is a function, not {hook!r}")
+        check_hook(hook, "on_left", "channel", "uid", "frontend_id", "reason")
         if hook not in self._hooks:
             self._hooks.append(hook)
 

@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred, fail, gatherResults
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.logger import Logger
 
+import chatcore
 from chatcore.client.conversation import Conversation
 from chatcore.client.dialing import Dialing
 from chatcore.client.errors import Disconnected, HeartbeatLost, ProtocolBroken
@@ -77,6 +78,8 @@ class Client:
         timeout: float = 10.0,
         endpoint: IStreamClientEndpoint | None = None,
         trust: Any = None,
+        client_type: str = "python",
+        client_version: str = chatcore.__version__,
     ) -> Deferred[Any]:
         """Connect and make the handshake.
 
@@ -90,6 +93,8 @@ class Client:
             endpoint: how to connect instead of to that place.
             trust: whose certificates are accepted, as Twisted's `trustRootFromCertificates` makes
                 it; those that the system trusts unless given.
+            client_type: what the handshake says that this client is: ``sys.type``.
+            client_version: which version of it: ``sys.version``.
 
         Returns:
             The ``user`` data of the server's handshake; None when it has none.
@@ -116,6 +121,8 @@ class Client:
             listener=_Listener(self),
             max_package=min(self._max_frame, package.LARGEST),
             kept=Kept(self._cache, place.url),
+            client_type=client_type,
+            client_version=client_version,
         )
         socket: Socket | Stream
         if place.is_websocket:

@@ -74,6 +74,8 @@ class Conversation:
         listener: whom to tell what happens.
         max_package: the longest package body accepted, in bytes.
         kept: what the server said before.
+        client_type: what the handshake says that this client is.
+        client_version: which version of it.
     """
 
     def __init__(
@@ -83,11 +85,14 @@ class Conversation:
         listener: Listener,
         max_package: int = package.LARGEST,
         kept: Kept | None = None,
+        client_type: str = "python",
+        client_version: str = chatcore.__version__,
     ) -> None:
         self._clock = clock
         self._listener = listener
         self._max_package = max_package
         self._state = _State.CONNECTING
+        self._names = {"type": client_type, "version": client_version}
         self._wire: Wire | None = None
         self._user: Any = None
         self._ready: Deferred[Any] = Deferred(self._abandoned)
@@ -131,8 +136,7 @@ class Conversation:
         if self._state is not _State.CONNECTING:
             return
         self._state = _State.HANDSHAKE
-        sys = {"type": "python", "version": chatcore.__version__, **self._kept.offer()}
-        hello: dict[str, Any] = {"sys": sys}
+        hello: dict[str, Any] = {"sys": {**self._names, **self._kept.offer()}}
         if self._user is not None:
             hello["user"] = self._user
         try:

@@ -135,22 +135,31 @@ def _has(place: Path, kind: str) -> bool:
 
 
 def _refuse_unread(place: Path) -> None:
-    """Refuse python files of a server type that seem to be meant to be imported, and are not."""
+    """Refuse what seems to be meant to be imported from a server type's folder, and is not."""
     known = [*KINDS, LIFECYCLE]
-    files = sorted(file.stem for file in place.glob("[!_.]*.py"))
-    if not _has(place, LIFECYCLE):
-        for near in difflib.get_close_matches(LIFECYCLE, files, 1, MISSPELT):
+    entries = sorted(each for each in place.glob("[!_.]*") if _holds_code(each))
+    for entry in entries:
+        if entry.stem in known:
+            continue
+        for near in difflib.get_close_matches(entry.stem.lower(), known, 1, MISSPELT):
             raise ConfigError(
-                f"nobody reads {near}.py", file=place / f"{near}.py", advice="Is it lifecycle.py?"
+                f"nobody reads {entry.name}",
+                file=entry,
+                advice=f"Is it {near}{entry.suffix}? If it helps others, call it _{entry.name}",
             )
-    if not files or any(_has(place, each) for each in known):
-        return
-    near_ones = [m for each in known for m in difflib.get_close_matches(each, files, 1)]
-    raise ConfigError(
-        f"servers/{place.name} has no handlers.py, remotes.py, crons.py or lifecycle.py",
-        file=place,
-        advice=f"Is it {(near_ones or files)[0]}.py?",
-    )
+    if entries and not any(_has(place, each) for each in known):
+        raise ConfigError(
+            f"servers/{place.name} has no handlers.py, remotes.py, crons.py or lifecycle.py",
+            file=place,
+            advice=f"Is it {entries[0].name}?",
+        )
+
+
+def _holds_code(entry: Path) -> bool:
+    """Whether there is something that could be meant to be imported, as by Pomelo."""
+    if entry.is_dir():
+        return any(file.suffix in (".py", ".js") for file in entry.iterdir())
+    return entry.suffix == ".py"
 
 
 def _package(folder: Path) -> str:

@@ -143,4 +143,7 @@ class IChannels(Interface):
 
         That is: its last session on that frontend ended, or the frontend is gone. A hook that is
         there already is not added again.
+
+        Raises:
+            TypeError: the hook can't be called with these four.
         """

@@ -90,6 +90,7 @@ class ISession(Interface):
 
         Raises:
             SessionError: this is a copy on a backend, or the client is gone already.
+            TypeError: the hook can't be called with a session and a reason.
         """
 
 
@@ -276,9 +277,14 @@ class ISessions(Interface):
     async def find(uid: str) -> Found:
         """The sessions of a uid on all frontends, and which of them did not answer."""
 
-    async def kick_everywhere(uid: str, reason: str = "kick") -> Kicks:
+    async def kick_everywhere(
+        uid: str, reason: str = "kick", *, but: ISession | None = None
+    ) -> Kicks:
         """Kick all sessions of a uid on all frontends, and say which of them did not answer.
 
+        Args:
+            but: a session that stays, as that of who has just logged in.
+
         Raises:
-            TypeError: the reason is not a text, or empty.
+            TypeError: the reason is not a text, or empty, or ``but`` is no session.
         """

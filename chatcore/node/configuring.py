@@ -22,6 +22,7 @@ from chatcore.dispatch.loading import load_plugin
 from chatcore.errors import ConfigError
 from chatcore.links.settings import LinkSettings
 from chatcore.node.access import verify_access
+from chatcore.node.server_types import verify_components
 
 OF_START: Final = ("page",)
 """Sections that belong to ``chatcore start`` and not to a node."""
@@ -81,6 +82,7 @@ def configure(
     for folder in complete.folders:
         crons += load_crons(folder, servers, lenient=True)
     _verify_crons(crons, complete)
+    verify_components(complete, servers)
     return Configured(
         said=said,
         settings=settings,

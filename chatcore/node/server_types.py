@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from pathlib import Path
 
 from twisted.logger import Logger
 
@@ -33,6 +34,7 @@ def compare_types(catalogue: Catalogue, servers: Servers) -> None:
             advice="Give the type another name",
         )
     if not (catalogue.folder / "servers").is_dir():
+        _refuse_pomelos_folders(catalogue.folder)
         return
     listed, folders = servers.types, catalogue.server_types
     without_folder = [each for each in listed if each not in folders]
@@ -60,6 +62,38 @@ def compare_types(catalogue: Catalogue, servers: Servers) -> None:
             type=each,
             env=servers.env,
             near=_near(each, listed),
+        )
+
+
+def _refuse_pomelos_folders(folder: Path) -> None:
+    if (folder / "app/servers").is_dir():
+        raise ConfigError(
+            "nobody reads app/servers, where Pomelo has its handlers",
+            file=folder / "app/servers",
+            advice="Move it to servers, with handlers.py or a folder handlers in each server type",
+        )
+
+
+def verify_components(complete: Catalogue, servers: Servers) -> None:
+    """Look at whether there is anything to be called, plugins included.
+
+    What is missing from some types only is logged: filters may answer in place of handlers.
+
+    Raises:
+        ConfigError: the application has no folder ``servers``, and its plugins bring nothing.
+    """
+    everything = any((*complete.handlers(), *complete.remotes(), *complete.crons(), complete.hooks))
+    if not everything and not (complete.folder / "servers").is_dir():
+        raise ConfigError(
+            "there is no folder servers, although servers.json lists servers",
+            file=complete.folder,
+            advice=f"Write servers/{next(iter(servers.types))}/handlers.py",
+        )
+    if any(server.frontend for server in servers) and not any(complete.handlers()):
+        log.warn(
+            "No server type has a handler, so every request of a client is answered 500. Handlers"
+            " are looked for in servers/<type>/handlers.py below {folder}",
+            folder=complete.folder,
         )
 
 

@@ -10,6 +10,7 @@ import msgspec
 from zope.interface import implementer
 
 from chatcore.errors import SessionError
+from chatcore.hooks import check_hook
 from chatcore.interfaces import Address, ISession
 from chatcore.sessions.session import (
     ClosedHook,
@@ -172,8 +173,7 @@ class SessionCopy:
         await _done(self._home.kick(self.id, reason))
 
     def on_closed(self, hook: Callable[[ISession, str], Any]) -> None:
-        if not callable(hook):
-            raise TypeError(f"the hook of on_closed is a function, not {hook!r}")
+        check_hook(hook, "on_closed", "session", "reason")
         home = self._home
         # What is bound and published until then is known to the hook: it gets a copy of its own.
         home.on_closed(self.id, lambda session, reason: hook(copy_of(session, home), reason))

@@ -194,10 +194,14 @@ class SessionService:
         session.connection.kick(reason)
         return True
 
-    def kick_uid(self, uid: str, reason: str) -> int:
-        """Kick all sessions of a uid; how many there were. Raises as `kick` does."""
+    def kick_uid(self, uid: str, reason: str, but: int | None = None) -> int:
+        """Kick all sessions of a uid; how many there were. Raises as `kick` does.
+
+        Args:
+            but: the number of one that stays.
+        """
         check_reason(reason)
-        sessions = self.by_uid(uid)
+        sessions = [session for session in self.by_uid(uid) if session.id != but]
         for session in sessions:
             session.connection.kick(reason)
         return len(sessions)

@@ -127,6 +127,14 @@ class TestTheHandshake:
         assert set(hello["sys"]) == {"type", "version"}
         assert hello["user"] == {"token": "é"}
 
+    def test_says_which_client_it_is(self) -> None:
+        world = World(client_type="bot", client_version="7.1")
+        world.begin()
+        world.conversation.opened()
+        sys = json.loads(world.sent[0][4:])["sys"]
+        assert sys == {"type": "bot", "version": "7.1"}
+        world.conversation.end(Disconnected("enough"))
+
     def test_without_user_data(self, world: World) -> None:
         world.begin()
         world.conversation.opened()

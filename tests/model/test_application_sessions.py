@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 import pytest
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from zope.interface.verify import verifyObject
 
 from chatcore.cluster.view import View
@@ -236,6 +236,28 @@ class TestElsewhere:
         assert (kicked, list(unreached)) == (2, ["front-2"])
         assert here.kicks() == [["rude"], ["rude"], [], []]
 
+    @pytest.mark.parametrize(("id", "kicked"), [(1, [2]), (2, [1]), (3, [1, 2])])
+    def test_everywhere_but_one_session(self, here: Here, id: int, kicked: list[int]) -> None:
+        stays = here.sessions.get(id)
+        kicks = result_of(here.sessions.kick_everywhere("alice", "rude", but=stays))
+        assert kicks.kicked == len(kicked)
+        assert [n for n, kicks in enumerate(here.kicks(), 1) if kicks] == kicked
+
+    def test_a_session_of_another_frontend_stays_there(self, here: Here) -> None:
+        asked: list[Any] = []
+
+        def ask(*what: Any) -> Deferred[int]:
+            asked.append(what)
+            return succeed(1)
+
+        here.sessions._ask = ask
+        other = SessionCopy(1, "front-2", "alice", {}, here.service)
+        assert result_of(here.sessions.kick_everywhere("alice", "rude", but=other)).kicked == 2
+        assert asked == [
+            ("front-1", "kick_uid", "alice", "rude"),
+            ("front-2", "kick_uid", "alice", "rude", 1),
+        ]
+
     def test_who_is_over_his_time_gets_no_answer(self, here: Here) -> None:
         """A handler that is cancelled while it waits for all frontends does not go on."""
         here.sessions._ask = lambda *asked: Deferred()
@@ -250,6 +272,7 @@ class TestElsewhere:
             sessions.find(None),
             sessions.kick_everywhere("", "rude"),
             sessions.kick_everywhere("alice", ""),
+            sessions.kick_everywhere("alice", "rude", but=1),
         ):
             with pytest.raises(TypeError):
                 result_of(act)

@@ -55,6 +55,11 @@ def left(channels: ChannelService) -> list[tuple[str, str, str, str]]:
     return told
 
 
+def test_hooks_are_checked_at_once(channels: ChannelService) -> None:
+    with pytest.raises(TypeError, match=r"with \(channel, uid, frontend_id, reason\)"):
+        channels.on_left(lambda uid: None)  # type: ignore[arg-type, misc]
+
+
 def test_they_keep_their_promise(channels: ChannelService, room: Any) -> None:
     assert verifyObject(IChannels, channels)
     assert verifyObject(IChannel, room)

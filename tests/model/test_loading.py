@@ -406,15 +406,43 @@ class TestMistakes:
     @pytest.mark.parametrize(
         ("files", "said"),
         [
-            (["handler"], "Is it handler.py?"),
-            (["unlike", "remote"], "Is it remote.py?"),
             (["unlike"], "Is it unlike.py?"),
+            (["unlike/INIT", "words"], "Is it unlike?"),
         ],
     )
     def test_a_folder_without_components(self, app: Write, files: list[str], said: str) -> None:
         folder = app(**{f"servers__door__{file}": "raise ValueError" for file in files})
         problem = f"servers/door has no handlers.py, remotes.py, crons.py or lifecycle.py. {said}"
         self.check(folder, "servers/door", None, problem)
+
+    @pytest.mark.parametrize(
+        ("file", "advice"),
+        [
+            ("handler.py", "Is it handlers.py? If it helps others, call it _handler.py"),
+            ("Handlers.py", "Is it handlers.py? If it helps others, call it _Handlers.py"),
+            ("handler/entryHandler.js", "Is it handlers? If it helps others, call it _handler"),
+            ("remote/a.py", "Is it remotes? If it helps others, call it _remote"),
+            ("lifecyle.py", "Is it lifecycle.py? If it helps others, call it _lifecyle.py"),
+        ],
+    )
+    def test_a_name_that_is_nearly_one_that_is_read(
+        self, app: Write, file: str, advice: str
+    ) -> None:
+        folder = app(servers__door__crons="")
+        path = folder / "servers/door" / file
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("")
+        name = file.partition("/")[0]
+        self.check(folder, f"servers/door/{name}", None, f"nobody reads {name}. {advice}")
+
+    def test_helpers_beside_components(self, app: Write) -> None:
+        folder = app(
+            servers__door__handlers=ENTRY,
+            servers__door__words="raise ValueError",
+            servers__door___handler="raise ValueError",
+            servers__door__rules__INIT="raise ValueError",
+        )
+        assert list(handlers(load_application(folder))) == ["door.entryHandler"]
 
     def test_a_folder_without_python_is_no_mistake(self, app: Write) -> None:
         folder = app(servers__door__INIT="")

@@ -9,7 +9,7 @@ import pytest
 from chatcore.config.servers import Server, Servers
 from chatcore.dispatch.components import Catalogue
 from chatcore.errors import ConfigError
-from chatcore.node.server_types import compare_types
+from chatcore.node.server_types import compare_types, verify_components
 
 from .fakes import Log
 
@@ -58,7 +58,24 @@ def test_names_that_are_only_a_little_alike_are_no_mistake(tmp_path: Path, log: 
     assert len(log.events) == 2
 
 
-def test_an_application_without_folders(tmp_path: Path, log: Log) -> None:
-    servers = Servers([Server(id="a", type="door")], file=tmp_path / "servers.json", env="test")
-    compare_types(Catalogue(tmp_path), servers)
-    assert log.events == []
+def test_pomelos_folders(tmp_path: Path) -> None:
+    (tmp_path / "app/servers/door/handler").mkdir(parents=True)
+    with pytest.raises(ConfigError, match=r"nobody reads app/servers.*Move it to servers"):
+        compare_types(Catalogue(tmp_path), doors(tmp_path))
+
+
+def test_an_application_without_folders(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no folder servers.*Write servers/door/handlers\.py"):
+        verify_components(Catalogue(tmp_path), doors(tmp_path))
+
+
+@pytest.mark.parametrize("frontend", [True, False])
+def test_clients_whom_nobody_answers(tmp_path: Path, log: Log, frontend: bool) -> None:
+    (tmp_path / "servers").mkdir()
+    verify_components(Catalogue(tmp_path), doors(tmp_path, frontend))
+    assert ("No server type has a handler" in log.text()) == frontend
+
+
+def doors(folder: Path, frontend: bool = False) -> Servers:
+    entry = Server(id="a", type="door", frontend=frontend)
+    return Servers([entry], file=folder / "servers.json", env="test")

@@ -127,6 +127,10 @@ class TestOnTheFrontend:
         service.close(session, "gone")
         assert told == [(session.id, "alice", "1", "gone")]
 
+    def test_a_closed_hook_is_checked_at_once(self, copy: SessionCopy) -> None:
+        with pytest.raises(TypeError, match=r"on_closed calls .*with \(session, reason\)"):
+            copy.on_closed(lambda: None)  # type: ignore[arg-type, misc]
+
     def test_it_shows_what_it_is(self, copy: SessionCopy) -> None:
         assert repr(copy) == f"<session {copy.id} of connector-1, uid None>"
 

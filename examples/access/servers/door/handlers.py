@@ -17,7 +17,7 @@ class EntryHandler:
         self.app = app
 
     async def login(self, msg: Any, session: ISession) -> Any:
-        # sessions.per_uid holds on each frontend; this reaches the others, too.
-        await self.app.sessions.kick_everywhere(msg["name"], "logged in elsewhere")
         await session.bind(msg["name"])
+        # sessions.per_uid holds on each frontend only; this reaches the others, too.
+        await self.app.sessions.kick_everywhere(session.uid, "logged in elsewhere", but=session)
         return {"welcome": session.uid}
