@@ -19,5 +19,5 @@ class EntryHandler:
     async def login(self, msg: Any, session: ISession) -> Any:
         await session.bind(msg["name"])
         # sessions.per_uid holds on each frontend only; this reaches the others, too.
-        await self.app.sessions.kick_everywhere(session.uid, "logged in elsewhere", but=session)
+        await self.app.sessions.kick_everywhere(msg["name"], "logged in elsewhere", but=session)
         return {"welcome": session.uid}
