@@ -310,7 +310,8 @@ def _verify_callable(function: Any, called: str, arguments: Sequence[str], forme
 
 
 def _refuse_async(function: Any, called: str, advice: str, place: Place | None = None) -> None:
-    if inspect.iscoroutinefunction(function):
+    by_object = callable(function) and inspect.iscoroutinefunction(type(function).__call__)
+    if by_object or inspect.iscoroutinefunction(function):
         problem = f"{called} got an async function; it has to answer at once"
         raise wrong(problem, place or _caller(3), f"Write def. {advice}")
 

@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 
 from chatcore.deadlines import IClock
 from chatcore.dispatch.calling import Caller, DeadlinePassed
-from chatcore.errors import CallRefused, CallTimedOut, LinkLost, RpcError
+from chatcore.errors import CallRefused, CallTimedOut, LinkLost, NoSuchServer, RpcError
 from chatcore.links.filters import RpcCall, RpcFilters
 from chatcore.links.settings import LinkSettings
 from chatcore.telemetry import Counters
@@ -200,6 +200,9 @@ class Calls:
         except RpcError as problem:
             self._counters.calls_failed += 1
             return fail(problem)
+        except LookupError as problem:  # a route that finds nothing to go by
+            self._counters.calls_failed += 1
+            return fail(NoSuchServer(task.server_type, task.what, str(problem)))
         if options.failure == "fast" and self._filters is None:
             return self._send(task, server_id, task.packed, options.timeout)
         return Deferred.fromCoroutine(self._try(task, server_id))

@@ -20,7 +20,11 @@ BoxBytes = Annotated[int, Meta(ge=8 * 1024 * 1024)]
 class LinkSettings:
     """The links to other nodes."""
 
-    call_timeout: Seconds = setting(10.0, "seconds a call to another node may take")
+    call_timeout: Seconds = setting(
+        8.0,
+        "seconds a call to another node may take; less than limits.handler_seconds, so that who"
+        " calls can still say something about it",
+    )
     retries: Retries = setting(2, "how often a call that asks for it is tried again")
     retry_seconds: Delay = setting(0.2, "seconds before a call is tried again")
     ping_interval: Seconds = setting(5.0, "seconds between pings on a link")

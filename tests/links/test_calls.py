@@ -176,7 +176,7 @@ def test_long_and_broken_descriptions_are_sent_all_the_same(net: Net, a: Node, b
 
 def test_no_answer_within_the_deadline(net: Net, a: Node, answering: Answering) -> None:
     call = a.ask("b", KEEP)
-    net.pass_time(9.75)
+    net.pass_time(7.75)
     assert call.ended == []
     net.pass_time(0.25)
     assert isinstance(call.problem, CallTimedOut)
@@ -199,7 +199,7 @@ def test_deadlines_of_different_lengths(net: Net, a: Node) -> None:
             if call.ended and name not in [known for _, known in ended]:
                 assert isinstance(call.problem, CallTimedOut)
                 ended.append((second, name))
-    assert ended == [(1, "short"), (1, "again"), (10, "usual"), (30, "long")]
+    assert ended == [(1, "short"), (1, "again"), (8, "usual"), (30, "long")]
 
 
 def test_an_answered_call_has_no_deadline_any_more(net: Net, a: Node) -> None:

@@ -218,6 +218,15 @@ def test_a_notify_to_nobody_is_counted(sender: FakeSender) -> None:
     assert sender.counters.calls_failed == 2
 
 
+def test_a_route_that_finds_nothing_to_go_by(sender: FakeSender) -> None:
+    def lost(server_type: str, tried: Collection[str]) -> str:
+        raise LookupError("the session has no 'room'")
+
+    with pytest.raises(NoSuchServer, match="the session has no 'room'"):
+        done(make(sender.calls(), Choice(lost)))
+    assert sender.counters.calls_failed == 1
+
+
 # The handler of errors.
 
 

@@ -170,8 +170,13 @@ class TestBroadcastFilter:
         async def late(session: Any, msg: Any, where: Any) -> bool:
             return True
 
+        class Late:
+            async def __call__(self, session: Any, msg: Any, where: Any) -> bool:
+                return True
+
         wrong: list[tuple[Any, str]] = [
             ("text", "not a function"),
+            (Late(), "async"),
             (lambda session: True, r"can't be called with \(session, msg, where\)"),
             (late, "async"),
         ]
