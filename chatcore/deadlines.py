@@ -64,12 +64,16 @@ class Deadlines:
     def __contains__(self, key: object) -> bool:
         return key in self._due
 
-    def start(self, key: Hashable) -> None:
-        """Start the time of ``key``, or start it again."""
+    def start(self, key: Hashable, now: float | None = None) -> None:
+        """Start the time of ``key``, or start it again.
+
+        Args:
+            now: the clock's time, for who has asked already.
+        """
         if not self.seconds:
             return
-        self._due.pop(key, None)  # so that it goes to the end
-        self._due[key] = self._clock.seconds() + self.seconds
+        self._due[key] = (self._clock.seconds() if now is None else now) + self.seconds
+        self._due.move_to_end(key)
         if self._timer is None:
             self._arm(self.seconds)
 

@@ -293,19 +293,22 @@ class Connection:
         if self._state is not State.CLOSED and self.bears():
             self.outbox.send(pong)
 
-    def bears(self, size: int = 0) -> bool:
+    def bears(self, size: int = 0, now: float | None = None) -> bool:
         """Put up with what is of no use: what is refused, signs of life, what nobody listens to.
 
         It costs time like everything else. Who does that too often is sent away.
 
         Args:
             size: bytes; many count as several.
+            now: the clock's time, for who has asked already.
 
         Returns:
             Whether the client may stay.
         """
         patience, parts = self._patience, self._parts
-        if patience is None or patience.take(parts.clock.seconds(), size):
+        if patience is None:
+            return True
+        if patience.take(parts.clock.seconds() if now is None else now, size):
             return True
         if self._state is not State.CLOSED:
             parts.counters.clients_flooding += 1
@@ -348,7 +351,7 @@ class Connection:
         """Tell the client why, and close."""
         if self._state is State.WORKING:
             self._parts.counters.clients_kicked += 1
-            self._send(package.KICK, handshake.encode_kick(reason))
+            self.outbox.send(self.encoding.package(package.KICK, handshake.encode_kick(reason)))
         self.close(reason)
 
     def close(self, reason: str, code: int = NORMAL) -> None:
@@ -408,17 +411,18 @@ class Connection:
         kind, data = each
         state = self._state
         if state is State.WORKING:
+            parts = self._parts
+            now = parts.clock.seconds()
             if kind == package.DATA:
-                parts = self._parts
-                parts.silences.start(self)
+                parts.silences.start(self, now)
                 if parts.idlers is not None:
-                    parts.idlers.start(self)
-                self._message(message.decode(data))
+                    parts.idlers.start(self, now)
+                self._message(message.decode(data), now)
             elif kind == package.KICK:
                 raise HandshakeError("only a server kicks")
-            elif self.bears() and kind == package.HEARTBEAT and self._parts.heartbeat.interval:
-                self._parts.silences.start(self)
-                self._send(package.HEARTBEAT)
+            elif self.bears(now=now) and kind == package.HEARTBEAT and parts.heartbeat.interval:
+                parts.silences.start(self, now)
+                self.outbox.send(self.encoding.heartbeat)
         elif state is State.CLOSED:
             pass
         elif state is State.WAITING_FOR_HANDSHAKE and kind == package.HANDSHAKE:
@@ -467,9 +471,9 @@ class Connection:
             self._parts.idlers.start(self)
         if self._parts.heartbeat.interval:
             self._parts.silences.start(self)
-            self._send(package.HEARTBEAT)
+            self.outbox.send(self.encoding.heartbeat)
 
-    def _message(self, each: Message) -> None:
+    def _message(self, each: Message, now: float) -> None:
         session, parts = self._session, self._parts
         assert session is not None
         if isinstance(each.route, int):
@@ -484,9 +488,9 @@ class Connection:
             parts.counters.notifies += 1
             reply = None
         else:
-            self.bears()
+            self.bears(now=now)
             return
-        admitted = self._admit(each)
+        admitted = self._admit(each, now)
         if admitted is not None:
             parts.serve(session, admitted, reply)
             return
@@ -494,12 +498,12 @@ class Connection:
         if reply is not None:
             reply(REFUSED)
 
-    def _admit(self, each: Message) -> Message | None:
+    def _admit(self, each: Message, now: float) -> Message | None:
         """The message as it is to be served; None where a limit or its signature forbids it."""
         parts = self._parts
         allowance, size = self._allowance, len(each.body)
-        if allowance is not None and not allowance.take(parts.clock.seconds(), size):
-            self.bears(size)
+        if allowance is not None and not allowance.take(now, size):
+            self.bears(size, now)
             return None
         most = parts.limits.requests_under_way
         if most and self._under_way > most and each.kind == message.REQUEST:
@@ -527,6 +531,3 @@ class Connection:
                     self._parts.counters.requests_failed += 1
                     self.log.error("The answer of {route}: {problem}", route=route, problem=problem)
         self.outbox.send(answer)
-
-    def _send(self, kind: int, data: bytes = b"") -> None:
-        self.outbox.send(self.encoding.package(kind, data))

@@ -27,7 +27,7 @@ class Encoding:
 
     Args:
         name: what its transport is called.
-        envelope: puts one package into what the transport carries.
+        envelope: what the transport needs before a package of so many bytes.
         codes: what stands for a route that has a code.
         routes: the routes that codes stand for.
         protos: the protobuf schemas, where they are in use, or the application's coder.
@@ -36,16 +36,29 @@ class Encoding:
     """
 
     name: str
-    envelope: Callable[[bytes], bytes]
+    envelope: Callable[[int], bytes]
     codes: Mapping[str, int] = field(default_factory=dict)
     routes: Mapping[int, str] = field(default_factory=dict)
     protos: Protos | Coded | None = None
     cesu: bool = False
     json_responses: bool = False
+    heartbeat: bytes = field(init=False)
 
-    def package(self, kind: int, body: bytes = b"") -> bytes:
-        """One package."""
-        return self.envelope(package.encode(kind, body))
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "heartbeat", self.package(package.HEARTBEAT))
+
+    def package(self, kind: int, body: bytes = b"", head: bytes = b"") -> bytes:
+        """One package.
+
+        Args:
+            head: what stands before the body; not copied together first, as it is for most.
+
+        Raises:
+            PackageError: it is too long.
+        """
+        size = len(head) + len(body)
+        before = package.head(kind, size)
+        return b"".join((self.envelope(package.HEAD + size), before, head, body))
 
     def response(self, number: int, route: str | int, body: Body) -> bytes:
         """The answer to the request with the id ``number``.
@@ -55,7 +68,7 @@ class Encoding:
             PackageError: it is too long.
         """
         data = body.json if self.json_responses else self._write(route, body)
-        return self.package(package.DATA, message.encode_response(number, data))
+        return self.package(package.DATA, data, message.response_head(number))
 
     def refusal(self, number: int, route: str | int) -> bytes:
         """The answer to a request that is refused or failed at.
@@ -66,12 +79,12 @@ class Encoding:
         try:
             return self.response(number, route, REFUSED)
         except BodyError:
-            return self.package(package.DATA, message.encode_response(number, b""))
+            return self.package(package.DATA, head=message.response_head(number))
 
     def push(self, route: str, body: Body) -> bytes:
         """A push; raises as `response` does."""
         code = self.codes.get(route, route)
-        return self.package(package.DATA, message.encode_push(code, self._write(route, body)))
+        return self.package(package.DATA, self._write(route, body), message.push_head(code))
 
     def is_json(self, route: str | int) -> bool:
         """Whether what clients send to a route is JSON."""
@@ -93,22 +106,22 @@ class Encoding:
         return body.json
 
 
-TCP = Encoding("tcp", bytes)
+TCP = Encoding("tcp", lambda size: b"")
 """Packages as they are, one after the other."""
 
-WEBSOCKET = Encoding("websocket", frame.encode)
+WEBSOCKET = Encoding("websocket", frame.head)
 """One package in one binary frame: the only way that every Pomelo client understands."""
 
 LONGEST_DATAGRAM = 65507
 """Bytes that a datagram of UDP over IPv4 may have."""
 
 
-def _datagram(data: bytes) -> bytes:
-    if len(data) > LONGEST_DATAGRAM:
+def _datagram(size: int) -> bytes:
+    if size > LONGEST_DATAGRAM:
         raise PackageError(
-            f"a package of {len(data)} bytes does not fit a datagram ({LONGEST_DATAGRAM} at most)"
+            f"a package of {size} bytes does not fit a datagram ({LONGEST_DATAGRAM} at most)"
         )
-    return data
+    return b""
 
 
 UDP = Encoding("udp", _datagram)

@@ -10,14 +10,19 @@ _FINAL_BINARY = 0x82
 _FINAL_PONG = 0x8A
 
 
-def encode(payload: bytes) -> bytes:
-    """One whole, unmasked binary frame: the same bytes serve every receiver."""
-    size = len(payload)
+def head(size: int) -> bytes:
+    """What stands before the payload of a whole, unmasked binary frame.
+
+    Such frames serve every receiver.
+
+    Args:
+        size: bytes of the payload.
+    """
     if size < 126:
-        return bytes((_FINAL_BINARY, size)) + payload
+        return bytes((_FINAL_BINARY, size))
     if size < 0x10000:
-        return (_FINAL_BINARY << 24 | 126 << 16 | size).to_bytes(4, "big") + payload
-    return (_FINAL_BINARY << 8 | 127).to_bytes(2, "big") + size.to_bytes(8, "big") + payload
+        return (_FINAL_BINARY << 24 | 126 << 16 | size).to_bytes(4, "big")
+    return (_FINAL_BINARY << 8 | 127).to_bytes(2, "big") + size.to_bytes(8, "big")
 
 
 def encode_pong(payload: bytes) -> bytes:

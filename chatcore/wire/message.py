@@ -90,14 +90,24 @@ def encode_notify(route: str | int, body: bytes) -> bytes:
     return _head(NOTIFY, route) + body
 
 
+def response_head(number: int) -> bytes:
+    """What stands before the body of the answer to the request with the id ``number``."""
+    return b"\x04" + _id(number)
+
+
 def encode_response(number: int, body: bytes) -> bytes:
     """The answer to the request with the id ``number``."""
-    return (b"\x04" + _id(number)) + body
+    return response_head(number) + body
+
+
+def push_head(route: str | int) -> bytes:
+    """What stands before the body of a message from the server that nobody asked for."""
+    return _head(PUSH, route)
 
 
 def encode_push(route: str | int, body: bytes) -> bytes:
     """A message from the server that nobody asked for."""
-    return _head(PUSH, route) + body
+    return push_head(route) + body
 
 
 def _id(number: int) -> bytes:

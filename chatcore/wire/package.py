@@ -14,16 +14,20 @@ LARGEST = 0xFFFFFF
 Package = tuple[int, bytes]
 
 
-def encode(kind: int, body: bytes = b"") -> bytes:
-    """One package.
+def head(kind: int, size: int) -> bytes:
+    """What stands before a package's body of that many bytes.
 
     Raises:
-        PackageError: the body is longer than three bytes of length can say.
+        PackageError: it is longer than three bytes of length can say.
     """
-    size = len(body)
     if size > LARGEST:
         raise PackageError(f"a body of {size} bytes does not fit a package ({LARGEST} at most)")
-    return (kind << 24 | size).to_bytes(HEAD, "big") + body
+    return (kind << 24 | size).to_bytes(HEAD, "big")
+
+
+def encode(kind: int, body: bytes = b"") -> bytes:
+    """One package; raises as `head` does."""
+    return head(kind, len(body)) + body
 
 
 def decode_frame(frame: bytes, limit: int) -> list[Package]:
