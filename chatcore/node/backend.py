@@ -41,6 +41,9 @@ SESSIONS = f"{OWN_SERVICES}sessions"
 LONGEST_WAIT = 20_000
 """Boxes that may wait for that."""
 
+DEEPEST = 20
+"""Calls of a node to itself that may stand one inside the other: Python's stack has an end."""
+
 SETTLING_SECONDS = 5.0
 """How long a node waits for the frontends to offer the groups they hold of it."""
 
@@ -90,6 +93,7 @@ class Backend:
         self._counters = counters
         self._clock = clock
         self._own = OwnCalls(id, clock, counters)
+        self._depth = 0
         self._homes: dict[str, tuple[str, FarHome]] = {}
         self._frontends = frozenset(frontends)
         self._unsettled = set(frontends)
@@ -261,13 +265,20 @@ class Backend:
     ) -> Deferred[Any]:
         if len(packed) > self._settings.box_bytes:
             return self._unsent(too_long(self.id, what, len(packed)))
-        if notify:
-            self._incoming.run(service, method, packed, self.id, NOBODY)
-            return succeed(None)
+        if self._depth >= DEEPEST:
+            why = f"{DEEPEST} calls of this node to itself stand one inside the other"
+            return self._unsent(RemoteRefused(self.id, what, why, nothing_ran=True))
         seconds = self._settings.call_timeout if timeout is None else timeout
-        return self._own.make(
-            what, seconds, partial(self._incoming.run, service, method, packed, self.id)
-        )
+        self._depth += 1
+        try:
+            if notify:
+                self._incoming.run(service, method, packed, self.id, NOBODY)
+                return succeed(None)
+            return self._own.make(
+                what, seconds, partial(self._incoming.run, service, method, packed, self.id)
+            )
+        finally:
+            self._depth -= 1
 
     # What other nodes ask.
 
