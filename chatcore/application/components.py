@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from chatcore.application.checks import name_of, takes, wrong
+from chatcore.config.names import suggestion
 from chatcore.config.settings import Settings
 from chatcore.dispatch.blame import Place, guarded
 
@@ -103,7 +104,13 @@ class Components(Mapping[str, Any]):
             self._made[loading.name] = made, loading
 
     def __getitem__(self, name: str) -> Any:
-        return self._made[name][0]
+        try:
+            return self._made[name][0]
+        except KeyError:
+            raise KeyError(f"no component {name!r}. {self._advice(name)}") from None
+
+    def _advice(self, name: object) -> str:
+        return suggestion(str(name), self._made, "components of this server")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._made)

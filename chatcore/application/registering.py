@@ -71,7 +71,7 @@ class Filtering:
         _verify_filter(filter, called)
         if isinstance(filter, ReadyMade):
             if filter in self.ready_made and not filter.for_calls:
-                _wrong(f"{called} got {filter!r} a second time", "Make another one")
+                _wrong(f"{called} got {_shown(filter)} a second time", "Make another one")
             if filter not in self.ready_made:
                 self.ready_made.append(filter)
         if hasattr(filter, "before"):
@@ -105,6 +105,12 @@ def _only(function: F, called: str, former: object) -> F:
     return _verified(function, called, _ERROR_HANDLER)
 
 
+def _shown(filter: Any) -> str:
+    """A filter, for a message: by its class, where it does not say what it is."""
+    plain = "__repr__" not in {name for cls in type(filter).__mro__[:-1] for name in vars(cls)}
+    return type(filter).__name__ if plain else repr(filter)
+
+
 def _verify_filter(filter: Any, called: str) -> None:
     if inspect.isclass(filter):
         _wrong(f"{called} got the class {filter.__name__}", f"Write {filter.__name__}()")
@@ -112,17 +118,17 @@ def _verify_filter(filter: Any, called: str) -> None:
     for name in names:
         meant = difflib.get_close_matches(name, _METHODS, 1, _NEAR)
         if meant and callable(getattr(filter, name)):
-            problem = f"{called} got {filter!r}, which has a method {name}"
+            problem = f"{called} got {_shown(filter)}, which has a method {name}"
             _wrong(problem, f"Did you mean {meant[0]}?")
     found = [name for name in _METHODS if hasattr(filter, name)]
     if not found:
         advice = f"Write app.{called.replace('filter', 'before')}(…)" if callable(filter) else None
-        _wrong(f"{called} got {filter!r}, which has neither before nor after", advice)
+        _wrong(f"{called} got {_shown(filter)}, which has neither before nor after", advice)
     for name in found:
         method = getattr(filter, name)
         if not callable(method):
-            _wrong(f"{name} of {filter!r} is {method!r}, not a method")
-        _verify_arguments(method, f"{name} of {filter!r}", _METHODS[name])
+            _wrong(f"{name} of {_shown(filter)} is {method!r}, not a method")
+        _verify_arguments(method, f"{name} of {_shown(filter)}", _METHODS[name])
 
 
 def _verify_arguments(function: Callable[..., Any], what: str, arguments: tuple[str, ...]) -> None:

@@ -33,6 +33,9 @@ from chatcore.wire.body import Body
 from chatcore.wire.message import Message
 from chatcore.wire.package import Package
 
+_MOST_SHOWN = 200
+"""Characters of the answer to a refused handshake that are logged."""
+
 CLOSING_SECONDS = 2.0
 """How long a client may take to answer a close before it is cut off."""
 
@@ -456,6 +459,12 @@ class Connection:
                 self._parts.counters.clients_broken += 1
             else:
                 self._parts.counters.clients_turned_away += 1
+            self.log.info(
+                "{client}: its handshake is refused with {reply}: {why}",
+                client=shown(self.address),
+                reply=outcome.reply.decode("utf-8", "replace")[:_MOST_SHOWN],
+                why=outcome.why,
+            )
             self.close(outcome.why, POLICY)
             return
         self.encoding = outcome.encoding

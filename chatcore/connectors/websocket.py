@@ -126,6 +126,7 @@ class ClientWebSocket(WebSocketServerProtocol):
             text = reason.encode()[:_LONGEST_REASON].decode("utf-8", "ignore")
             self.sendCloseFrame(code=code, reasonUtf8=text.encode(), isReply=False)
             if code not in (NORMAL, GOING_AWAY):
+                self.wasClean = True  # or Autobahn logs it: what there is to say was said here
                 self.dropConnection()  # who breaks the rules is not waited for
         elif self.state == self.STATE_CONNECTING:
             self.abort()

@@ -53,6 +53,10 @@ def load_application(folder: Path) -> Catalogue:
             raise ConfigError("configure is not a function", file=folder / "app.py")
         elif inspect.iscoroutinefunction(configure):
             raise mistake_in(configure, "configure must not be async", "Write it as a plain def")
+        elif not _takes_app(configure):
+            raise mistake_in(
+                configure, "configure can't be called with (app)", "Write def configure(app):"
+            )
         catalogue.configure = configure
     _load_servers(catalogue, package, folder, catalogue.server_types)
     return catalogue

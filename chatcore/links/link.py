@@ -83,6 +83,7 @@ class Link(Protocol):
         greet: acts on a command before the link is proven.
         made: told when the connection is there.
         lost: told when the connection is gone.
+        strange: what more to say of bytes that broke it before it was proven.
     """
 
     log = Logger()
@@ -96,7 +97,9 @@ class Link(Protocol):
         greet: Callable[[Link, Box, bytes | None], None],
         made: Callable[[Link], None],
         lost: Callable[[Link, Failure], None],
+        strange: Callable[[bytes], str] = lambda data: "",
     ) -> None:
+        self._strange = strange
         self.peer = ""
         self.peer_incarnation = ""
         self.peer_remotes: Mapping[str, str] = {}
@@ -267,7 +270,10 @@ class Link(Protocol):
         try:
             boxes = self._parser.feed(data)
         except BoxError as problem:
-            self.log.warn("{link} is closed: {problem}", link=self, problem=problem)
+            more = "" if self.peer else self._strange(data)
+            self.log.warn(
+                "{link} is closed: {problem}{more}", link=self, problem=problem, more=more
+            )
             self.abort()
             return
         for box in boxes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
@@ -18,6 +19,9 @@ from chatcore.deadlines import Deadlines, IClock
 from chatcore.links import hello
 from chatcore.links.greeting import Greeter
 from chatcore.links.link import Link, LinkParts
+
+_CLIENT = re.compile(rb"[A-Z]+ /|\x01\x00|\x16\x03")
+"""How a client begins: a request, Pomelo's handshake (of less than 64 KiB), or TLS."""
 
 FIRST_RETRY, LONGEST_RETRY = 0.1, 3.0
 """Seconds between attempts to dial; they double, with jitter."""
@@ -38,6 +42,7 @@ class LinkTable(Service):
         secret: the cluster's.
         remotes: the fingerprints of this node's remotes.
         parts: what the links share.
+        client_port: that of this node, to be told to a client who came to the wrong one.
     """
 
     log = Logger()
@@ -51,8 +56,11 @@ class LinkTable(Service):
         secret: bytes,
         remotes: Mapping[str, str],
         parts: LinkParts,
+        client_port: int | None = None,
     ) -> None:
         self.id = id
+        self._client_port = client_port
+        self._leaving = False
         self._peers = peers
         self._parts = parts
         self._links: dict[str, Link] = {}
@@ -142,6 +150,7 @@ class LinkTable(Service):
                 greet=self._greeter.listen(self.expects),
                 made=self._accepted,
                 lost=self._lost,
+                strange=self._strange,
             )
 
         def made(link: Link) -> None:
@@ -165,6 +174,18 @@ class LinkTable(Service):
 
     def _made(self, link: Link) -> None:
         self._closing[link] = Deferred()
+
+    def _strange(self, data: bytes) -> str:
+        """What to say of bytes with which no link begins."""
+        if not _CLIENT.match(data):
+            return ""
+        port = self._client_port
+        where = "has no client port" if port is None else f"has its client port at {port}"
+        return f". This looks like a client, and this is the link port; {self.id} {where}"
+
+    def leave(self) -> None:
+        """This node is going to stop: links that end from now on are not lost."""
+        self._leaving = True
 
     def _too_late(self, link: Link) -> None:
         self.log.warn(
@@ -199,7 +220,7 @@ class LinkTable(Service):
     def _down(self, link: Link) -> None:
         del self._links[link.peer]
         self._parts.counters.links_lost += 1
-        if self.running:
+        if self.running and not self._leaving:
             self.log.warn("Lost the link to {peer}", peer=link.peer)
         for hook in self._down_hooks:
             hook(link)

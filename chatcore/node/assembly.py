@@ -38,6 +38,7 @@ from chatcore.links.rpc import Rpc
 from chatcore.links.settings import LinkSettings
 from chatcore.links.table import LinkTable
 from chatcore.node.backend import SESSIONS, Backend
+from chatcore.node.blocked import Blocked
 from chatcore.node.client_port import client_limits
 from chatcore.node.client_side import ClientSide
 from chatcore.node.configuring import Configured, configure
@@ -155,6 +156,7 @@ class Node(Service):
                 counters=counters,
                 responders=responders,
             ),
+            client_port=server.client_port,
         )
         view = View(
             servers,
@@ -287,6 +289,9 @@ class Node(Service):
         for own in here.remotes():
             dispatcher.add_own(SESSIONS, own)
         self._life = bring_in(configured, self.application, dispatcher, reactor)
+        self._blocked = Blocked(
+            id=server.id, seconds=settings[NodeSettings].blocked_seconds, clock=reactor
+        )
         self.stop_seconds = settings[NodeSettings].stop_seconds
 
     @property
@@ -303,6 +308,7 @@ class Node(Service):
         self._starting.addErrback(self._not_started)
 
     async def _start(self) -> None:
+        self._blocked.start()
         await self._life.prepare()
         self._link_port = self._place.listen(self._reactor, self.links.factory)
         self._backend.start(self._open_if_linked)
@@ -340,6 +346,7 @@ class Node(Service):
 
     async def _stop(self) -> None:
         """Take no more clients in, let the application leave, then close everything."""
+        self.links.leave()
         closing: list[Deferred[Any]] = []
         if self._link_port is not None:
             closing.append(maybeDeferred(self._link_port.stopListening))
@@ -364,6 +371,7 @@ class Node(Service):
         return RpcFilters(filters, caller=self._caller, clock=self._reactor)
 
     def _forget_timers(self) -> None:
+        self._blocked.stop()
         self._calls.stop()
         self._backend.stop()
         self.channels.stop()

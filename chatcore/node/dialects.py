@@ -7,7 +7,9 @@ from pathlib import Path
 from twisted.logger import Logger
 
 from chatcore.config.dictionary import load_routes
-from chatcore.config.protos import load_protos, proto_files
+from chatcore.config.names import listing, nearest
+from chatcore.config.positions import find_json
+from chatcore.config.protos import CLIENT_FILE, load_protos, proto_files
 from chatcore.config.servers import Servers
 from chatcore.connectors.coding import Coded
 from chatcore.connectors.encoding import Dialects
@@ -45,6 +47,8 @@ def load_dialects(
             "a signature is read out of a body in JSON, not in the form of app.coder",
             advice="Set connector.signed to false, or leave out app.coder",
         )
+    if settings.protobuf:
+        _verify_schemas(catalogue, servers, settings)
     return Dialects(
         coded=None if coder is None else Coded(coder),
         dictionary=_dictionary(catalogue, servers, settings) if settings.dictionary else None,
@@ -78,6 +82,37 @@ def warn_of_mute_answers(dialects: Dialects, catalogue: Catalogue, servers: Serv
             ' "optional uInt32 code", and no required fields',
             routes=", ".join(mute),
         )
+
+
+def _verify_schemas(catalogue: Catalogue, servers: Servers, settings: ConnectorSettings) -> None:
+    """Refuse schemas of requests that no handler answers, and say so where there are none.
+
+    Raises:
+        ConfigError: a schema is a request's of which no handler knows.
+    """
+    folder, env = catalogue.folder, servers.env
+    places = proto_files(folder, env, **_given(settings))
+    if not any(map(Path.exists, places)):
+        log.warn(
+            "connector.protobuf is true, but there are no schemas, so every body is JSON. They"
+            " are looked for in {places}",
+            places=listing(map(str, places)),
+        )
+    client = find_json(folder, env, CLIENT_FILE, settings.client_protos)
+    if client is None or not isinstance(client.value, dict):
+        return
+    routes = _routes(catalogue, servers)
+    for route in client.value:
+        parts = route.split(".")
+        if len(parts) == 3 and parts[0] in servers.types and route not in routes:
+            raise client.error(
+                f"no handler has the route '{route}'", (route,), advice=_near(route, routes)
+            )
+
+
+def _near(route: str, routes: list[str]) -> str:
+    near = nearest(route, routes)
+    return f"Did you mean '{near}'?" if near else "Write the handler, or leave out its schema"
 
 
 def _is_mute(schemas: Schema, route: str) -> bool:

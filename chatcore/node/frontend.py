@@ -36,6 +36,9 @@ GROUP_GONE = item(b"_command", b"GroupGone")
 GROUP_OFFER = item(b"_command", b"GroupOffer")
 OFFERS_DONE = item(b"_command", b"OffersDone") + END
 
+_ALIKE = 0.8
+"""How much alike a route and an unknown one are, if one was meant to be the other."""
+
 MOST_REFUSALS = 100
 """How many different reasons of one kind for refusing requests are logged."""
 
@@ -278,7 +281,7 @@ class Frontend:
     def _say_unknown(self, route: str | int) -> None:
         if not self._unknown_routes.first(route):
             return
-        near = difflib.get_close_matches(str(route), map(str, self._targets), 1)
+        near = difflib.get_close_matches(str(route), map(str, self._targets), 1, _ALIKE)
         self.log.warn(
             "{route}: no such route{near}",
             route=_printable(str(route)),

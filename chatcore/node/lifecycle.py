@@ -50,6 +50,11 @@ class NodeSettings:
     stop_seconds: Annotated[float, Meta(gt=0)] = setting(
         3.0, "seconds that all hooks and components together may take when it stops"
     )
+    blocked_seconds: Annotated[float, Meta(ge=0)] = setting(
+        0.5,
+        "seconds that one piece of code may keep everything else waiting before a warning is"
+        " logged; 0 for no warning",
+    )
     reload_seconds: Annotated[float, Meta(ge=0)] = setting(
         30.0,
         "seconds between looks whether the application's own files have changed that it wants to"

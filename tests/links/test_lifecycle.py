@@ -416,3 +416,20 @@ def test_after_sleeping_a_silent_link_is_still_given_up(net: Net, log: Log) -> N
     net.clock.advance(3600)
     net.pass_time(20)
     assert [len(node.downs) for node in (a, b)] == [1, 1]
+
+
+@pytest.mark.parametrize("begins", [b"GET / HTTP/1.1\r\n", b"\x01\0\0\x02{}", b"\x16\x03\x01"])
+def test_a_client_at_the_link_port_is_called_one(net: Net, begins: bytes) -> None:
+    node = Node(net, "a", [])
+    said = node.table._strange(begins)
+    assert said == ". This looks like a client, and this is the link port; a has no client port"
+    assert node.table._strange(b"\xff\xff") == ""
+
+
+def test_who_leaves_loses_no_links(net: Net, log: Log) -> None:
+    a, b = pair(net)
+    b.table.leave()
+    a.table.stopService()
+    net.settle()
+    assert log.texts == []
+    b.table.stopService()

@@ -399,6 +399,10 @@ class TestMistakes:
         folder = app(app=text, words="def confgure(): ...\n")
         assert load_application(folder).configure is None
 
+    def test_configure_takes_nothing(self, app: Write) -> None:
+        folder = app(app="\ndef configure(): ...\n")
+        self.check(folder, "app.py", 2, "configure can't be called with (app)")
+
     def test_configure_is_async(self, app: Write) -> None:
         folder = app(app="\nasync def configure(app): ...\n")
         self.check(folder, "app.py", 2, "configure must not be async")
