@@ -459,12 +459,8 @@ class Connection:
                 self._parts.counters.clients_broken += 1
             else:
                 self._parts.counters.clients_turned_away += 1
-            self.log.info(
-                "{client}: its handshake is refused with {reply}: {why}",
-                client=shown(self.address),
-                reply=outcome.reply.decode("utf-8", "replace")[:_MOST_SHOWN],
-                why=outcome.why,
-            )
+            answer = outcome.reply.decode("utf-8", "replace")[:_MOST_SHOWN]
+            self._tell("The handshake of {client} is refused: {why}", f"{answer} {outcome.why}")
             self.close(outcome.why, POLICY)
             return
         self.encoding = outcome.encoding

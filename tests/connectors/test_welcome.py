@@ -11,7 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 from twisted.internet.defer import Deferred
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
+from chatcore.connectors.connection import MOST_LINES
 from chatcore.errors import ClientError
 from chatcore.interfaces import IHandshake
 from chatcore.wire import message, package
@@ -249,3 +251,23 @@ class TestSigned:
         said = {"rsa": {"rsa_n": f"{KEY.public_key().public_numbers().n:x}", "rsa_e": "10001"}}
         client = knock(connector, json.dumps({"sys": said}).encode())
         assert client.packages() == [(package.HANDSHAKE, b'{"code":200,"sys":{}}')]
+
+
+def test_a_flood_of_refused_handshakes_does_not_fill_the_log(make: Make) -> None:
+    said: list[str] = []
+
+    def note(event: LogEvent) -> None:
+        if event["log_namespace"] == "chatcore.connectors.connection.Connection":
+            said.append(formatEvent(event))
+
+    connector = make(welcome={"check_client": lambda *of_client: False})
+    globalLogPublisher.addObserver(note)
+    try:
+        for _ in range(20):
+            knock(connector)
+    finally:
+        globalLogPublisher.removeObserver(note)
+    assert (
+        said[0] == 'The handshake of 192.0.2.1:54321 is refused: {"code":501} its client is too old'
+    )
+    assert len(said) == MOST_LINES
