@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -58,12 +58,14 @@ class OwnFiles:
 
     def watch(self, name: str, changed: Changed) -> None:
         """Have ``changed`` told of each change of a file."""
-        watch = Watch(
-            config_places(self._folder, self._env, name),
-            seconds=self._seconds,
-            clock=self._clock,
-            load=partial(self._load_anew, name, changed),
-        )
+        files = config_places(self._folder, self._env, name)
+        self.follow(files, partial(self._load_anew, name, changed))
+
+    def follow(
+        self, files: Iterable[Path] | Callable[[], Iterable[Path]], load: Callable[[], None]
+    ) -> None:
+        """Have files loaded anew after each change of them; they are `Watch`'s."""
+        watch = Watch(files, seconds=self._seconds, clock=self._clock, load=load)
         self._watches.append(watch)
         if self._looks:
             watch.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ class Watch:
     """Looks whether files have changed, came or went, and has them loaded anew.
 
     Args:
-        files: which.
+        files: which, or what says which there are whenever it looks.
         seconds: how often to look; 0 for never.
         clock: tells when.
         load: called after a change; what was loaded before stays in use where it raises.
@@ -25,9 +26,14 @@ class Watch:
     log = Logger()
 
     def __init__(
-        self, files: Iterable[Path], *, seconds: float, clock: IClock, load: Callable[[], None]
+        self,
+        files: Iterable[Path] | Callable[[], Iterable[Path]],
+        *,
+        seconds: float,
+        clock: IClock,
+        load: Callable[[], None],
     ) -> None:
-        self._files = tuple(files)
+        self._files = files if callable(files) else partial(tuple, tuple(files))
         self._seconds, self._clock, self._load = seconds, clock, load
         self._timer: Any = None
         self._seen = self._state()
@@ -48,17 +54,18 @@ class Watch:
         seen = self._state()
         if seen == self._seen:
             return
+        changed = [file for file in self._seen | seen if self._seen.get(file) != seen.get(file)]
         self._seen = seen
         try:
             self._load()
         except ConfigError as problem:
             self.log.error("What was loaded before stays in use. {problem}", problem=problem)
         else:
-            self.log.info("Loaded anew: {files}", files=", ".join(map(str, self._files)))
+            self.log.info("Loaded anew: {files}", files=", ".join(map(str, changed)))
 
-    def _state(self) -> list[tuple[int, int, int] | None]:
+    def _state(self) -> dict[Path, tuple[int, int, int] | None]:
         """What changes when a file does; for a link, that of the file it points to."""
-        return [_state_of(file) for file in self._files]
+        return {file: _state_of(file) for file in self._files()}
 
 
 def _state_of(file: Path) -> tuple[int, int, int] | None:

@@ -19,6 +19,13 @@ EVERY_TYPE: Final = "all"
 """The folder of what every server type has: ``servers/all``."""
 
 _NUMBERED = re.compile(r"chatcore_application_\d+_")
+"""What begins the package that an application is imported as; it differs each time."""
+
+
+def lasting_name(thing: Any) -> str:
+    """The full name of a class or interface, the same each time the application is imported."""
+    module, name = getattr(thing, "__module__", None), getattr(thing, "__name__", None)
+    return _NUMBERED.sub("", f"{module}.{name}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +49,6 @@ class Method:
     @property
     def fingerprint(self) -> str:
         """Changes when its declaration does."""
-        # The package that an application is imported as has a number, which differs by process.
         said = _NUMBERED.sub("", f"{self.name}{self.signature}").encode()
         return hashlib.sha256(said).hexdigest()[:16]
 
@@ -73,6 +79,7 @@ class Catalogue:
 
     Attributes:
         folder: the application's.
+        package: the name that it was imported under.
         folders: those of its plugins.
         configure: the function of ``app.py``.
         server_types: those that the application has folders for.
@@ -80,6 +87,7 @@ class Catalogue:
     """
 
     folder: Path
+    package: str = ""
     folders: list[Path] = field(default_factory=list)
     configure: Callable[[Any], None] | None = None
     server_types: list[str] = field(default_factory=list)

@@ -13,7 +13,7 @@ import inspect
 import itertools
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -31,6 +31,7 @@ _numbers = itertools.count(1)
 
 KINDS: dict[str, Any] = {"handlers": IHandler, "remotes": IRemote, "crons": ICron}
 
+SERVERS = "servers"
 LIFECYCLE = "lifecycle"
 MISSPELT = 0.85
 """How much alike the name of a file and that of another are, if one was meant to be the other."""
@@ -43,7 +44,7 @@ def load_application(folder: Path) -> Catalogue:
         ConfigError: something in it can't be imported, or does not do what it declares.
     """
     package = _package(folder)
-    catalogue = Catalogue(folder)
+    catalogue = Catalogue(folder, package)
     if (folder / "app.py").is_file():
         app = _import(f"{package}.app", folder)
         configure = getattr(app, "configure", None)
@@ -60,6 +61,36 @@ def load_application(folder: Path) -> Catalogue:
         catalogue.configure = configure
     _load_servers(catalogue, package, folder, catalogue.server_types)
     return catalogue
+
+
+def load_anew(first: Catalogue, places: Collection[str]) -> Catalogue:
+    """Import some folders of an application's ``servers`` again, and verify its components.
+
+    Of all else there is what was imported before, so that no class of it exists twice.
+
+    Args:
+        first: the application, as it was imported when it started.
+        places: the names of the folders.
+
+    Raises:
+        ConfigError: something in it can't be imported, or does not do what it declares; nothing of
+            the attempt is left.
+    """
+    package = _package_anew(first, places)
+    catalogue = Catalogue(first.folder, package)
+    try:
+        _load_servers(catalogue, package, first.folder, catalogue.server_types)
+    except BaseException:
+        forget(package)
+        raise
+    return catalogue
+
+
+def forget(package: str) -> None:
+    """Drop a package that nobody uses, and all that is in it."""
+    for name in list(sys.modules):
+        if name == package or name.startswith(f"{package}."):
+            del sys.modules[name]
 
 
 def load_plugin(catalogue: Catalogue, folder: Path, package: str | None) -> None:
@@ -79,7 +110,7 @@ def load_plugin(catalogue: Catalogue, folder: Path, package: str | None) -> None
 def _load_servers(
     catalogue: Catalogue, package: str, folder: Path, server_types: list[str]
 ) -> None:
-    servers = folder / "servers"
+    servers = folder / SERVERS
     if not servers.is_dir():
         return
     for place in sorted(servers.iterdir()):
@@ -90,12 +121,12 @@ def _load_servers(
         _refuse_unread(place)
         for kind, base in KINDS.items():
             if _has(place, kind):
-                module = _import(f"{package}.servers.{place.name}.{kind}", folder)
+                module = _import(f"{package}.{SERVERS}.{place.name}.{kind}", folder)
                 for cls in _classes(module, folder):
                     if _is_component(cls, base, kind):
                         catalogue.add(component_of(cls, base, place.name))
         if _has(place, LIFECYCLE):
-            module = _import(f"{package}.servers.{place.name}.{LIFECYCLE}", folder)
+            module = _import(f"{package}.{SERVERS}.{place.name}.{LIFECYCLE}", folder)
             catalogue.hooks.append(hooks_in(module, place.name))
 
 
@@ -166,8 +197,29 @@ def _holds_code(entry: Path) -> bool:
     return entry.suffix == ".py"
 
 
+def _new_name(folder: Path) -> str:
+    return f"chatcore_application_{next(_numbers)}_{re.sub(r'[^0-9A-Za-z_]', '_', folder.name)}"
+
+
+def _package_anew(first: Catalogue, places: Collection[str]) -> str:
+    name = _new_name(first.folder)
+    module = ModuleType(name)
+    for key, value in vars(sys.modules[first.package]).items():
+        if not key.startswith("__") and key != SERVERS:
+            setattr(module, key, value)
+    module.__path__ = [str(first.folder)]
+    sys.modules[name] = module
+    for old, same in list(sys.modules.items()):
+        package, _, rest = old.partition(".")
+        inside = rest.split(".")
+        anew = inside[0] == SERVERS and (len(inside) == 1 or inside[1] in places)
+        if package == first.package and rest and not anew:
+            sys.modules[f"{name}.{rest}"] = same
+    return name
+
+
 def _package(folder: Path) -> str:
-    name = f"chatcore_application_{next(_numbers)}_{re.sub(r'[^0-9A-Za-z_]', '_', folder.name)}"
+    name = _new_name(folder)
     init = folder / "__init__.py"
     if init.is_file():
         spec = importlib.util.spec_from_file_location(

@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from chatcore.dispatch.components import lasting_name
 from chatcore.errors import NoSuchServer
 from chatcore.interfaces import IRpc, IServers, ISession
 from chatcore.links.calls import Calls, Choice, Options, options
@@ -42,6 +43,16 @@ class Remotes:
         self._by_interface = by_interface
         self._signatures = signatures
         self._idempotent = frozenset(idempotent)
+        self._by_name: dict[str, Sequence[tuple[str, str]]] = {}
+
+    def know_by_name(self, others: Mapping[Any, Sequence[tuple[str, str]]]) -> None:
+        """Have interfaces that were imported again stand for those of the same name.
+
+        Args:
+            others: where they are implemented that were not there before.
+        """
+        for interface, places in [*self._by_interface.items(), *others.items()]:
+            self._by_name.setdefault(lasting_name(interface), places)
 
     def place(self, interface: Any, server_type: str | None = None) -> tuple[str, str]:
         """The server type and service that implement an interface.
@@ -54,6 +65,8 @@ class Remotes:
             LookupError: none does, or several do.
         """
         places = self._by_interface.get(interface, ())
+        if not places and self._by_name:
+            places = self._by_name.get(lasting_name(interface), ())
         if len(places) > 1 and server_type is not None:
             places = [place for place in places if place[0] == server_type] or places
         if len(places) == 1:

@@ -52,6 +52,7 @@ from chatcore.node.ports import (
     link_endpoint,
     link_place,
 )
+from chatcore.node.reloading import Reloading
 from chatcore.node.sections import SECTIONS
 from chatcore.node.server_types import compare_types
 from chatcore.node.sessions_here import SessionsHere
@@ -238,6 +239,7 @@ class Node(Service):
         )
 
         self.sessions = sessions
+        remotes = remotes_of(catalogue)
         events = Events()
         self.application = Application(
             server_id=server.id,
@@ -254,7 +256,7 @@ class Node(Service):
             channels=self.channels,
             lag=lag,
             rpc=Rpc(
-                remotes=remotes_of(catalogue),
+                remotes=remotes,
                 servers=view,
                 choose=choose,
                 balances=balances(),
@@ -292,6 +294,15 @@ class Node(Service):
         self._blocked = Blocked(
             id=server.id, seconds=settings[NodeSettings].blocked_seconds, clock=reactor
         )
+        if settings[NodeSettings].reload_handlers:
+            reloading = Reloading(
+                catalogue=catalogue,
+                servers=servers,
+                app=self.application,
+                dispatcher=dispatcher,
+                remotes=remotes,
+            )
+            self.application.files.follow(reloading.files, reloading.load)
         self.stop_seconds = settings[NodeSettings].stop_seconds
 
     @property

@@ -22,6 +22,7 @@ from chatcore.dispatch.loading import load_plugin
 from chatcore.errors import ConfigError
 from chatcore.links.settings import LinkSettings
 from chatcore.node.access import verify_access
+from chatcore.node.lifecycle import NodeSettings
 from chatcore.node.server_types import verify_components
 
 OF_START: Final = ("page",)
@@ -74,6 +75,7 @@ def configure(
     others = partial(_sections_elsewhere, catalogue, servers, server, sections)
     settings = resolve(known, _for_this_type(given, known, others))
     _verify_zone(settings)
+    _refuse_blind_reload(settings[NodeSettings])
     if not settings[LinkSettings].insecure:
         _refuse_open_links(servers)
     if settings[ConnectorSettings].udp:
@@ -192,6 +194,15 @@ def _verify_crons(crons: Sequence[CronEntry], catalogue: Catalogue) -> None:
 
 def _nothing() -> None:
     pass
+
+
+def _refuse_blind_reload(settings: NodeSettings) -> None:
+    if settings.reload_handlers and not settings.reload_seconds:
+        raise ConfigError(
+            "with node.reload_seconds=0 nobody looks whether files have changed, and"
+            " node.reload_handlers is on",
+            advice="Set node.reload_seconds to more than 0, as 1",
+        )
 
 
 def _refuse_open_links(servers: Servers) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -12,7 +14,7 @@ from chatcore.application.crons import Crons, CronSettings
 from chatcore.application.events import Events
 from chatcore.config.times import zone_of
 from chatcore.deadlines import IClock
-from chatcore.dispatch.components import Catalogue, Component
+from chatcore.dispatch.components import Catalogue
 from chatcore.dispatch.dispatcher import Dispatcher
 from chatcore.dispatch.loading import instantiate
 from chatcore.links.rpc import Remotes
@@ -25,28 +27,54 @@ from chatcore.sessions.session import Session
 from chatcore.telemetry import Counters
 
 
-def _install(
-    catalogue: Catalogue, app: Application, dispatcher: Dispatcher
-) -> dict[str, Callable[[], Any]]:
-    """Make this node's components, and have their methods called; those of its crons come back."""
+@dataclass(frozen=True, slots=True)
+class Made:
+    """The handlers and remotes of a node, made.
 
-    def made(component: Component) -> Any:
-        return instantiate(component, app, catalogue.folder)
+    Attributes:
+        handlers: what answers a route.
+        remotes: service, method, what answers, and as what it is declared.
+    """
 
+    instances: list[Any]
+    handlers: dict[str, Callable[..., Any]]
+    remotes: list[tuple[str, str, Callable[..., Any], inspect.Signature]]
+
+    def put_into(self, dispatcher: Dispatcher) -> None:
+        """Have these called, also instead of others that were called before."""
+        for route, method in self.handlers.items():
+            dispatcher.add_handler(route, method)
+        for remote in self.remotes:
+            dispatcher.add_remote(*remote)
+
+
+def make(catalogue: Catalogue, app: Application) -> Made:
+    """Make a node's handlers and remotes.
+
+    Raises:
+        ConfigError: one could not be made.
+    """
+    made = Made([], {}, [])
     for handler in catalogue.handlers(app.server_type):
-        instance = made(handler)
+        instance: Any = instantiate(handler, app, catalogue.folder)
+        made.instances.append(instance)
         for name in handler.methods:
             route = f"{handler.server_type}.{handler.service}.{name}"
-            dispatcher.add_handler(route, getattr(instance, name))
+            made.handlers[route] = getattr(instance, name)
     for remote in catalogue.remotes(app.server_type):
-        instance = made(remote)
+        instance = instantiate(remote, app, catalogue.folder)
+        made.instances.append(instance)
         for method in remote.methods.values():
-            dispatcher.add_remote(
-                remote.service, method.name, getattr(instance, method.name), method.signature
-            )
+            answers = getattr(instance, method.name)
+            made.remotes.append((remote.service, method.name, answers, method.signature))
+    return made
+
+
+def _crons(catalogue: Catalogue, app: Application) -> dict[str, Callable[[], Any]]:
+    """Make a node's crons; what they do comes back."""
     actions: dict[str, Callable[[], Any]] = {}
     for cron in catalogue.crons(app.server_type):
-        instance = made(cron)
+        instance: Any = instantiate(cron, app, catalogue.folder)
         actions |= {f"{cron.service}.{name}": getattr(instance, name) for name in cron.methods}
     return actions
 
@@ -63,7 +91,8 @@ def bring_in(
     for name, changed in said.watched:
         app.files.watch(name, changed)
     app.components.make(said.loadings, app, settings, catalogue.folder)
-    app.crons.know(_install(catalogue, app, dispatcher), configured.crons)
+    make(catalogue, app).put_into(dispatcher)
+    app.crons.know(_crons(catalogue, app), configured.crons)
     return Life(
         app=app,
         hooks=catalogue.hooks_of(app.server_type),
@@ -87,16 +116,22 @@ def crons_of(settings: CronSettings, events: Events, counters: Counters, clock: 
 
 def remotes_of(catalogue: Catalogue) -> Remotes:
     """What this node knows of the remotes of all server types."""
-    by_interface: dict[Any, list[tuple[str, str]]] = {}
     signatures = {}
     idempotent = []
     for remote in catalogue.remotes():
         place = (remote.server_type, remote.service)
         signatures[place] = {m.name: m.signature for m in remote.methods.values()}
         idempotent += [(*place, m.name) for m in remote.methods.values() if m.idempotent]
+    return Remotes(places_of(catalogue), signatures, idempotent)
+
+
+def places_of(catalogue: Catalogue) -> dict[Any, list[tuple[str, str]]]:
+    """Where the interfaces of remotes are implemented: the server types and services."""
+    found: dict[Any, list[tuple[str, str]]] = {}
+    for remote in catalogue.remotes():
         for interface in remote.interfaces:
-            by_interface.setdefault(interface, []).append(place)
-    return Remotes(by_interface, signatures, idempotent)
+            found.setdefault(interface, []).append((remote.server_type, remote.service))
+    return found
 
 
 def connect_events(

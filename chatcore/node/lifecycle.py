@@ -60,6 +60,10 @@ class NodeSettings:
         "seconds between looks whether the application's own files have changed that it wants to"
         " be told of; 0 for never",
     )
+    reload_handlers: bool = setting(
+        False,
+        "whether handlers and remotes are loaded anew when their files change; for development",
+    )
 
 
 class _Failed(Exception):
