@@ -5,9 +5,10 @@ from __future__ import annotations
 import difflib
 from typing import Any, Final
 
-from chatcore.application.checks import takes, wrong
+from chatcore.application.checks import wrong
 from chatcore.dispatch.blame import Place
 from chatcore.dispatch.filters import ReadyMade
+from chatcore.hooks import takes
 
 HOOKS: Final = {"before": ("call",), "after": ("call", "result", "problem")}
 """What a filter of calls may have, and what it is called with."""

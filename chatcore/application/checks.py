@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import sys
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from chatcore.config.names import is_server_type
@@ -24,19 +23,6 @@ def caller(depth: int = 2) -> tuple[str, int]:
 def wrong(problem: str, place: Place, advice: str | None = None) -> ConfigError:
     """A mistake at a line of the application."""
     return ConfigError(problem, file=place[0], line=place[1], advice=advice)
-
-
-def takes(function: Callable[..., Any], *args: Any, **options: Any) -> str | None:
-    """Why a function can't be called with these arguments; None if it can."""
-    try:
-        signature = inspect.signature(function)
-    except (ValueError, TypeError):
-        return None  # a builtin may have none
-    try:
-        signature.bind(*args, **options)
-    except TypeError as problem:
-        return str(problem)
-    return None
 
 
 def name_of(thing: Any, given: str | None, what: str, place: Place) -> str:

@@ -9,10 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from chatcore.application.checks import name_of, takes, wrong
+from chatcore.application.checks import name_of, wrong
 from chatcore.config.names import suggestion
 from chatcore.config.settings import Settings
 from chatcore.dispatch.blame import Place, guarded
+from chatcore.hooks import takes
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IStreamServerEndpoint
 from zope.interface import implementer
 
 from chatcore.application.call_filters import verify_filter
-from chatcore.application.checks import assignments_of, takes, verify_section, wrong
+from chatcore.application.checks import assignments_of, verify_section, wrong
 from chatcore.application.checks import caller as _caller
 from chatcore.application.components import Loading, loading_of
 from chatcore.application.events import verify_hook
@@ -27,6 +27,7 @@ from chatcore.config.settings import Assignment
 from chatcore.dispatch.blame import Place, guarded
 from chatcore.dispatch.filters import ReadyMade
 from chatcore.errors import ConfigError
+from chatcore.hooks import takes
 from chatcore.interfaces import (
     BroadcastFilter,
     CheckClient,
@@ -102,7 +103,7 @@ class Configurator(Filtering):
         if server_type != DEFAULT:
             self._known(server_type, _caller())
         factory = how_to_write(choose)
-        if factory is not None or not _takes(choose, 3):
+        if factory is not None or takes(choose, *range(3)) is not None:
             file, line = _caller()
             raise ConfigError(
                 f"the route for {server_type} can't be called with (session, server_type, servers)",
@@ -176,7 +177,11 @@ class Configurator(Filtering):
             raise wrong("coder was called before", place, "Keep one of the two")
         for name, arguments in (("encode", "route, value"), ("decode", "route, data")):
             method = getattr(coder, name, None)
-            if isinstance(coder, type) or not callable(method) or not _takes(method, 2):
+            if (
+                isinstance(coder, type)
+                or not callable(method)
+                or takes(method, *range(2)) is not None
+            ):
                 raise wrong(f"{coder!r} has no method {name}({arguments})", place)
             _refuse_async(method, "coder", "Bodies have to be there at once")
         self.codes_bodies = coder
@@ -198,7 +203,7 @@ class Configurator(Filtering):
             if place in self._unused:
                 self._unused.remove(place)
             _refuse_async(function, "configure", "Start what waits in lifecycle.py", _caller())
-            if not callable(function) or not _takes(function, 0):
+            if not callable(function) or takes(function) is not None:
                 problem = f"what configure got, {function!r}, can't be called without arguments"
                 raise wrong(problem, _caller())
             if _names(env, self.env) and _names(type, self.server_type):
@@ -302,7 +307,7 @@ def _verify_callable(function: Any, called: str, arguments: Sequence[str], forme
         )
     if not callable(function):
         raise ConfigError(f"{called} got {function!r}, not a function", file=file, line=line)
-    if not _takes(function, len(arguments)):
+    if takes(function, *arguments) is not None:
         expected = ", ".join(arguments)
         raise ConfigError(
             f"what {called} got can't be called with ({expected})", file=file, line=line
@@ -314,10 +319,6 @@ def _refuse_async(function: Any, called: str, advice: str, place: Place | None =
     if by_object or inspect.iscoroutinefunction(function):
         problem = f"{called} got an async function; it has to answer at once"
         raise wrong(problem, place or _caller(3), f"Write def. {advice}")
-
-
-def _takes(function: Callable[..., Any], count: int) -> bool:
-    return takes(function, *range(count)) is None
 
 
 def _names(choices: str, choice: str) -> bool:

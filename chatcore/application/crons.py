@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from chatcore.application.checks import caller, takes, wrong
+from chatcore.application.checks import caller, wrong
 from chatcore.config.crons import CronEntry
 from chatcore.config.names import suggestion
 from chatcore.config.settings import setting
@@ -22,6 +22,7 @@ from chatcore.config.times import Times
 from chatcore.deadlines import IClock
 from chatcore.dispatch.blame import Place
 from chatcore.dispatch.calling import Caller
+from chatcore.hooks import takes
 from chatcore.interfaces import ICronJob, ICrons
 from chatcore.telemetry import Counters
 

@@ -9,9 +9,10 @@ from twisted.internet.defer import maybeDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from chatcore.application.checks import caller, takes, wrong
+from chatcore.application.checks import caller, wrong
 from chatcore.config.names import suggestion
 from chatcore.dispatch.blame import Place
+from chatcore.hooks import takes
 
 EVENTS: Final[dict[str, tuple[str, ...]]] = {
     "bind_session": ("session",),

@@ -11,11 +11,12 @@ from twisted.internet.defer import maybeDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from chatcore.application.checks import takes, wrong
+from chatcore.application.checks import wrong
 from chatcore.config.files import config_places, load_config
 from chatcore.connectors.watching import Watch
 from chatcore.deadlines import IClock
 from chatcore.dispatch.blame import Place
+from chatcore.hooks import takes
 
 Changed = Callable[[Any], Any]
 """Told what a file says, since it was changed."""

@@ -9,8 +9,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from chatcore.application.checks import name_of, takes, wrong
+from chatcore.application.checks import name_of, wrong
 from chatcore.dispatch.blame import Place
+from chatcore.hooks import takes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from typing import Any, NoReturn, TypeVar
 
 from chatcore.dispatch.filters import FilterHooks, ReadyMade
 from chatcore.errors import ConfigError
+from chatcore.hooks import takes
 from chatcore.interfaces import After, Before, ErrorHandler
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -132,9 +133,5 @@ def _verify_filter(filter: Any, called: str) -> None:
 
 
 def _verify_arguments(function: Callable[..., Any], what: str, arguments: tuple[str, ...]) -> None:
-    try:
-        inspect.signature(function).bind(*arguments)
-    except TypeError:
+    if takes(function, *arguments) is not None:
         _wrong(f"{what} can't be called with ({', '.join(arguments)})")
-    except ValueError:
-        return  # a builtin may have no signature

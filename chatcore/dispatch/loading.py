@@ -25,6 +25,7 @@ from chatcore.dispatch.components import EVERY_TYPE, Catalogue, Component
 from chatcore.dispatch.hooks import hooks_in
 from chatcore.dispatch.verify import component_of
 from chatcore.errors import ConfigError
+from chatcore.hooks import takes
 from chatcore.interfaces import ICron, IHandler, IRemote
 
 _numbers = itertools.count(1)
@@ -54,7 +55,7 @@ def load_application(folder: Path) -> Catalogue:
             raise ConfigError("configure is not a function", file=folder / "app.py")
         elif inspect.iscoroutinefunction(configure):
             raise mistake_in(configure, "configure must not be async", "Write it as a plain def")
-        elif not _takes_app(configure):
+        elif takes(configure, None) is not None:
             raise mistake_in(
                 configure, "configure can't be called with (app)", "Write def configure(app):"
             )
@@ -138,18 +139,8 @@ def instantiate(component: Component, app: object, folder: Path) -> object:
     """
     place = (component.file or folder, component.line)
     doing = f"{component.cls.__name__}(app)"
-    advice = None if _takes_app(component.cls) else "Give it def __init__(self, app)"
+    advice = None if takes(component.cls, None) is None else "Give it def __init__(self, app)"
     return guarded(component.cls, app, folder=folder, doing=doing, place=place, advice=advice)
-
-
-def _takes_app(cls: type) -> bool:
-    try:
-        inspect.signature(cls).bind(None)
-    except TypeError:
-        return False
-    except ValueError:
-        return True  # it has no signature to know it from
-    return True
 
 
 def _refuse_near_configure(app: ModuleType) -> None:
