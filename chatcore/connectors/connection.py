@@ -274,12 +274,11 @@ class Connection:
     def received(self, frame: bytes) -> None:
         """Take a frame, which holds whole packages."""
         try:
-            for each in package.decode_frame(frame, self._parts.limits.package_bytes):
-                self._package(each)
-        except WireError as problem:
+            packages = package.decode_frame(frame, self._parts.limits.package_bytes)
+        except PackageError as problem:
             self.broken(str(problem))
-        except Exception:
-            self._failed()
+        else:
+            self.received_packages(packages)
 
     def received_packages(self, packages: Iterable[Package]) -> None:
         """Take packages, where the carrier cuts a stream into them itself."""
