@@ -54,7 +54,7 @@ class Caller:
     def stop(self) -> None:
         """Cancel what waits and has a deadline; nobody is told how it ends."""
         for waiting in self._deadlines.clear():
-            waiting.give_up()
+            waiting.call_off()
 
     def _expired(self, waiting: Waiting) -> None:
         waiting.expire(DeadlinePassed(f"no result within {self._deadlines.seconds:g} s"))
@@ -80,10 +80,6 @@ class Waiting:
 
     def expire(self, problem: Exception) -> None:
         self._finish(None, problem)
-        self._deferred.cancel()
-
-    def give_up(self) -> None:
-        self._ended = None
         self._deferred.cancel()
 
     def _returned(self, result: Any) -> None:

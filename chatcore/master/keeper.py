@@ -106,7 +106,6 @@ class Keeper:
         self.program = program
         self.ready = False
         self._has_been_ready = False
-        self.restarts = 0
         self._reactor, self._console = reactor, console
         self._on_ready, self._on_refused, self._tidy = on_ready, on_refused, tidy
         self._transport: IProcessTransport | None = None
@@ -223,7 +222,6 @@ class Keeper:
         if self._reactor.seconds() - self._started_at >= STEADY:
             self._delay = FIRST_DELAY
         delay, self._delay = self._delay, min(self._delay * 2, LONGEST_DELAY)
-        self.restarts += 1
         self._console.warn(f"{self.name} {why}; starting it again in {delay:.0f} s")
         self._again = self._reactor.callLater(delay, self._spawn)
 

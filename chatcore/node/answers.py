@@ -113,7 +113,7 @@ class OwnCalls:
         self._under_way.add(own)
         try:
             run(own)
-        except BaseException:  # as where calls to oneself have gone too deep
+        except BaseException:  # whatever it is, nobody waits for this call
             self._under_way.discard(own)
             raise
         if own in self._under_way:  # what ended at once needs no timer
