@@ -34,7 +34,7 @@ def clean_reactor(request: pytest.FixtureRequest) -> Iterator[None]:
         if event.get("log_failure") is not None:
             failures.append(event["log_failure"])
 
-    before_calls = set(reactor.getDelayedCalls())  # type: ignore[attr-defined]
+    before_calls = set(reactor.getDelayedCalls())
     before_sockets = _sockets(reactor)
     globalLogPublisher.addObserver(observe)
     try:
@@ -43,7 +43,7 @@ def clean_reactor(request: pytest.FixtureRequest) -> Iterator[None]:
     finally:
         globalLogPublisher.removeObserver(observe)
     left: list[str] = []
-    for call in set(reactor.getDelayedCalls()) - before_calls:  # type: ignore[attr-defined]
+    for call in set(reactor.getDelayedCalls()) - before_calls:
         left.append(f"delayed call {call}")
         call.cancel()
     left += [f"socket {each}" for each in _sockets(reactor) - before_sockets]

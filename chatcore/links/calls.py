@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError, fail, succeed
 from twisted.internet.task import deferLater
@@ -79,7 +79,7 @@ def options(notify: bool, timeout: float | None, failure: str) -> Options:
             raise ValueError("timeout needs an answer to wait for, and notify=True has none")
         if not isinstance(timeout, int | float) or not 0 < timeout < math.inf:
             raise ValueError(f"timeout={timeout!r} is not a number of seconds over 0")
-    return Options(bool(notify), timeout, failure)  # type: ignore[arg-type]  # compared above
+    return Options(bool(notify), timeout, cast(Failing, failure))
 
 
 @dataclass(frozen=True, slots=True)

@@ -225,7 +225,8 @@ class Rpc:
         if len(parts) != len(("type", "service", "method")) or not all(parts):
             raise ValueError(f"{method!r} is not of the form type.service.method")
         target = self.to(server_id, notify=notify, timeout=timeout, failure=failure)
-        return getattr(RemoteStub(target, parts[0], parts[1]), parts[2])(*args)  # type: ignore[no-any-return]
+        called: Deferred[Any] = getattr(RemoteStub(target, parts[0], parts[1]), parts[2])(*args)
+        return called
 
     def _target(self, choice: Choice, chosen: Options, server_type: str | None = None) -> Target:
         make = self._calls.make

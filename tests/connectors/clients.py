@@ -162,7 +162,7 @@ class Transport(tcp.Connection):
     """A plain connection, as a port makes it for a client."""
 
     def __init__(self, socket: Socket, protocol: Any, reactor: Reactor) -> None:
-        super().__init__(socket, protocol, reactor)  # type: ignore[arg-type]
+        super().__init__(socket, protocol, reactor)
         self.connected = 1
         self.aborted = False
         self.startReading()

@@ -32,14 +32,18 @@ def protos(**more: Any) -> Protos:
     return Protos(server=SERVER | more, client=CLIENT)
 
 
-def enter(connector: Connector, type: str = "js-websocket", **sys: Any) -> Client:
+def greet(connector: Connector, type: str = "js-websocket", **sys: Any) -> tuple[Client, Any]:
+    """A client that comes in, and what it is told in the handshake's `sys`."""
     client = connector.open()
     client.say((package.HANDSHAKE, json.dumps({"sys": {"type": type, **sys}}).encode()))
     ((_, reply),) = client.packages()
-    client.reply = json.loads(reply)  # type: ignore[attr-defined]
     client.say((package.ACK, b""))
     client.session = list(connector.sessions)[-1]
-    return client
+    return client, json.loads(reply)["sys"]
+
+
+def enter(connector: Connector, type: str = "js-websocket") -> Client:
+    return greet(connector, type)[0]
 
 
 def push(connector: Connector, route: str, value: Any) -> None:
@@ -57,11 +61,11 @@ class TestDictionary:
         return make(welcome={"dialects": Dialects(dictionary=ROUTES)})
 
     def test_is_told_once(self, connector: Connector) -> None:
-        sys = enter(connector).reply["sys"]  # type: ignore[attr-defined]
+        _, sys = greet(connector)
         assert sys["dict"] == sys["routeToCode"] == dict(ROUTES.codes)
         assert sys["useDict"] is True
-        known = enter(connector, dictVersion=sys["dictVersion"])
-        assert known.reply["sys"] == {"useDict": True}  # type: ignore[attr-defined]
+        _, known = greet(connector, dictVersion=sys["dictVersion"])
+        assert known == {"useDict": True}
 
     def test_a_route_that_comes_as_a_code(self, connector: Connector) -> None:
         client = enter(connector)
@@ -97,11 +101,11 @@ class TestProtobuf:
         return make(welcome={"dialects": dialects})
 
     def test_is_told_once(self, connector: Connector, dialects: Dialects) -> None:
-        sys = enter(connector).reply["sys"]  # type: ignore[attr-defined]
+        _, sys = greet(connector)
         assert dialects.protos is not None
         assert sys["protos"]["version"] == dialects.protos.version
-        known = enter(connector, protoVersion=dialects.protos.version)
-        assert known.reply["sys"] == {"useProto": True}  # type: ignore[attr-defined]
+        _, known = greet(connector, protoVersion=dialects.protos.version)
+        assert known == {"useProto": True}
 
     def test_pushes_with_a_schema_are_protobuf(self, connector: Connector) -> None:
         client = enter(connector)

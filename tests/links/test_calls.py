@@ -167,7 +167,7 @@ def test_long_and_broken_descriptions_are_sent_all_the_same(net: Net, a: Node, b
         link.refuse(ask, b"REFUSED", "中\ud800" * 100_000)
 
     call = Call()
-    b.table._parts.responders[b"Odd"] = refuse  # type: ignore[index]
+    b.table._parts.responders[b"Odd"] = refuse
     a.link("b").ask(item(b"_command", b"Odd"), call, "odd")
     net.settle()
     assert "中?中" in str(call.problem)
@@ -368,10 +368,8 @@ def test_answers_and_pushes_keep_their_order(net: Net, a: Node, b: Node) -> None
         link.answer(ask, b"")
         link.write(note(b"pushed after it"))
 
-    b.table._parts.responders[b"Act"] = act  # type: ignore[index]
-    a.table._parts.responders[b"Note"] = (  # type: ignore[index]
-        lambda link, box, ask: seen.append(box[b"text"].decode())
-    )
+    b.table._parts.responders[b"Act"] = act
+    a.table._parts.responders[b"Note"] = lambda link, box, ask: seen.append(box[b"text"].decode())
     a.link("b").ask(item(b"_command", b"Act"), lambda box, problem: seen.append("answer"), "act")
     net.settle()
     assert seen == ["pushed before the answer", "answer", "pushed after it"]
@@ -448,7 +446,7 @@ def test_an_answer_that_is_too_long_becomes_a_refusal(net: Net, narrow: tuple[No
         assert ask is not None
         link.answer(ask, item(b"value", bytes(LIMIT)))
 
-    b.table._parts.responders[b"Long"] = long  # type: ignore[index]
+    b.table._parts.responders[b"Long"] = long
     call = a.ask("b", item(b"_command", b"Long"))
     net.settle()
     assert isinstance(call.problem, RemoteRefused)

@@ -138,7 +138,7 @@ def greeted(scene: Scene, raw: Raw) -> tuple[dict[bytes, bytes], Box]:
 def proves_with(**wrong: object) -> Attack:
     def attack(scene: Scene, raw: Raw) -> None:
         said, answer = greeted(scene, raw)
-        raw.send(prove_box(said, answer, **wrong))  # type: ignore[arg-type]
+        raw.send(prove_box(said, answer, **wrong))
 
     return attack
 
@@ -157,7 +157,7 @@ def replays(scene: Scene, raw: Raw) -> None:
     raw.send(proof)
     scene.net.settle()
     assert not first.closed
-    first.transport.loseConnection()  # type: ignore[union-attr]
+    first.transport.loseConnection()
     scene.b.counters.links_rejected -= 1
 
 
@@ -326,7 +326,7 @@ def test_sixty_four_may_be_unproven(scene: Scene, log: Log) -> None:
     assert len(log.texts) == 3
     assert all("64" in text for text in log.texts)
     scene.nobody_noticed(rejected=3)
-    waiting[0].transport.loseConnection()  # type: ignore[union-attr]
+    waiting[0].transport.loseConnection()
     scene.net.settle()
     assert not scene.attack().closed  # there is room for one again
     assert scene.attack().closed
@@ -520,7 +520,7 @@ def test_proofs_depend_on_everything_said() -> None:
             "dialler": Party("a", "life", b"n"),
             "listener": Party("b", "life", b"m"),
         }
-        return hello.proof(**{**said, **other})  # type: ignore[arg-type]
+        return hello.proof(**{**said, **other})
 
     proofs = [
         shown(),

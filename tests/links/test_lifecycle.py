@@ -381,7 +381,7 @@ def test_a_peer_that_reads_nothing_does_not_hold_a_node_up(net: Net) -> None:
     wire = a.wire("b")
     wire.block()
     a.link("b").write(note(bytes(100_000)))
-    wire.loseConnection = lambda: None  # type: ignore[method-assign]  # it never gets rid of it
+    wire.loseConnection = lambda: None  # it never gets rid of it
     fired = stopped(a)
     net.pass_time(table.CLOSING_SECONDS - 0.5)
     assert fired == []

@@ -67,7 +67,7 @@ class Setting(FakeSender):
                 [("chat", "chatRemote", "kick")],
             ),
             servers=view,
-            choose=lambda server_type, session, tried: session,  # type: ignore[return-value]
+            choose=lambda server_type, session, tried: session,
             balances=balances(),
             calls=self.calls(),
         )
@@ -159,7 +159,7 @@ def test_arguments_are_bound_as_declared(
     setting: Setting, call: Callable[[Any], Any], args: list[Any]
 ) -> None:
     call(setting.rpc.to("chat-1")[IChatRemote])
-    declared = inspect.signature(IChatRemote.functions["add"])  # type: ignore[attr-defined]
+    declared = inspect.signature(IChatRemote.functions["add"])
     ((_, _, _, sent),) = setting.sent
     assert sent[: len(args)] == args
     # Further ones are defaults, and the other side would fill them in the same way.

@@ -151,7 +151,7 @@ def test_each_try_has_its_share_of_the_time(sender: FakeSender) -> None:
     """Otherwise the first answer that is lost would leave no time for another try."""
     sender.outcome = lambda id: Deferred()
     waiting: list[Deferred[Any]] = []
-    sender.outcome = lambda id: waiting.append(Deferred()) or waiting[-1]  # type: ignore[func-returns-value]
+    sender.outcome = lambda id: waiting.append(Deferred()) or waiting[-1]
     call = make(sender.calls(retries=2, retry_seconds=1), failure="retry", timeout=9)
     for seconds in (3, 2.5, 1.5):
         sender.clock.advance(seconds)

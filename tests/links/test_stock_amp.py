@@ -330,7 +330,7 @@ CALL = item(b"_command", b"Call")
 def listener(net: Net) -> StockListener:
     listener = StockListener()
     factory = Factory()
-    factory.buildProtocol = lambda addr: listener  # type: ignore[method-assign]
+    factory.buildProtocol = lambda addr: listener
     net.listening["b"] = factory
     return listener
 

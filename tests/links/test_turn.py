@@ -27,7 +27,7 @@ def test_nothing_happens_before_the_end_of_the_turn(clock: Clock) -> None:
     done: list[int] = []
     turn = Turn(clock.callLater)
     for number in range(5):
-        turn.at_end(lambda number=number: done.append(number))  # type: ignore[misc]
+        turn.at_end(lambda number=number: done.append(number))
     assert done == []
     assert len(clock.getDelayedCalls()) == 1
     clock.advance(0)
@@ -166,7 +166,7 @@ class Poller:
 
 
 def connection(cls: Any, ours: socket.socket, protocol: Any) -> Any:
-    class Made(cls):  # type: ignore[misc]
+    class Made(cls):
         def __init__(self) -> None:
             tcp.Connection.__init__(self, ours, protocol, Poller())
             self.connected = True

@@ -133,7 +133,7 @@ def done(deferred: Deferred[T], settle: Callable[[], None] = lambda: None) -> T:
     assert results, "it has no result yet"
     if isinstance(results[0], Failure):
         results[0].raiseException()
-    return results[0]  # type: ignore[no-any-return]
+    return results[0]
 
 
 class Closing(Protocol):

@@ -119,7 +119,7 @@ def app(view: View) -> Application:
             servers=view,
             choose=lambda server_type, session, tried: "chat-1",
             balances={},
-            calls=None,  # type: ignore[arg-type]  # nobody calls
+            calls=None,  # nobody calls
         ),
         folder=Path("app"),
         frontend=False,
@@ -143,7 +143,7 @@ def app(view: View) -> Application:
 
 
 def copy(uid: str | None = None, **settings: Any) -> SessionCopy:
-    return SessionCopy(7, "connector-1", uid, settings, home=None)  # type: ignore[arg-type]
+    return SessionCopy(7, "connector-1", uid, settings, home=None)
 
 
 class TestServers:

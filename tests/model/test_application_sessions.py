@@ -94,7 +94,7 @@ class TestHereAndElsewhere:
         assert got(sessions.get(99)) is None
         assert got(sessions.by_uid("nobody")) == []
         result_of(one.update(colour="red"))
-        assert here.service.get(1).settings == {"colour": "red"}  # type: ignore[union-attr]
+        assert here.service.get(1).settings == {"colour": "red"}
 
     def test_count(self, sessions: Any) -> None:
         assert got(sessions.count() if hasattr(sessions, "count") else len(sessions)) == 4
@@ -107,7 +107,7 @@ class TestHereAndElsewhere:
 
     def test_change_settings(self, sessions: Any, here: Here) -> None:
         got(sessions.update(1, colour="red", id=5, self=6))
-        assert here.service.get(1).settings == {  # type: ignore[union-attr]
+        assert here.service.get(1).settings == {
             "colour": "red",
             "id": 5,
             "self": 6,

@@ -399,7 +399,7 @@ class TestPushing:
                 return False
             return done
 
-        frontends._tell = cut_off  # type: ignore[method-assign]
+        frontends._tell = cut_off
         frontends.take()
         assert result_of(room.push("onChat", {})) in ([], ["alice"])
         assert ("push", "lobby-1") in [(told[0], told[1]) for told in frontends.take()]
@@ -467,7 +467,7 @@ class TestLeavingByItself:
         channels.gone("connector-1", "room", "alice")
         assert told == ["alice"]
         with pytest.raises(TypeError, match="the hook of on_left is a function, not 5"):
-            channels.on_left(5)  # type: ignore[arg-type]
+            channels.on_left(5)
 
     def test_a_hook_may_fill_or_destroy_the_channel(
         self, channels: ChannelService, room: Any, left: list[Any]

@@ -34,7 +34,7 @@ class Node:
 
     def begin(self, route: str, msg: Any = None) -> None:
         self.replies.clear()
-        self.dispatcher.handle(route, msg, "the session", self.replies.append)  # type: ignore[arg-type]
+        self.dispatcher.handle(route, msg, "the session", self.replies.append)
 
 
 @pytest.fixture

@@ -303,7 +303,7 @@ class TestMaking:
     def test_a_component_is_given_the_application(self, app: Write) -> None:
         folder = app(servers__connector__handlers=ENTRY)
         (component,) = load_application(folder).handlers()
-        made: Any = instantiate(component, "the app", folder)  # type: ignore[arg-type]
+        made: Any = instantiate(component, "the app", folder)
         assert made.app == "the app"
 
     def test_a_constructor_that_raises(self, app: Write) -> None:
@@ -468,7 +468,7 @@ class TestMistakes:
         catalogue = load_application(folder)
         with pytest.raises(ConfigError) as raised:
             configurator = Configurator(env="e", server_type="chat", server_types=["chat"])
-            guarded(catalogue.configure, configurator, folder=folder, doing="configure(app)")  # type: ignore[arg-type]
+            guarded(catalogue.configure, configurator, folder=folder, doing="configure(app)")
         assert str(raised.value).startswith(
             f"{folder / 'app.py'}:2: configure(app): AttributeError"
         )
@@ -495,7 +495,7 @@ class TestMistakes:
         catalogue = load_application(folder)
         configurator = Configurator(env="e", server_type="chat", server_types=["gate", "chat"])
         with pytest.raises(ConfigError) as raised:
-            guarded(catalogue.configure, configurator, folder=folder, doing="configure(app)")  # type: ignore[arg-type]
+            guarded(catalogue.configure, configurator, folder=folder, doing="configure(app)")
         assert str(raised.value).startswith(f"{folder / 'app.py'}:4: ")
         assert said in str(raised.value)
         if "chatt" in line:

@@ -275,7 +275,7 @@ class TestTooBusy:
     [
         (lambda: serial(timeout=0), "serial: timeout is 0"),
         (lambda: serial(most=-1), "serial: most is -1"),
-        (lambda: timeout("3"), "timeout: seconds is '3'"),  # type: ignore[arg-type]
+        (lambda: timeout("3"), "timeout: seconds is '3'"),
         (lambda: too_busy(True), "too_busy: max_lag is True"),
         (lambda: time_log(-1), "time_log: slow is -1"),
     ],

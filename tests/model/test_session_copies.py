@@ -103,7 +103,7 @@ class TestOnTheFrontend:
     def test_kicking(self, copy: SessionCopy, session: Session) -> None:
         result_of(copy.kick())
         result_of(copy.kick("too loud"))
-        assert session.connection.kicks == ["kick", "too loud"]  # type: ignore[attr-defined]
+        assert session.connection.kicks == ["kick", "too loud"]
 
     def test_the_client_is_gone(
         self, copy: SessionCopy, session: Session, service: SessionService
@@ -291,7 +291,7 @@ class TestEverywhere:
 
     def test_what_it_shows_cannot_be_changed(self, a_copy: Callable[[], SessionCopy]) -> None:
         with pytest.raises(TypeError):
-            a_copy().settings["a"] = 1  # type: ignore[index]
+            a_copy().settings["a"] = 1
 
     def test_mistakes_are_told_apart(
         self, a_copy: Callable[[], SessionCopy], session: Session
@@ -303,7 +303,7 @@ class TestEverywhere:
         ):
             with pytest.raises(TypeError):
                 result_of(act)
-        copy.set(5, 1)  # type: ignore[arg-type]
+        copy.set(5, 1)
         with pytest.raises(TypeError, match="the key of a setting"):
             result_of(copy.push())
         assert session.settings == {}

@@ -396,7 +396,7 @@ class TestKicking:
         sessions.bind(session.id, "alice")
         for kick, whom in ((sessions.kick, session.id), (sessions.kick_uid, "alice")):
             with pytest.raises(TypeError, match="the reason of a kick"):
-                kick(whom, reason)  # type: ignore[operator]
+                kick(whom, reason)
         assert connection.kicks == []
 
     def test_nobody_there_is_no_mistake(self, sessions: SessionService) -> None:

@@ -125,7 +125,7 @@ def said() -> Iterator[list[str]]:
     lines: list[str] = []
 
     def observe(event: object) -> None:
-        lines.append(formatEvent(event))  # type: ignore[arg-type]
+        lines.append(formatEvent(event))
 
     globalLogPublisher.addObserver(observe)
     yield lines
@@ -137,7 +137,7 @@ async def allowed(client: object, service: str) -> set[str]:
     methods += ["inner", "outer"] if service == "innerHandler" else []
     found = set()
     for method in methods:
-        reply = await client.request(f"back.{service}.{method}", {})  # type: ignore[attr-defined]
+        reply = await client.request(f"back.{service}.{method}", {})
         assert reply in ({"ok": True}, FAILED)
         if reply == {"ok": True}:
             found.add(method)

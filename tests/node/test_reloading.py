@@ -284,7 +284,7 @@ async def test_looks(application: Applications, on: bool) -> None:
     """Nobody looks at files unless it is asked for."""
     cluster = application(settings={"node.reload_handlers": on})
     await cluster.start()
-    calls = reactor.getDelayedCalls()  # type: ignore[attr-defined]
+    calls = reactor.getDelayedCalls()
     assert on is any("Watch._look" in str(call) for call in calls)
 
 

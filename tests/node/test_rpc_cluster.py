@@ -178,7 +178,7 @@ def rpc(cluster: Cluster, node: str = "front-1") -> Any:
 def remote(cluster: Cluster, node: str) -> Any:
     """The remote itself."""
     bound = cluster.nodes[node]._backend._dispatcher._remotes["backRemote", "echo"]
-    return bound.method.__self__  # type: ignore[attr-defined]
+    return bound.method.__self__
 
 
 async def away(cluster: Cluster, *ids: str) -> None:

@@ -56,7 +56,7 @@ class UdpClient(DatagramProtocol):
     def __init__(self, port: int) -> None:
         self.packages: list[Package] = []
         self._port = port
-        self._listening: Any = reactor.listenUDP(0, self, "127.0.0.1")  # type: ignore[attr-defined]
+        self._listening: Any = reactor.listenUDP(0, self, "127.0.0.1")
 
     def startProtocol(self) -> None:
         assert self.transport is not None
