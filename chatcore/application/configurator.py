@@ -13,8 +13,7 @@ from twisted.internet.interfaces import IStreamServerEndpoint
 from zope.interface import implementer
 
 from chatcore.application.call_filters import verify_filter
-from chatcore.application.checks import assignments_of, verify_section, wrong
-from chatcore.application.checks import caller as _caller
+from chatcore.application.checks import assignments_of, caller, verify_section, wrong
 from chatcore.application.components import Loading, loading_of
 from chatcore.application.events import verify_hook
 from chatcore.application.own_files import Changed, verify_changed
@@ -89,7 +88,7 @@ class Configurator(Filtering):
         self._server_types = server_types
 
     def set(self, key: str, value: Any) -> None:
-        place = _caller()
+        place = caller()
         if not isinstance(key, str):
             raise wrong(f"the key of a setting is a text, not {key!r}", place)
         source = "{}:{}".format(*place)
@@ -97,14 +96,14 @@ class Configurator(Filtering):
 
     def route(self, server_type: str, choose: Route) -> None:
         if not callable(choose):
-            file, line = _caller()
+            file, line = caller()
             problem = f"the route for {server_type} is {choose!r}, not a function"
             raise ConfigError(problem, file=file, line=line)
         if server_type != DEFAULT:
-            self._known(server_type, _caller())
+            self._known(server_type, caller())
         factory = how_to_write(choose)
         if factory is not None or takes(choose, *range(3)) is not None:
-            file, line = _caller()
+            file, line = caller()
             raise ConfigError(
                 f"the route for {server_type} can't be called with (session, server_type, servers)",
                 file=file,
@@ -113,7 +112,7 @@ class Configurator(Filtering):
             )
         _refuse_async(choose, "route", "Keep what it has to know in the session")
         if server_type in self.routes:
-            file, line = _caller()
+            file, line = caller()
             problem = f"there is a route for {server_type} already"
             raise ConfigError(problem, file=file, line=line, advice="Keep one of the two")
         self.routes[server_type] = choose
@@ -123,10 +122,10 @@ class Configurator(Filtering):
         return self.routes.get(server_type) or self.routes.get(DEFAULT, by_uid)
 
     def rpc_filter(self, filter: Any) -> None:
-        self._add_filter_of_calls(filter, "rpc_filter", _caller(), self.rpc_filters)
+        self._add_filter_of_calls(filter, "rpc_filter", caller(), self.rpc_filters)
 
     def remote_filter(self, filter: Any) -> None:
-        self._add_filter_of_calls(filter, "remote_filter", _caller(), self.remote_filters)
+        self._add_filter_of_calls(filter, "remote_filter", caller(), self.remote_filters)
 
     def _add_filter_of_calls(
         self, filter: Any, called: str, place: Place, filters: list[Any]
@@ -155,7 +154,7 @@ class Configurator(Filtering):
         self.wanted_by_broadcasts = wanted
 
     def listen(self, endpoint: Any) -> None:
-        place = _caller()
+        place = caller()
         if isinstance(endpoint, str):
             try:
                 serverFromString(None, endpoint)
@@ -172,7 +171,7 @@ class Configurator(Filtering):
         self.schedules_pushes = schedule
 
     def coder(self, coder: ICoder) -> None:
-        place = _caller()
+        place = caller()
         if self.codes_bodies is not None:
             raise wrong("coder was called before", place, "Keep one of the two")
         for name, arguments in (("encode", "route, value"), ("decode", "route, data")):
@@ -191,21 +190,21 @@ class Configurator(Filtering):
     ) -> Callable[[Callable[[], None]], Callable[[], None]]:
         if not isinstance(env, str) or not isinstance(type, str):
             problem = f"configure got {env if type == 'all' else type!r}, not a text"
-            raise wrong(problem, _caller(), 'Write @app.configure(env="…", type="…")')
+            raise wrong(problem, caller(), 'Write @app.configure(env="…", type="…")')
         for each in type.split("|"):
             if each != "all":
-                self._known(each, _caller())
+                self._known(each, caller())
 
-        place = _caller()
+        place = caller()
         self._unused.append(place)
 
         def run(function: Callable[[], None]) -> Callable[[], None]:
             if place in self._unused:
                 self._unused.remove(place)
-            _refuse_async(function, "configure", "Start what waits in lifecycle.py", _caller())
+            _refuse_async(function, "configure", "Start what waits in lifecycle.py", caller())
             if not callable(function) or takes(function) is not None:
                 problem = f"what configure got, {function!r}, can't be called without arguments"
-                raise wrong(problem, _caller())
+                raise wrong(problem, caller())
             if _names(env, self.env) and _names(type, self.server_type):
                 around, self._types = self._types, type
                 function()
@@ -224,7 +223,7 @@ class Configurator(Filtering):
             raise wrong("configure decorates no function", place, "Write @app.configure(…)")
 
     def load(self, component: Any, *, name: str | None = None, **options: Any) -> None:
-        place = _caller()
+        place = caller()
         loading = loading_of(component, name, options, place)
         for other in self.loadings:
             if other.name == loading.name:
@@ -239,7 +238,7 @@ class Configurator(Filtering):
         self.loadings.append(loading)
 
     def use(self, plugin: Any, **options: Any) -> None:
-        place = _caller()
+        place = caller()
         found = used(plugin, options, place)
         if self._types != "all":
             raise wrong(
@@ -263,17 +262,17 @@ class Configurator(Filtering):
             )
 
     def on(self, event: str, hook: Callable[..., Any]) -> None:
-        place = _caller()
+        place = caller()
         verify_hook(event, hook, place)
         self.hooks.append((event, hook, place))
 
     def section(self, name: str, section: type) -> None:
-        self._add_section(name, section, {}, _caller())
+        self._add_section(name, section, {}, caller())
 
     def load_config(self, name: str, *, changed: Changed | None = None) -> Any:
         value = load_config(self.folder, self.env, name)
         if changed is not None:
-            verify_changed(changed, _caller())
+            verify_changed(changed, caller())
             self.watched.append((name, changed))
         return value
 
@@ -300,7 +299,7 @@ class Configurator(Filtering):
 
 def _verify_callable(function: Any, called: str, arguments: Sequence[str], former: object) -> None:
     """Check what the application gave to ``app.called``, of which there may be one."""
-    file, line = _caller(3)
+    file, line = caller(3)
     if former is not None:
         raise ConfigError(
             f"{called} was called before", file=file, line=line, advice="Keep one of the two"
@@ -318,7 +317,7 @@ def _refuse_async(function: Any, called: str, advice: str, place: Place | None =
     by_object = callable(function) and inspect.iscoroutinefunction(type(function).__call__)
     if by_object or inspect.iscoroutinefunction(function):
         problem = f"{called} got an async function; it has to answer at once"
-        raise wrong(problem, place or _caller(3), f"Write def. {advice}")
+        raise wrong(problem, place or caller(3), f"Write def. {advice}")
 
 
 def _names(choices: str, choice: str) -> bool:
