@@ -116,6 +116,14 @@ class BoxError(WireError):
     """An AMP box that is malformed or larger than allowed."""
 
 
+class ViewError(ChatcoreError):
+    """What should be a view, or a member of one, and is not."""
+
+
+class ChannelMoved(ChatcoreError):
+    """A channel that another node owns now; what was wanted of it here was not done."""
+
+
 class SessionError(ChatcoreError):
     """A session that is closed, or can't do what was asked of it in its state."""
 

@@ -1,104 +1,173 @@
-"""The view: which servers there are, and who owns what among them."""
+"""The view: a numbered list of the nodes there are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
 
-from zope.interface import implementer
-
-from chatcore.cluster.placement import ranking
+from chatcore.config.names import is_server_id, is_server_type
 from chatcore.config.servers import Server
-from chatcore.errors import NoSuchServer
-from chatcore.interfaces import IServer, IServers
+from chatcore.errors import ViewError
 
-LONGEST_REMEMBERED = 64
-"""Characters of a key whose ranking is remembered."""
+State = Literal["starting", "up", "draining"]
+"""How far a node is.
+
+``starting``
+    a frontend that takes no clients yet
+``up``
+    it owns its share of keys, and takes its share of clients
+``draining``
+    it owns no key any more and takes no new client; what it has it hands over
+"""
+
+_STATES = get_args(State)
 
 
-@implementer(IServers)
-class View:
-    """A numbered list of servers.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A node of a view.
 
     Args:
-        servers: all there are.
-        epoch: its number. The view that servers.json gives is the only one, number 0.
-        connected: whether this node is connected to a server now.
-        under_way: how many requests and calls this node has under way to a server.
+        server: what it is and where it is reached.
+        incarnation: which life of it this is; empty where only its links tell.
+        state: how far it is.
     """
 
-    def __init__(
-        self,
-        servers: Iterable[Server],
-        *,
-        epoch: int = 0,
-        connected: Callable[[str], bool] = lambda server_id: True,
-        under_way: Callable[[str], int] = lambda server_id: 0,
-    ) -> None:
-        self.epoch = epoch
-        self._connected, self._under_way = connected, under_way
-        self._by_id = {server.id: server for server in sorted(servers, key=lambda s: s.id)}
-        self._by_type: dict[str, list[Server]] = {}
-        for server in self._by_id.values():
-            self._by_type.setdefault(server.type, []).append(server)
-        self._frontends = [server for server in self._by_id.values() if server.frontend]
-        # Rooms are asked for again and again; a bounded memory of the last ones saves hashing.
-        self._remembered = lru_cache(maxsize=8192)(self._rank)
+    server: Server
+    incarnation: str = ""
+    state: State = "up"
 
-    def __iter__(self) -> Iterator[IServer]:
-        return iter(self._by_id.values())
+    @property
+    def id(self) -> str:
+        """The node's id."""
+        return self.server.id
 
-    def __len__(self) -> int:
-        return len(self._by_id)
+    @property
+    def life(self) -> tuple[str, str]:
+        """What tells it from another node, and from an earlier life of its own."""
+        return self.server.id, self.incarnation
 
-    def types(self) -> list[str]:
-        """The server types there are."""
-        return list(self._by_type)
+    def to_value(self) -> dict[str, Any]:
+        """The member in JSON's types, as it crosses links and lies in registries."""
+        server = self.server
+        return {
+            "id": server.id,
+            "type": server.type,
+            "host": server.host,
+            "port": server.port,
+            "clientHost": server.client_host,
+            "clientPort": server.client_port,
+            "frontend": server.frontend,
+            "max": server.max_connections,
+            "weight": server.weight,
+            "data": dict(server.data),
+            "incarnation": self.incarnation,
+            "state": self.state,
+        }
 
-    def frontends(self) -> Sequence[Server]:
-        """Those that clients connect to, sorted by id."""
-        return self._frontends
+    @classmethod
+    def from_value(cls, value: object) -> Member:
+        """Read what `to_value` made.
 
-    def of_type(self, server_type: str) -> Sequence[IServer]:
-        return self._by_type.get(server_type, [])
-
-    def get(self, server_id: str) -> IServer | None:
-        return self._by_id.get(server_id)
-
-    def owner(self, server_type: str, key: str) -> IServer:
-        return self._ranking(server_type, key)[0]
-
-    def pick(self, server_type: str, key: str) -> IServer:
-        ranked = self._ranking(server_type, key)
-        for server in ranked:
-            if self._connected(server.id):
-                return server
-        raise NoSuchServer(server_type, f"pick for {key[:40]!r}", "none is connected now")
-
-    def connected(self, server_id: str) -> bool:
-        return server_id in self._by_id and self._connected(server_id)
-
-    def under_way(self, server_id: str) -> int:
-        return self._under_way(server_id)
-
-    def without(self, server_ids: Collection[str]) -> View:
-        return View(
-            (server for server in self._by_id.values() if server.id not in server_ids),
-            epoch=self.epoch,
-            connected=self._connected,
-            under_way=self._under_way,
-        )
-
-    def _ranking(self, server_type: str, key: str) -> list[Server]:
+        Raises:
+            ViewError: it is something else.
+        """
         try:
-            if len(key) > LONGEST_REMEMBERED:  # clients choose keys: what is kept is bounded
-                return self._rank(server_type, key)
-            return self._remembered(server_type, key)
-        except TypeError:
-            raise TypeError(f"a key is a text, not {key!r}") from None
+            return _member(value)
+        except (KeyError, TypeError, ValueError) as wrong:
+            raise ViewError(f"{value!r:.200} is no member of a view: {wrong!r}") from None
 
-    def _rank(self, server_type: str, key: str) -> list[Server]:
-        servers = self._by_type.get(server_type)
-        if not servers:
-            raise NoSuchServer(server_type, f"owner of {key!r}")
-        return [self._by_id[server_id] for server_id in ranking((s.id for s in servers), key)]
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A numbered list of nodes. Who owns what follows from it, and from nothing else.
+
+    Args:
+        epoch: its number. A later view has a higher one.
+        members: the nodes, sorted by id.
+    """
+
+    epoch: int
+    members: tuple[Member, ...]
+    _by_id: Mapping[str, Member] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        by_id = {member.id: member for member in sorted(self.members, key=lambda each: each.id)}
+        object.__setattr__(self, "members", tuple(by_id.values()))
+        object.__setattr__(self, "_by_id", by_id)
+
+    @classmethod
+    def of(cls, servers: Iterable[Server]) -> View:
+        """The only view there is where nobody watches who is alive: all servers, for ever."""
+        return cls(0, tuple(Member(server=server) for server in servers))
+
+    def get(self, id: str) -> Member | None:
+        """The member of that id."""
+        return self._by_id.get(id)
+
+    def has(self, member: Member) -> bool:
+        """Whether that life of a node is in it."""
+        known = self._by_id.get(member.id)
+        return known is not None and known.life == member.life
+
+    def to_value(self) -> dict[str, Any]:
+        """The view in JSON's types."""
+        return {"epoch": self.epoch, "members": [each.to_value() for each in self.members]}
+
+    @classmethod
+    def from_value(cls, value: object) -> View:
+        """Read what `to_value` made.
+
+        Raises:
+            ViewError: it is something else.
+        """
+        if not (
+            isinstance(value, dict)
+            and isinstance(epoch := value.get("epoch"), int)
+            and epoch >= 0
+            and isinstance(members := value.get("members"), list)
+        ):
+            raise ViewError(f"{value!r:.200} is no view")
+        return cls(epoch, tuple(Member.from_value(member) for member in members))
+
+
+def _member(value: Any) -> Member:
+    state, incarnation = value["state"], value["incarnation"]
+    if state not in _STATES or not isinstance(incarnation, str):
+        raise ValueError("its state or its incarnation")
+    id, type = value["id"], value["type"]
+    if not (isinstance(id, str) and is_server_id(id)):
+        raise ValueError("its id")
+    if not (isinstance(type, str) and is_server_type(type)):
+        raise ValueError("its type")
+    return Member(
+        server=Server(
+            id=id,
+            type=type,
+            host=_of(str, value["host"]),
+            port=_port(value["port"]),
+            client_host=None if value["clientHost"] is None else _of(str, value["clientHost"]),
+            client_port=_port(value["clientPort"]),
+            frontend=_of(bool, value["frontend"]),
+            max_connections=None if value["max"] is None else _of(int, value["max"]),
+            weight=_of(int, value["weight"]),
+            data=_of(dict, value["data"]),
+        ),
+        incarnation=incarnation,
+        state=state,
+    )
+
+
+def _of(kind: Any, value: Any) -> Any:
+    if not isinstance(value, kind):
+        raise TypeError(f"{value!r:.40} is no {kind.__name__}")
+    return value
+
+
+def _port(value: Any) -> int | None:
+    if value is None:
+        return None
+    if not 1 <= _of(int, value) <= 65535:
+        raise ValueError("a port")
+    return int(value)
