@@ -18,7 +18,7 @@ from chatcore.application.events import Events
 from chatcore.application.own_files import Changed, OwnFiles
 from chatcore.application.sessions import Sessions
 from chatcore.channels.service import ChannelService
-from chatcore.cluster.view import View
+from chatcore.cluster.servers import ClusterServers
 from chatcore.config.settings import Settings
 from chatcore.dispatch.lag import Lag
 from chatcore.interfaces import IApplication, IBlacklist
@@ -42,7 +42,7 @@ class Application:
         server_id: str,
         server_type: str,
         env: str,
-        servers: View,
+        servers: ClusterServers,
         sessions: Sessions,
         channels: ChannelService,
         rpc: Rpc,

@@ -6,8 +6,6 @@ Those that remember something do so for the node whose ``configure(app)`` made t
 from __future__ import annotations
 
 from chatcore.cluster.balance import Balance, LeastActive, RoundRobin, Weighted
-from chatcore.cluster.placement import pomelo_index
-from chatcore.errors import NoSuchServer
 from chatcore.interfaces import IServers, ISession, Route
 
 
@@ -39,11 +37,8 @@ def by_hash(key: str | None = None) -> Route:
         _refuse_other_than_text("by_hash", key)
 
     def choose(session: ISession, server_type: str, servers: IServers) -> str:
-        every = servers.of_type(server_type)
-        if not every:
-            raise NoSuchServer(server_type, "a route by hash")
         text = session.uid or "" if key is None else _value(session, key)
-        return every[pomelo_index(text, len(every))].id
+        return servers.hashed(server_type, text).id
 
     return choose
 

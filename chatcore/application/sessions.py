@@ -10,7 +10,7 @@ from zope.interface import implementer
 
 from chatcore.application.far_sessions import Ask, FarSessions
 from chatcore.channels.service import encode_push
-from chatcore.cluster.view import View
+from chatcore.cluster.servers import ClusterServers
 from chatcore.errors import RpcError
 from chatcore.interfaces import Found, ISession, ISessions, Kicks, SessionStatistics
 from chatcore.sessions.copy import IHome, copy_of
@@ -45,7 +45,7 @@ class Sessions:
         service: SessionService,
         *,
         pushes: IPushes,
-        servers: View,
+        servers: ClusterServers,
         ask: Ask,
         far_home: Callable[[str], IHome],
     ) -> None:

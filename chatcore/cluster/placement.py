@@ -30,3 +30,10 @@ def pomelo_index(text: str, count: int) -> int:
     """
     crc = crc32(text.encode("utf-16-le", "surrogatepass")[::2])
     return min(crc, (1 << 32) - crc) % count
+
+
+def pomelo_ranking(server_ids: Iterable[str], key: str) -> list[str]:
+    """The servers in the order in which they own a key where Pomelo's way places it."""
+    ids = list(server_ids)
+    first = pomelo_index(key, len(ids))
+    return ids[first:] + ids[:first]

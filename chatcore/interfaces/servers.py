@@ -22,7 +22,7 @@ class IServer(Interface):
 
 
 class IServers(Interface):
-    """The servers of the view. Iterating gives all of them, sorted by id."""
+    """The servers of the view that are up. Iterating gives all of them, sorted by id."""
 
     def __iter__() -> Iterator[IServer]:
         """All servers, sorted by id."""
@@ -37,10 +37,17 @@ class IServers(Interface):
         """All servers of a type, sorted by id."""
 
     def get(server_id: str) -> IServer | None:
-        """The server with that id."""
+        """The server with that id, also one that drains or takes no clients yet."""
 
     def owner(server_type: str, key: str) -> IServer:
         """Which server of a type owns a key: the same on every node.
+
+        Raises:
+            NoSuchServer: there is none of that type.
+        """
+
+    def hashed(server_type: str, text: str) -> IServer:
+        """Which server of a type Pomelo's applications choose for a text, by its CRC-32.
 
         Raises:
             NoSuchServer: there is none of that type.

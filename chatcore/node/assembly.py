@@ -20,6 +20,7 @@ from chatcore.application.own_files import OwnFiles
 from chatcore.application.sessions import Sessions
 from chatcore.channels.service import ChannelService
 from chatcore.cluster.balance import balances
+from chatcore.cluster.servers import ClusterServers
 from chatcore.cluster.view import View
 from chatcore.config.run_folder import RunFolder
 from chatcore.config.servers import Server, Servers
@@ -159,8 +160,8 @@ class Node(Service):
             ),
             client_port=server.client_port,
         )
-        view = View(
-            servers,
+        view = ClusterServers(
+            View.of(servers),
             connected=lambda id: id == server.id or self.links.get(id) is not None,
             under_way=lambda id: self._backend.under_way(id),
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 from chatcore.channels.broadcast import Broadcasts
 from chatcore.channels.groups import GroupTable
-from chatcore.cluster.view import View
+from chatcore.cluster.servers import ClusterServers
 from chatcore.errors import RpcError
 from chatcore.links.table import LinkTable
 from chatcore.node.replies import TRUE, chunks, push_encoder
@@ -40,7 +40,7 @@ class Frontends:
         self,
         *,
         id: str,
-        view: View,
+        view: ClusterServers,
         links: LinkTable,
         groups: GroupTable | None,
         broadcasts: Broadcasts | None,
@@ -63,7 +63,7 @@ class Frontends:
         return server is not None and server.frontend
 
     def of_type(self, server_type: str) -> Sequence[str]:
-        return [server.id for server in self._view.of_type(server_type) if server.frontend]
+        return [each.id for each in self._view.frontends() if each.type == server_type]
 
     def join(self, frontend: str, channel: str, uids: Sequence[str]) -> bool:
         if frontend == self.id and self._groups is not None:

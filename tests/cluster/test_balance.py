@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from chatcore.cluster.balance import LeastActive, RoundRobin, Weighted, balances
+from chatcore.cluster.servers import ClusterServers
 from chatcore.cluster.view import View
 from chatcore.config.servers import Server
 from chatcore.errors import NoSuchServer
@@ -18,12 +19,14 @@ class Some:
     def __init__(self, **weights: int) -> None:
         self.down: set[str] = set()
         self.busy: Counter[str] = Counter()
-        self.view = View(
-            [
-                *(Server(id=id, type="chat", weight=weight) for id, weight in weights.items()),
-                Server(id="x", type="game"),
-                Server(id="y", type="game"),
-            ],
+        self.view = ClusterServers(
+            View.of(
+                [
+                    *(Server(id=id, type="chat", weight=weight) for id, weight in weights.items()),
+                    Server(id="x", type="game"),
+                    Server(id="y", type="game"),
+                ]
+            ),
             connected=lambda id: id not in self.down,
             under_way=lambda id: self.busy[id],
         )

@@ -6,6 +6,7 @@ import pytest
 from zope.interface.verify import verifyObject
 
 from chatcore.cluster.placement import ranking
+from chatcore.cluster.servers import ClusterServers
 from chatcore.cluster.view import View
 from chatcore.config.servers import Server
 from chatcore.errors import NoSuchServer
@@ -27,11 +28,11 @@ SERVERS = [
 
 
 def test_it_is_what_applications_are_promised() -> None:
-    assert verifyObject(IServers, View(SERVERS))
+    assert verifyObject(IServers, ClusterServers(View.of(SERVERS)))
 
 
 def test_servers_are_sorted_by_id() -> None:
-    view = View(SERVERS)
+    view = ClusterServers(View.of(SERVERS))
     assert [each.id for each in view.of_type("chat")] == ["chat-1", "chat-2", "chat-3"]
     assert [each.id for each in view] == ["chat-1", "chat-2", "chat-3", "gate-1"]
     assert view.types() == ["chat", "gate"]
@@ -39,18 +40,22 @@ def test_servers_are_sorted_by_id() -> None:
 
 
 def test_servers_are_found_by_id() -> None:
-    view = View(SERVERS)
+    view = ClusterServers(View.of(SERVERS))
     assert view.get("gate-1") is SERVERS[0]
     assert view.get("gate-2") is None
 
 
 def test_a_view_has_a_number() -> None:
-    assert View(SERVERS).epoch == 0
-    assert View(SERVERS, epoch=7).epoch == 7
+    assert View.of(SERVERS).epoch == 0
+    assert View(7, ()).epoch == 7
 
 
 def test_the_owner_is_the_same_on_every_node() -> None:
-    views = [View(SERVERS), View(reversed(SERVERS)), View(SERVERS, connected=lambda id: False)]
+    views = [
+        ClusterServers(View.of(SERVERS)),
+        ClusterServers(View.of(reversed(SERVERS))),
+        ClusterServers(View.of(SERVERS), connected=lambda id: False),
+    ]
     for key in KEYS:
         owners = {view.owner("chat", key).id for view in views}
         assert owners == {ranking(["chat-1", "chat-2", "chat-3"], key)[0]}
@@ -58,12 +63,12 @@ def test_the_owner_is_the_same_on_every_node() -> None:
 
 
 def test_an_owner_is_of_its_type() -> None:
-    assert {View(SERVERS).owner("gate", key).id for key in KEYS} == {"gate-1"}
+    assert {ClusterServers(View.of(SERVERS)).owner("gate", key).id for key in KEYS} == {"gate-1"}
 
 
 def test_picking_prefers_who_is_connected() -> None:
     up = {"chat-1", "chat-2", "chat-3"}
-    view = View(SERVERS, connected=lambda id: id in up)
+    view = ClusterServers(View.of(SERVERS), connected=lambda id: id in up)
     whole = {key: view.pick("chat", key).id for key in KEYS}
     assert whole == {key: view.owner("chat", key).id for key in KEYS}
     up.discard("chat-2")
@@ -77,7 +82,7 @@ def test_picking_prefers_who_is_connected() -> None:
 
 @pytest.mark.parametrize("length", [63, 64, 65, 10_000])
 def test_keys_of_every_length_have_their_owner(length: int) -> None:
-    view = View(SERVERS)
+    view = ClusterServers(View.of(SERVERS))
     for key in ("x" * length, "x" * (length - 1) + "y"):
         for _ in range(2):  # also when it is remembered
             found = view.owner("chat", key).id
@@ -86,20 +91,22 @@ def test_keys_of_every_length_have_their_owner(length: int) -> None:
 
 def test_owners_do_not_depend_on_who_is_connected() -> None:
     up = {"chat-1"}
-    view = View(SERVERS, connected=lambda id: id in up)
+    view = ClusterServers(View.of(SERVERS), connected=lambda id: id in up)
     assert {view.owner("chat", key).id for key in KEYS} == {"chat-1", "chat-2", "chat-3"}
 
 
 @pytest.mark.parametrize("ask", ["owner", "pick"])
 def test_a_type_that_nobody_has(ask: str) -> None:
-    view = View(SERVERS)
+    view = ClusterServers(View.of(SERVERS))
     for _ in range(2):
         with pytest.raises(NoSuchServer, match="owner of 'lobby' on area: no such server"):
             getattr(view, ask)("area", "lobby")
 
 
 def test_the_view_without_some() -> None:
-    view = View(SERVERS, epoch=7, connected=lambda id: id == "chat-3", under_way=lambda id: len(id))
+    view = ClusterServers(
+        View.of(SERVERS), connected=lambda id: id == "chat-3", under_way=lambda id: len(id)
+    )
     rest = view.without(["chat-1", "chat-9"])
     assert [each.id for each in rest.of_type("chat")] == ["chat-2", "chat-3"]
     assert rest.get("chat-1") is None
@@ -113,7 +120,7 @@ def test_the_view_without_some() -> None:
 
 
 def test_who_is_connected() -> None:
-    view = View(SERVERS, connected=lambda id: id != "chat-2")
+    view = ClusterServers(View.of(SERVERS), connected=lambda id: id != "chat-2")
     assert view.connected("chat-1")
     assert not view.connected("chat-2")
     assert not view.connected("nobody")

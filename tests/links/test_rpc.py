@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface.verify import verifyObject
 
 from chatcore.cluster.balance import balances
+from chatcore.cluster.servers import ClusterServers
 from chatcore.cluster.view import View
 from chatcore.config.servers import Server
 from chatcore.errors import NoSuchServer, NotConnected
@@ -52,7 +53,9 @@ class Setting(FakeSender):
 
     def __init__(self) -> None:
         super().__init__()
-        view = View([server("chat-2", "chat"), server("chat-1", "chat"), server("gate-1", "gate")])
+        view = ClusterServers(
+            View.of([server("chat-2", "chat"), server("chat-1", "chat"), server("gate-1", "gate")])
+        )
         self.rpc = Rpc(
             remotes=Remotes(
                 {

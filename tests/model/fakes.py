@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 
 from chatcore.application.sessions import Sessions
 from chatcore.channels.groups import GroupTable
+from chatcore.cluster.servers import ClusterServers
 from chatcore.cluster.view import View
 from chatcore.errors import NotConnected
 from chatcore.node.sessions_here import SessionsHere
@@ -166,7 +167,7 @@ class FakeFrontends:
         return self._tell("broadcast", frontend, route, body, *options)
 
 
-def sessions_of(service: SessionService, view: View | None = None) -> Sessions:
+def sessions_of(service: SessionService, view: ClusterServers | None = None) -> Sessions:
     """What an application is given of the sessions of a node that has no links."""
     groups = GroupTable(sessions=service, gone=lambda *args: None, counters=Counters())
     here = SessionsHere(sessions=service, groups=groups)
@@ -183,7 +184,7 @@ def sessions_of(service: SessionService, view: View | None = None) -> Sessions:
     return Sessions(
         service,
         pushes=here,
-        servers=view or View([]),
+        servers=view or ClusterServers(View.of([])),
         ask=ask,
         far_home=far_home,
     )

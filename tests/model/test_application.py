@@ -28,6 +28,7 @@ from chatcore.application.crons import Crons
 from chatcore.application.events import Events
 from chatcore.application.own_files import OwnFiles
 from chatcore.channels.service import ChannelService
+from chatcore.cluster.servers import ClusterServers
 from chatcore.cluster.view import View
 from chatcore.config.servers import Server
 from chatcore.config.settings import Settings, resolve
@@ -100,12 +101,12 @@ def server(id: str) -> Server:
 
 
 @pytest.fixture
-def view() -> View:
-    return View([server("chat-1"), server("chat-2"), server("chat-3")])
+def view() -> ClusterServers:
+    return ClusterServers(View.of([server("chat-1"), server("chat-2"), server("chat-3")]))
 
 
 @pytest.fixture
-def app(view: View) -> Application:
+def app(view: ClusterServers) -> Application:
     reactor = Reactor()
     return Application(
         server_id="chat-1",
@@ -216,36 +217,36 @@ class TestApplication:
 
 
 class TestRoutes:
-    def test_by_session(self, view: View) -> None:
+    def test_by_session(self, view: ClusterServers) -> None:
         choose = by_session("rid")
         for rid in ("1", "2", "lobby", "x" * 100):
             assert choose(copy(rid=rid), "chat", view) == view.owner("chat", rid).id
 
-    def test_by_session_spreads_rooms(self, view: View) -> None:
+    def test_by_session_spreads_rooms(self, view: ClusterServers) -> None:
         choose = by_session("rid")
         assert len({choose(copy(rid=rid), "chat", view) for rid in range(100)}) == 3
 
-    def test_a_number_and_its_text_are_one_room(self, view: View) -> None:
+    def test_a_number_and_its_text_are_one_room(self, view: ClusterServers) -> None:
         choose = by_session("rid")
         assert choose(copy(rid=5), "chat", view) == choose(copy(rid="5"), "chat", view)
 
     @pytest.mark.parametrize("settings", [{}, {"rid": None}])
-    def test_nothing_to_route_by(self, view: View, settings: dict[str, Any]) -> None:
+    def test_nothing_to_route_by(self, view: ClusterServers, settings: dict[str, Any]) -> None:
         with pytest.raises(LookupError, match="no 'rid' to route by; set and push it first"):
             by_session("rid")(copy(**settings), "chat", view)
 
-    def test_falsy_values_are_something_to_route_by(self, view: View) -> None:
+    def test_falsy_values_are_something_to_route_by(self, view: ClusterServers) -> None:
         assert by_session("rid")(copy(rid=0), "chat", view) == view.owner("chat", "0").id
 
-    def test_no_server_of_that_type(self, view: View) -> None:
+    def test_no_server_of_that_type(self, view: ClusterServers) -> None:
         with pytest.raises(NoSuchServer):
             by_session("rid")(copy(rid="1"), "game", view)
 
-    def test_by_uid(self, view: View) -> None:
+    def test_by_uid(self, view: ClusterServers) -> None:
         assert by_uid(copy("alice"), "chat", view) == view.owner("chat", "alice").id
         assert by_uid(copy(), "chat", view) == view.owner("chat", "connector-1 7").id
 
-    def test_by_hash_chooses_as_pomelo_does(self, view: View) -> None:
+    def test_by_hash_chooses_as_pomelo_does(self, view: ClusterServers) -> None:
         choose = by_hash("rid")
         # "alice" is 663665735 there, "中" -1747078152: the remainders by 3 are 2 and 0.
         assert choose(copy(rid="alice"), "chat", view) == "chat-3"
@@ -255,7 +256,7 @@ class TestRoutes:
         with pytest.raises(NoSuchServer):
             choose(copy(rid="alice"), "game", view)
 
-    def test_by_hash_of_the_uid_is_pomelos_default(self, view: View) -> None:
+    def test_by_hash_of_the_uid_is_pomelos_default(self, view: ClusterServers) -> None:
         choose = by_hash()
         assert choose(copy("alice"), "chat", view) == "chat-3"
         assert choose(copy(), "chat", view) == "chat-1"
@@ -265,7 +266,7 @@ class TestRoutes:
         with pytest.raises(TypeError, match="5, where the name of a session's setting"):
             make(5)
 
-    def test_those_that_remember_do_so_for_themselves(self, view: View) -> None:
+    def test_those_that_remember_do_so_for_themselves(self, view: ClusterServers) -> None:
         one, other = round_robin(), round_robin()
         assert [one(copy(), "chat", view) for _ in range(4)] == [
             "chat-1",

@@ -9,6 +9,7 @@ import pytest
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from zope.interface.verify import verifyObject
 
+from chatcore.cluster.servers import ClusterServers
 from chatcore.cluster.view import View
 from chatcore.config.servers import Server
 from chatcore.errors import BodyError, NoSuchServer, NotConnected, SessionError
@@ -35,7 +36,7 @@ def server(id: str) -> Server:
     )
 
 
-VIEW = View([server(id) for id in ("back-1", "front-1", "front-2")])
+VIEW = ClusterServers(View.of([server(id) for id in ("back-1", "front-1", "front-2")]))
 
 
 class Here:

@@ -1,0 +1,70 @@
+"""Who owns what in one view."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+
+from chatcore.cluster.placement import ranking
+from chatcore.cluster.view import Member, View
+from chatcore.config.servers import Server
+from chatcore.errors import NoSuchServer
+
+LONGEST_REMEMBERED = 64
+"""Characters of a key whose ranking is remembered."""
+
+Rule = Callable[[Sequence[str], str], Sequence[str]]
+"""Puts server ids into the order in which they own a key."""
+
+
+class Ownership:
+    """What follows from a view: which servers there are to choose from, and who owns which key.
+
+    Args:
+        view: the view.
+        rules: how keys are placed on the servers of a type; by `ranking` where none is given.
+    """
+
+    def __init__(self, view: View, rules: Mapping[str, Rule]) -> None:
+        self.view = view
+        self._rules = rules
+        self.servers: dict[str, Server] = {}
+        self.by_type: dict[str, list[Server]] = {}
+        for member in view.members:
+            if member.state == "up":
+                self.servers[member.id] = member.server
+                self.by_type.setdefault(member.server.type, []).append(member.server)
+        # Rooms are asked for again and again; a bounded memory of the last ones saves hashing.
+        self._remembered = lru_cache(maxsize=8192)(self._rank)
+
+    def ranking(self, server_type: str, key: str) -> Sequence[Server]:
+        """The servers of a type in the order in which they own a key.
+
+        Raises:
+            NoSuchServer: there is none of that type.
+            TypeError: the key is not a text.
+        """
+        try:
+            if len(key) > LONGEST_REMEMBERED:  # clients choose keys: what is kept is bounded
+                return self._rank(server_type, key)
+            return self._remembered(server_type, key)
+        except TypeError:
+            raise TypeError(f"a key is a text, not {key!r}") from None
+
+    def owner(self, server_type: str, key: str) -> Member | None:
+        """The member that owns a key; None where there is none of that type."""
+        if server_type not in self.by_type:
+            return None
+        return self.view.get(self.ranking(server_type, key)[0].id)
+
+    def lives(self, server_type: str) -> set[tuple[str, str]]:
+        """The lives of those that share the keys of a type."""
+        members = (self.view.get(server.id) for server in self.by_type.get(server_type, ()))
+        return {member.life for member in members if member is not None}
+
+    def _rank(self, server_type: str, key: str) -> list[Server]:
+        servers = self.by_type.get(server_type)
+        if not servers:
+            raise NoSuchServer(server_type, f"owner of {key!r}")
+        rule = self._rules.get(server_type, ranking)
+        return [self.servers[server_id] for server_id in rule([s.id for s in servers], key)]
