@@ -18,6 +18,7 @@ from chatcore.wire.values import pack
 _unpack_remotes = msgspec.msgpack.Decoder(dict[str, str]).decode
 
 Up = Callable[[Link], None]
+Expected = Callable[[str, str], bool]
 
 
 class Greeter:
@@ -41,11 +42,12 @@ class Greeter:
         self._remotes = item(b"remotes", pack(dict(remotes)))
         self._up = up
 
-    def dial(self, link: Link, peer: str, failed: Callable[[str], None]) -> None:
+    def dial(self, link: Link, peer: str, incarnation: str, failed: Callable[[str], None]) -> None:
         """Say hello on a link that this side opened.
 
         Args:
             peer: who has to be at the other end.
+            incarnation: which life of it; empty for any.
             failed: told why the hello did not hold; the link is closed then.
         """
         me = Party(self.id, self.incarnation, hello.new_nonce())
@@ -66,6 +68,9 @@ class Greeter:
                 return
             if it.id != peer:
                 fail(f"it is {it.id!r} that answers there")
+                return
+            if incarnation not in ("", it.incarnation):
+                fail("it has started anew")
                 return
             if not hello.proves(shown, self._proof(hello.LISTENER, me, it)):
                 fail("it does not know this cluster's secret")
@@ -103,11 +108,11 @@ class Greeter:
             hello.UNPROVEN_SECONDS,
         )
 
-    def listen(self, expected: Callable[[str], bool]) -> Callable[[Link, Box, bytes | None], None]:
+    def listen(self, expected: Expected) -> Callable[[Link, Box, bytes | None], None]:
         """What acts on the boxes of one link that the other side opened, until it is proven.
 
         Args:
-            expected: whether a node of that id may dial this one.
+            expected: whether that life of a node of that id may dial this one.
         """
         me = Party(self.id, self.incarnation, hello.new_nonce())
         it: Party | None = None
@@ -142,7 +147,7 @@ class Greeter:
 
         return greet
 
-    def _hello(self, box: Box, expected: Callable[[str], bool]) -> Party:
+    def _hello(self, box: Box, expected: Expected) -> Party:
         version = int(box[b"version"])
         if version != VERSION:
             raise HandshakeError(f"it speaks version {version} of the link, not {VERSION}")
@@ -150,7 +155,7 @@ class Greeter:
         to = _text(box, b"to")
         if to != self.id:
             raise HandshakeError(f"{it.id!r} looks for {to!r}; this is {self.id!r}")
-        if not expected(it.id):
+        if not expected(it.id, it.incarnation):
             raise HandshakeError(f"nobody of the id {it.id!r} is expected to dial {self.id!r}")
         if len(it.nonce) < 16:
             raise HandshakeError("a nonce that is too short")

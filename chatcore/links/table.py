@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 from twisted.application.service import Service
@@ -29,15 +30,30 @@ FIRST_RETRY, LONGEST_RETRY = 0.1, 3.0
 CLOSING_SECONDS = 1.0
 """How long the links may take to close before they are cut."""
 
+LAST_WORDS_SECONDS = 0.2
+"""How long the link to a node that left the view may take to bring what was on its way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Another node of the view.
+
+    Args:
+        endpoint: how to reach it.
+        incarnation: which life of it is meant; empty for any.
+    """
+
+    endpoint: IStreamClientEndpoint
+    incarnation: str = ""
+
 
 class LinkTable(Service):
-    """Keeps one link to every other node of the view.
+    """Keeps one link to every other node of the view; `follow` tells it which those are.
 
     Of two nodes, the one with the smaller id dials.
 
     Args:
         id: this node's id.
-        peers: the ids of all others, with how to reach those that this node dials.
         incarnation: which life of this node this is.
         secret: the cluster's.
         remotes: the fingerprints of this node's remotes.
@@ -51,7 +67,6 @@ class LinkTable(Service):
         self,
         *,
         id: str,
-        peers: Mapping[str, IStreamClientEndpoint],
         incarnation: str,
         secret: bytes,
         remotes: Mapping[str, str],
@@ -61,7 +76,7 @@ class LinkTable(Service):
         self.id = id
         self._client_port = client_port
         self._leaving = False
-        self._peers = peers
+        self._peers: Mapping[str, Peer] = {}
         self._parts = parts
         self._links: dict[str, Link] = {}
         self._up_hooks: list[Callable[[Link], None]] = []
@@ -69,13 +84,10 @@ class LinkTable(Service):
         self._greeter = Greeter(
             id=id, incarnation=incarnation, secret=secret, remotes=remotes, up=self._up
         )
+        self._retiring: dict[Link, Any] = {}
         self._unproven = Deadlines(hello.UNPROVEN_SECONDS, parts.clock, self._too_late)
         self._closing: dict[Link, Deferred[None]] = {}
-        self._diallers = [
-            _Dialler(self, peer, endpoint, parts.clock)
-            for peer, endpoint in peers.items()
-            if id < peer
-        ]
+        self._diallers: dict[str, _Dialler] = {}
         self._last_pings = 0.0
         self._pings = LoopingCall(self._ping)
         self._pings.clock = cast(IReactorTime, parts.clock)
@@ -90,9 +102,40 @@ class LinkTable(Service):
         return peer in self._peers
 
     @property
+    def incarnation(self) -> str:
+        """Which life of this node this is."""
+        return self._greeter.incarnation
+
+    def follow(self, peers: Mapping[str, Peer]) -> None:
+        """Keep links to these and to no others from now on.
+
+        The link to a node that is not among them any more may bring what was on its way.
+
+        Args:
+            peers: all other nodes of the view, by id.
+        """
+        old, self._peers = self._peers, peers
+        for id, link in self._links.items():
+            if not self._is_meant(id, link.peer_incarnation):
+                self._retire(link)
+        for id in [id for id in self._diallers if peers.get(id) != old.get(id)]:
+            self._diallers.pop(id).stop()
+        for id, peer in peers.items():
+            if self.id < id and id not in self._diallers:
+                dialler = self._diallers[id] = _Dialler(self, id, peer, self._parts.clock)
+                if self.running:
+                    dialler.start()
+
+    def begin_anew(self, incarnation: str) -> None:
+        """Go on as another life of this node: all links are closed, and made anew."""
+        self._greeter.incarnation = incarnation
+        for link in list(self._links.values()):
+            link.abort()
+
+    @property
     def complete(self) -> bool:
         """Whether the links to all other nodes are up."""
-        return len(self._links) == len(self._peers)
+        return all(peer in self._links for peer in self._peers)
 
     def missing(self) -> list[str]:
         """The nodes to which there is no link now."""
@@ -110,15 +153,17 @@ class LinkTable(Service):
         super().startService()
         self._last_pings = self._parts.clock.seconds()
         self._pings.start(self._parts.settings.ping_interval, now=False)
-        for dialler in self._diallers:
+        for dialler in self._diallers.values():
             dialler.start()
 
     def stopService(self) -> Deferred[None]:
         super().stopService()
         if self._pings.running:
             self._pings.stop()
-        for dialler in self._diallers:
+        for dialler in self._diallers.values():
             dialler.stop()
+        for link in list(self._retiring):
+            self._forget_retiring(link)
         links = list(self._closing)
         for link in links:
             link.close()
@@ -131,9 +176,23 @@ class LinkTable(Service):
 
         return _all(self._closing.values()).addCallback(closed)
 
-    def expects(self, peer: str) -> bool:
-        """Whether a node of that id may dial this one."""
-        return peer in self._peers and peer < self.id
+    def expects(self, peer: str, incarnation: str) -> bool:
+        """Whether that life of a node may dial this one."""
+        return peer < self.id and self._is_meant(peer, incarnation)
+
+    def _is_meant(self, peer: str, incarnation: str) -> bool:
+        """Whether that life of a node is the one in the view."""
+        meant = self._peers.get(peer)
+        return meant is not None and meant.incarnation in ("", incarnation)
+
+    def _retire(self, link: Link) -> None:
+        if link not in self._retiring:
+            self._retiring[link] = self._parts.clock.callLater(LAST_WORDS_SECONDS, link.abort)
+
+    def _forget_retiring(self, link: Link) -> None:
+        timer = self._retiring.pop(link, None)
+        if timer is not None and timer.active():
+            timer.cancel()
 
     # What links say.
 
@@ -155,7 +214,7 @@ class LinkTable(Service):
 
         def made(link: Link) -> None:
             self._made(link)
-            self._greeter.dial(link, dialler.peer, dialler.failed)
+            self._greeter.dial(link, dialler.peer, dialler.incarnation, dialler.failed)
 
         def lost(link: Link, reason: Failure) -> None:
             self._lost(link, reason)
@@ -196,6 +255,9 @@ class LinkTable(Service):
 
     def _up(self, link: Link) -> None:
         self._unproven.stop(link)
+        if not self._is_meant(link.peer, link.peer_incarnation):
+            link.abort()  # the view has changed since it said hello
+            return
         old = self._links.get(link.peer)
         if old is not None:
             # The other side has lost it and dialled anew; what this side still has is dead.
@@ -205,12 +267,13 @@ class LinkTable(Service):
         self._links[link.peer] = link
         self._parts.counters.links_up += 1
         if self.complete:
-            self.log.info("{id} is linked to all {n} others", id=self.id, n=len(self._links))
+            self.log.info("{id} is linked to all {n} others", id=self.id, n=len(self._peers))
         for hook in self._up_hooks:
             hook(link)
 
     def _lost(self, link: Link, reason: Failure) -> None:
         self._unproven.stop(link)
+        self._forget_retiring(link)
         if not link.peer:
             self._parts.counters.links_rejected += 1
         elif self._links.get(link.peer) is link:
@@ -220,7 +283,7 @@ class LinkTable(Service):
     def _down(self, link: Link) -> None:
         del self._links[link.peer]
         self._parts.counters.links_lost += 1
-        if self.running and not self._leaving:
+        if self.running and not self._leaving and link.peer in self._peers:
             self.log.warn("Lost the link to {peer}", peer=link.peer)
         for hook in self._down_hooks:
             hook(link)
@@ -251,13 +314,11 @@ class _Dialler(Factory):
     noisy = False
     log = Logger()
 
-    def __init__(
-        self, table: LinkTable, peer: str, endpoint: IStreamClientEndpoint, clock: IClock
-    ) -> None:
-        self.peer = peer
+    def __init__(self, table: LinkTable, id: str, peer: Peer, clock: IClock) -> None:
+        self.peer, self.incarnation = id, peer.incarnation
         self._clock = clock
         self._table = table
-        self._endpoint = endpoint
+        self._endpoint = peer.endpoint
         self._delay = FIRST_RETRY
         self._attempt: Deferred[Any] | None = None
         self._retry: Any = None

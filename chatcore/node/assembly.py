@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,9 @@ from chatcore.application.own_files import OwnFiles
 from chatcore.application.sessions import Sessions
 from chatcore.channels.service import ChannelService
 from chatcore.cluster.balance import balances
+from chatcore.cluster.registry import IRegistry, StaticRegistry
 from chatcore.cluster.servers import ClusterServers
-from chatcore.cluster.view import View
+from chatcore.cluster.view import Member, View
 from chatcore.config.run_folder import RunFolder
 from chatcore.config.servers import Server, Servers
 from chatcore.config.settings import Assignment
@@ -48,11 +48,9 @@ from chatcore.node.frontends import Frontends
 from chatcore.node.incoming import Incoming
 from chatcore.node.installing import bring_in, connect_events, crons_of, remotes_of
 from chatcore.node.lifecycle import NodeSettings
-from chatcore.node.ports import (
-    allow_many_connections,
-    link_endpoint,
-    link_place,
-)
+from chatcore.node.membership import Membership, new_incarnation
+from chatcore.node.network import INetwork, Network
+from chatcore.node.ports import allow_many_connections
 from chatcore.node.reloading import Reloading
 from chatcore.node.sections import SECTIONS
 from chatcore.node.server_types import compare_types
@@ -78,6 +76,8 @@ class Node(Service):
         run_folder: where sockets and the secret are.
         assignments: settings given where the node is started.
         reactor: the reactor.
+        registry: knows which nodes there are; servers.json does, for ever, unless given.
+        network: how it is reached and reaches others; by TCP and sockets unless given.
         ready: called once, when the node serves.
         failed: told what keeps a node from serving that was started already.
         stop: stops it and what else there is, when the application says so; itself unless given.
@@ -97,6 +97,8 @@ class Node(Service):
         run_folder: RunFolder,
         assignments: Sequence[Assignment] = (),
         reactor: Any,
+        registry: IRegistry | None = None,
+        network: INetwork | None = None,
         ready: Callable[[], object] = lambda: None,
         failed: Callable[[ConfigError], None],
         stop: Callable[[], object] | None = None,
@@ -117,17 +119,25 @@ class Node(Service):
         catalogue = load_application(folder)
         compare_types(catalogue, servers)
         configured = configure(catalogue, servers, server, assignments, SECTIONS)
-        self._build(servers, configured, run_folder)
+        self._expected = [each.id for each in servers]
+        self._network = network or Network(run_folder, reactor)
+        self._build(servers, configured, run_folder, registry)
 
-        self._place = link_place(server, run_folder)
+        self._place = self._network.link_place(server)
         if self._clients is not None:
             try:
-                self._clients.take_places()
+                self._clients.take_places(self._network)
             except ConfigError:
                 self._place.release()
                 raise
 
-    def _build(self, servers: Servers, configured: Configured, run_folder: RunFolder) -> None:
+    def _build(
+        self,
+        servers: Servers,
+        configured: Configured,
+        run_folder: RunFolder,
+        registry: IRegistry | None,
+    ) -> None:
         said, settings, catalogue = configured.said, configured.settings, configured.catalogue
         server, reactor, counters = self.server, self._reactor, self.counters
         limits = client_limits(server, settings)
@@ -140,11 +150,14 @@ class Node(Service):
         )
 
         responders: dict[bytes, Any] = {}
-        others = [each for each in servers if each.id != server.id]
+        member = Member(
+            server=server,
+            incarnation=new_incarnation(),
+            state="starting" if server.frontend else "up",
+        )
         self.links = LinkTable(
             id=server.id,
-            peers={each.id: link_endpoint(each, run_folder, reactor) for each in others},
-            incarnation=secrets.token_hex(8),
+            incarnation=member.incarnation,
             secret=run_folder.secret(),
             remotes={
                 f"{remote.service}.{method.name}": method.fingerprint
@@ -160,10 +173,21 @@ class Node(Service):
             ),
             client_port=server.client_port,
         )
+        first = View.of(servers) if registry is None else View(0, ())
         view = ClusterServers(
-            View.of(servers),
+            first,
             connected=lambda id: id == server.id or self.links.get(id) is not None,
             under_way=lambda id: self._backend.under_way(id),
+        )
+
+        self.membership = Membership(
+            member=member,
+            registry=StaticRegistry(first) if registry is None else registry,
+            servers=view,
+            links=self.links,
+            network=self._network,
+            changed=self._open_if_linked,
+            begin_anew=lambda: None,
         )
 
         def choose(server_type: str, session: ISession, tried: Collection[str] = ()) -> str:
@@ -206,7 +230,7 @@ class Node(Service):
         )
         self._backend = Backend(
             id=server.id,
-            frontends=[each.id for each in others if each.frontend],
+            frontends=[each.id for each in servers if each.frontend and each.id != server.id],
             type_of=lambda id: server.type if (server := view.get(id)) else None,
             fingerprints={
                 (remote.server_type, remote.service, method.name): method.fingerprint
@@ -239,7 +263,7 @@ class Node(Service):
             counters=counters,
         )
 
-        self.sessions = sessions
+        self.sessions, self.servers = sessions, view
         remotes = remotes_of(catalogue)
         events = Events()
         self.application = Application(
@@ -327,7 +351,7 @@ class Node(Service):
         self.links.on_up(lambda link: self._open_if_linked())
         self._opening = self._reactor.callLater(OPENING_SECONDS, self._linked.callback, None)
         self.links.startService()
-        self._open_if_linked()
+        self.membership.start()
         await self._linked
         await self._life.linked()
         await self._open()
@@ -365,10 +389,12 @@ class Node(Service):
         if self._clients is not None:
             closing.append(self._clients.close())
         await self._life.leave()
+        leaving = self.membership.leave()
         if self._clients is not None:
             closing.append(self._clients.send_away())
         self._place.release()
         await DeferredList(closing)
+        await leaving
         await self._life.stop()
         await self.links.stopService()
         self._forget_timers()
@@ -394,13 +420,23 @@ class Node(Service):
 
     def _open_if_linked(self) -> None:
         waits = self._opening is not None and self._opening.active()
-        if waits and self.links.complete and self._backend.settled:
+        if waits and self._all_there and self._backend.settled:
             self._opening.cancel()
             self._linked.callback(None)
         self._tell_if_all_started()
 
+    @property
+    def _all_there(self) -> bool:
+        """Whether all servers that are listed are in the view, and linked to all of it."""
+        view = self.servers.view
+        return (
+            self.membership.let_in
+            and self.links.complete
+            and all(view.get(id) is not None for id in self._expected)
+        )
+
     def _tell_if_all_started(self) -> None:
-        if self._serves and self.links.complete and self._telling is None:
+        if self._serves and self._all_there and self._telling is None:
             self._telling = Deferred.fromCoroutine(self._life.all_started())
             self._telling.addErrback(lambda failure: failure.trap(CancelledError))
 
@@ -411,6 +447,7 @@ class Node(Service):
             self.log.warn("{id} has no link to {missing} yet", id=self.server.id, missing=missing)
         if self._clients is not None:
             await self._clients.open()
+            self.membership.enter("up")
         self.log.info("{id} is ready", id=self.server.id)
         self._ready()
 

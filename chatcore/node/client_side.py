@@ -33,7 +33,8 @@ from chatcore.node.client_port import client_factory
 from chatcore.node.configuring import Configured
 from chatcore.node.dialects import load_dialects, warn_of_mute_answers, watch_schemas
 from chatcore.node.frontend import Choose, Frontend
-from chatcore.node.ports import DatagramPlace, Place, client_place, datagram_place
+from chatcore.node.network import INetwork, IPlace
+from chatcore.node.ports import DatagramPlace
 from chatcore.sessions.service import SessionService
 from chatcore.telemetry import Counters
 from chatcore.turn import Turn
@@ -77,7 +78,7 @@ class ClientSide:
         said, settings, catalogue = configured.said, configured.settings, configured.catalogue
         self._server, self._reactor = server, reactor
         self._speaks = settings[ConnectorSettings]
-        self._places: list[Place | DatagramPlace] = []
+        self._places: list[IPlace | DatagramPlace] = []
         self._endpoints = said.endpoints
         self.ports: list[IListeningPort] = []
         self.groups = GroupTable(
@@ -146,16 +147,16 @@ class ClientSide:
         """The commands of other nodes that a frontend acts on."""
         return self.frontend.responders()
 
-    def take_places(self) -> None:
+    def take_places(self, network: INetwork) -> None:
         """Take the ports; nothing listens yet.
 
         Raises:
             ConfigError: one is in use.
         """
-        self._places.append(client_place(self._server))
+        self._places.append(network.client_place(self._server))
         if self._speaks.udp:
             try:
-                self._places.append(datagram_place(self._server))
+                self._places.append(network.datagram_place(self._server))
             except ConfigError:
                 self._release()
                 raise

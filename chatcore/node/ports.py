@@ -9,18 +9,13 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, UNIXClientEndpoint
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamClientEndpoint
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.internet.protocol import DatagramProtocol
 
-from chatcore.config.run_folder import RunFolder
-from chatcore.config.servers import Server
 from chatcore.errors import ConfigError
 
 BACKLOG = 1024
 """Connections that may wait to be accepted: many come at once when clients reconnect."""
-
-DIAL_SECONDS = 5.0
 
 LARGEST_DATAGRAM = 65536
 """Bytes to read at once, so that no datagram is cut."""
@@ -85,67 +80,48 @@ class DatagramPlace:
         self._socket.close()
 
 
-def client_place(server: Server) -> Place:
-    """Where a frontend takes clients in.
-
-    Raises:
-        ConfigError: the port can't be had.
-    """
-    assert server.client_port is not None
-    return _tcp(server.listen_host, server.client_port, f"clients of {server.id}")
-
-
-def datagram_place(server: Server) -> DatagramPlace:
-    """Where a frontend takes clients in over UDP: beside its client port.
-
-    Raises:
-        ConfigError: the port can't be had.
-    """
-    assert server.client_port is not None
-    purpose = f"clients of {server.id} over UDP"
-    bound = _bound(server.listen_host, server.client_port, socket.SOCK_DGRAM, purpose)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, DATAGRAMS_WAITING)
-    return DatagramPlace(bound)
-
-
-def link_place(server: Server, run_folder: RunFolder) -> Place:
-    """Where a node takes links in: its port, or a socket in the run folder where it has none.
-
-    Raises:
-        ConfigError: it can't be had.
-    """
-    if server.port is not None:
-        return _tcp(server.host, server.port, f"links to {server.id}")
-    path = run_folder.socket(server.id)
-    path.unlink(missing_ok=True)  # left by one that was killed; nobody else runs under this id
-    bound = socket.socket(socket.AF_UNIX)
-    try:
-        bound.bind(str(path))
-    except OSError as problem:
-        bound.close()
-        raise ConfigError(f"no socket for links to {server.id}: {problem}", file=path) from None
-    os.chmod(path, 0o600)
-    return Place(bound, f"links to {server.id} on {path}", path)
-
-
-def link_endpoint(server: Server, run_folder: RunFolder, reactor: Any) -> IStreamClientEndpoint:
-    """How to dial a node."""
-    if server.port is None:
-        return UNIXClientEndpoint(reactor, str(run_folder.socket(server.id)), DIAL_SECONDS)
-    if ":" in server.host:
-        return TCP6ClientEndpoint(reactor, server.host, server.port, DIAL_SECONDS)
-    return TCP4ClientEndpoint(reactor, server.host, server.port, DIAL_SECONDS)
-
-
 def allow_many_connections() -> None:
     """Raise the limit of open descriptors as far as the system lets this process."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def _tcp(host: str, port: int, purpose: str) -> Place:
+def tcp_place(host: str, port: int, purpose: str) -> Place:
+    """A place for connections over TCP.
+
+    Raises:
+        ConfigError: the port can't be had.
+    """
     bound = _bound(host, port, socket.SOCK_STREAM, purpose)
     return Place(bound, f"port {port} of {host}, for {purpose},")
+
+
+def datagram_place(host: str, port: int, purpose: str) -> DatagramPlace:
+    """A place for datagrams.
+
+    Raises:
+        ConfigError: the port can't be had.
+    """
+    bound = _bound(host, port, socket.SOCK_DGRAM, purpose)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, DATAGRAMS_WAITING)
+    return DatagramPlace(bound)
+
+
+def unix_place(path: Path, purpose: str) -> Place:
+    """A place for connections on a unix socket, for this user alone.
+
+    Raises:
+        ConfigError: it can't be had.
+    """
+    path.unlink(missing_ok=True)  # left by one that was killed; nobody else runs under this id
+    bound = socket.socket(socket.AF_UNIX)
+    try:
+        bound.bind(str(path))
+    except OSError as problem:
+        bound.close()
+        raise ConfigError(f"no socket for {purpose}: {problem}", file=path) from None
+    os.chmod(path, 0o600)
+    return Place(bound, f"{purpose} on {path}", path)
 
 
 def _bound(host: str, port: int, kind: socket.SocketKind, purpose: str) -> socket.socket:

@@ -27,7 +27,7 @@ from chatcore.links.commands import VERSION, Call, Hello, Ping, Prove, Push, Rem
 from chatcore.links.hello import DIALLER, Party
 from chatcore.links.link import Link, LinkParts
 from chatcore.links.settings import LinkSettings
-from chatcore.links.table import LinkTable
+from chatcore.links.table import LinkTable, Peer
 from chatcore.telemetry import Counters
 from chatcore.turn import Turn
 from chatcore.wire.box import END, Box, item, join
@@ -46,7 +46,6 @@ class RealNode:
         self.down: Deferred[Link] = Deferred()
         self.table = LinkTable(
             id=id,
-            peers=peers,
             incarnation="life 1",
             secret=SECRET,
             remotes={},
@@ -58,6 +57,7 @@ class RealNode:
                 responders={b"Call": self.call, b"Push": self.push},
             ),
         )
+        self.table.follow({id: Peer(endpoint) for id, endpoint in peers.items()})
         self.table.on_up(lambda link: self.up.called or self.up.callback(link))
         self.table.on_down(lambda link: self.down.called or self.down.callback(link))
 

@@ -21,7 +21,7 @@ from chatcore.links.commands import VERSION, Hello, Prove, Remotes
 from chatcore.links.hello import DIALLER, LISTENER, Party
 from chatcore.links.link import Link, LinkParts, Responder
 from chatcore.links.settings import LinkSettings
-from chatcore.links.table import LinkTable
+from chatcore.links.table import LinkTable, Peer
 from chatcore.telemetry import Counters
 from chatcore.turn import Turn
 from chatcore.wire.box import END, Box, BoxParser, item
@@ -184,7 +184,6 @@ class Node:
         self.heard: list[Box] = []
         self.table = LinkTable(
             id=id,
-            peers={each: MemoryEndpoint(net, each) for each in others},
             incarnation=incarnation,
             secret=secret,
             remotes=remotes or {},
@@ -196,6 +195,7 @@ class Node:
                 responders={b"Note": self._note, **(responders or {})},
             ),
         )
+        self.table.follow({each: Peer(MemoryEndpoint(net, each)) for each in others})
         self.table.on_up(self.ups.append)
         self.table.on_down(self.downs.append)
         if on_up is not None:

@@ -1,0 +1,119 @@
+"""A node's place in the view: it announces itself, and follows what the registry says."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import replace
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from chatcore.cluster.registry import IRegistry
+from chatcore.cluster.servers import ClusterServers
+from chatcore.cluster.view import Member, State, View
+from chatcore.config.servers import Server
+from chatcore.links.table import LinkTable, Peer
+from chatcore.node.network import INetwork
+
+
+def new_incarnation() -> str:
+    """What tells one life of a node from another."""
+    return secrets.token_hex(8)
+
+
+class Membership:
+    """Announces a node, and has its servers and links follow the view.
+
+    Args:
+        member: the node, as it is announced first.
+        registry: knows which nodes there are.
+        servers: those of the view.
+        links: to them.
+        network: how they are reached.
+        changed: called after each view has been taken.
+        begin_anew: called when others have taken this node's place, before it goes on as another
+            life of itself.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        *,
+        member: Member,
+        registry: IRegistry,
+        servers: ClusterServers,
+        links: LinkTable,
+        network: INetwork,
+        changed: Callable[[], None],
+        begin_anew: Callable[[], None],
+    ) -> None:
+        self.member = member
+        self._registry, self._servers = registry, servers
+        self._links, self._network = links, network
+        self._changed, self._begin_anew = changed, begin_anew
+        self.registry_is_lost = False
+        self._peers: dict[str, tuple[tuple[Server, str], Peer]] = {}
+
+    @property
+    def let_in(self) -> bool:
+        """Whether this life of the node is in the view, as far as it knows."""
+        known = self._servers.view.get(self.member.id)
+        return known is not None and known.incarnation in ("", self.member.incarnation)
+
+    def start(self) -> None:
+        """Announce the node."""
+        self._registry.start(self.member, self)
+
+    def enter(self, state: State) -> None:
+        """Announce that the node is in another state."""
+        if state != self.member.state:
+            self.member = replace(self.member, state=state)
+            self._registry.announce(self.member)
+
+    def leave(self) -> Deferred[None]:
+        """Have the node taken out of the view."""
+        return self._registry.leave()
+
+    # What the registry says.
+
+    def heard(self, view: View) -> None:
+        if view.epoch < self._servers.view.epoch:
+            return
+        self._links.follow(
+            {each.id: self._peer(each) for each in view.members if each.id != self.member.id}
+        )
+        self._servers.follow(view)
+        self._changed()
+
+    def lost(self, why: str) -> None:
+        self.registry_is_lost = True
+        self.log.warn(
+            "The registry does not answer: {why}; {id} goes on with view {epoch}",
+            why=why,
+            id=self.member.id,
+            epoch=self._servers.view.epoch,
+        )
+
+    def found(self) -> None:
+        self.registry_is_lost = False
+        self.log.info("The registry answers again")
+
+    def removed(self) -> None:
+        self.log.warn(
+            "{id} was taken out of the view, and others have taken its place; it begins anew",
+            id=self.member.id,
+        )
+        self.member = replace(self.member, incarnation=new_incarnation())
+        self._begin_anew()
+        self._links.begin_anew(self.member.incarnation)
+        self._registry.announce(self.member)
+
+    def _peer(self, member: Member) -> Peer:
+        """How to reach a member; the same as before where nothing of that has changed."""
+        known, peer = self._peers.get(member.id) or (None, None)
+        if peer is None or known != (member.server, member.incarnation):
+            peer = Peer(self._network.link_endpoint(member.server), member.incarnation)
+            self._peers[member.id] = (member.server, member.incarnation), peer
+        return peer
