@@ -1,6 +1,7 @@
 """The settings of a node, by section."""
 
 from chatcore.application.crons import CronSettings
+from chatcore.cluster.settings import RegistrySettings
 from chatcore.connectors.settings import (
     ConnectorSettings,
     HeartbeatSettings,
@@ -21,6 +22,7 @@ SECTIONS: dict[str, type] = {
     "tls": TlsSettings,
     "proxy": ProxySettings,
     "links": LinkSettings,
+    "registry": RegistrySettings,
     "sessions": SessionSettings,
     "node": NodeSettings,
     "crons": CronSettings,

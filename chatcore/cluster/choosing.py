@@ -1,0 +1,148 @@
+"""Which registry is meant, and making it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from twisted.internet.interfaces import IStreamClientEndpoint
+
+from chatcore.cluster.registry import IRegistry, StaticRegistry
+from chatcore.cluster.settings import RegistrySettings
+from chatcore.cluster.view import View
+from chatcore.config.names import listing
+from chatcore.config.servers import Server
+from chatcore.errors import ConfigError
+from chatcore.links.settings import LinkSettings
+from chatcore.telemetry import Counters
+
+VARIABLE: Final = "CHATCORE_REGISTRY"
+STATIC: Final = "static:"
+
+_PASSWORD: Final = re.compile(r"(://[^:@]*):.*@")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryParts:
+    """What registries are made of.
+
+    Args:
+        view: the servers that servers.json lists.
+        settings: those of the registry.
+        links: those of links.
+        secret: the cluster's.
+        link_endpoint: how another process of the cluster is dialled.
+        counters: what counts.
+        reactor: the reactor.
+    """
+
+    view: View
+    settings: RegistrySettings
+    links: LinkSettings
+    secret: bytes
+    link_endpoint: Callable[[Server], IStreamClientEndpoint]
+    counters: Counters
+    reactor: Any
+
+
+def chosen_url(
+    option: str | None,
+    settings: RegistrySettings,
+    folder: Path,
+    *,
+    environment: Mapping[str, str] = os.environ,
+    otherwise: str = STATIC,
+) -> str:
+    """The URL of the registry that was asked for.
+
+    Args:
+        option: what ``--registry`` said; it wins over the environment's `VARIABLE`, and that one
+            over the settings.
+        settings: ``registry.url``, or the file that ``registry.url_file`` names.
+        folder: the application's.
+        environment: the environment variables.
+        otherwise: what it is when nobody says anything.
+
+    Raises:
+        ConfigError: the file can't be read, or is not all that was said in the settings.
+    """
+    if given := option or environment.get(VARIABLE):
+        return given
+    if settings.url and settings.url_file:
+        raise ConfigError("registry.url and registry.url_file are both set", advice="Keep one")
+    if settings.url_file:
+        return _url_in(folder / settings.url_file)
+    return settings.url or otherwise
+
+
+def make_registry(url: str, parts: RegistryParts) -> IRegistry:
+    """Make the registry that a URL means.
+
+    Raises:
+        ConfigError: there is no such registry, or something in the URL is wrong.
+    """
+    scheme = url.partition(":")[0]
+    make = _MAKERS.get(scheme)
+    if make is None or scheme == url:
+        kinds = listing(f"{known}:" for known in _MAKERS)
+        raise ConfigError(
+            f"'{shown(url)}' is no registry",
+            advice=f"The registries are {kinds}, as in master://127.0.0.1:3005",
+        )
+    return make(url, parts)
+
+
+def refuse_passwords(option: str | None, assignments: Iterable[str]) -> None:
+    """See that no argument of a process holds a URL with a password.
+
+    Args:
+        option: what ``--registry`` said.
+        assignments: what each ``--set`` said.
+
+    Raises:
+        ConfigError: one does; without the password.
+    """
+    arguments = [("--registry", option or "")]
+    arguments += [(f"--set {text.partition('=')[0]}", text) for text in assignments]
+    for name, text in arguments:
+        if _PASSWORD.search(text):
+            raise ConfigError(
+                f"{name} holds a password, and everybody on this machine can read the arguments of"
+                " a process",
+                advice=f"Put the URL into the environment variable {VARIABLE}, or into a file that"
+                " --set registry.url_file=FILE names",
+            )
+
+
+def shown(url: str) -> str:
+    """A URL as people may see it: without its password."""
+    return _PASSWORD.sub(r"\1:***@", url)
+
+
+def _url_in(file: Path) -> str:
+    try:
+        url = file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as problem:
+        why = getattr(problem, "strerror", None) or "it is no text"
+        raise ConfigError(
+            f"the file of registry.url_file can't be read: {why}", file=file
+        ) from None
+    if not url or len(url.split()) > 1:
+        raise ConfigError("the file of registry.url_file holds no URL", file=file)
+    return url
+
+
+def _static(url: str, parts: RegistryParts) -> IRegistry:
+    if url != STATIC:
+        raise ConfigError(f"'{shown(url)}' is no registry", advice=f"Write {STATIC} alone")
+    return StaticRegistry(parts.view)
+
+
+_MAKERS: Final[dict[str, Callable[[str, RegistryParts], IRegistry]]] = {
+    "static": _static,
+}
+"""What makes the registry of a URL, by what stands before its colon."""

@@ -1,0 +1,37 @@
+"""What can be set about registries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from chatcore.config.settings import setting
+
+Lease = Annotated[float, Meta(ge=1, le=3600)]
+Seconds = Annotated[float, Meta(ge=0, le=3600)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrySettings:
+    """What knows which nodes there are."""
+
+    url: str | None = setting(
+        None,
+        "where the registry is: static:, master://host:port, redis://… or rediss://…; the option"
+        " --registry and the environment variable CHATCORE_REGISTRY win over it",
+    )
+    url_file: str | None = setting(
+        None,
+        "a file that holds the registry's URL instead, for one with a password; seen from the"
+        " application folder",
+    )
+    lease_seconds: Lease = setting(
+        5.0, "seconds of silence after which a node is taken out of the view"
+    )
+    lost: Literal["serve", "stop"] = setting(
+        "serve",
+        "what a node does that has not reached its registry for lease_seconds: go on with the view"
+        " that it has, or own nothing until it has found it again",
+    )

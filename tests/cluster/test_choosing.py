@@ -1,0 +1,112 @@
+"""Which registry is meant by what was said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.internet.task import Clock
+
+from chatcore.cluster.choosing import (
+    VARIABLE,
+    RegistryParts,
+    chosen_url,
+    make_registry,
+    refuse_passwords,
+    shown,
+)
+from chatcore.cluster.registry import StaticRegistry
+from chatcore.cluster.settings import RegistrySettings
+from chatcore.cluster.view import View
+from chatcore.errors import ConfigError
+from chatcore.links.settings import LinkSettings
+from chatcore.telemetry import Counters
+
+SECRET_URL = "redis://joe:s3same@10.0.0.1:6379/2"
+
+
+def parts(**changes: Any) -> RegistryParts:
+    given: dict[str, Any] = {
+        "view": View(0, ()),
+        "settings": RegistrySettings(),
+        "links": LinkSettings(),
+        "secret": b"s" * 32,
+        "link_endpoint": lambda server: None,
+        "counters": Counters(),
+        "reactor": Clock(),
+        **changes,
+    }
+    return RegistryParts(**given)
+
+
+def test_the_option_wins_over_the_environment_and_that_over_the_settings(tmp_path: Path) -> None:
+    settings = RegistrySettings(url="master://c:1")
+    environment = {VARIABLE: "master://b:1"}
+    assert chosen_url("master://a:1", settings, tmp_path, environment=environment) == "master://a:1"
+    assert chosen_url(None, settings, tmp_path, environment=environment) == "master://b:1"
+    assert chosen_url(None, settings, tmp_path, environment={}) == "master://c:1"
+    assert chosen_url(None, RegistrySettings(), tmp_path, environment={}) == "static:"
+
+
+def test_a_file_beside_the_application_can_hold_the_url(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text(f"{SECRET_URL}\n")
+    assert chosen_url(None, RegistrySettings(url_file="url"), tmp_path, environment={}) == (
+        SECRET_URL
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"url_file": "nowhere"}, "nowhere: the file of registry.url_file can't be read: No such"),
+        ({"url_file": "empty"}, "empty: the file of registry.url_file holds no URL"),
+        ({"url_file": "binary"}, "binary: the file of registry.url_file can't be read"),
+        ({"url_file": "empty", "url": "static:"}, "registry.url and registry.url_file are both"),
+    ],
+)
+def test_a_file_that_can_not_be_meant_is_told(
+    settings: dict[str, str], says: str, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").write_text("\n")
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match=says):
+        chosen_url(None, RegistrySettings(**settings), tmp_path, environment={})
+
+
+def test_a_url_that_means_no_registry_is_told_without_its_password() -> None:
+    for url in ("", "static", "static:now", "http://a:80", "http://joe:s3same@a"):
+        with pytest.raises(ConfigError, match="is no registry") as told:
+            make_registry(url, parts())
+        assert "s3same" not in str(told.value)
+
+
+def test_static_is_one_view_for_ever() -> None:
+    assert isinstance(make_registry("static:", parts()), StaticRegistry)
+
+
+@pytest.mark.parametrize(
+    ("option", "assignments"),
+    [
+        (SECRET_URL, []),
+        ("redis://:s3same@10.0.0.1", []),
+        ("redis://joe:s3/s3same?#@10.0.0.1", []),
+        (None, ["limits.connections=3", f"registry.url={SECRET_URL}"]),
+    ],
+)
+def test_a_password_in_an_argument_is_refused_and_not_repeated(
+    option: str | None, assignments: list[str]
+) -> None:
+    with pytest.raises(ConfigError, match=VARIABLE) as told:
+        refuse_passwords(option, assignments)
+    assert "s3same" not in str(told.value)
+
+
+def test_arguments_without_a_password_pass() -> None:
+    refuse_passwords("redis://joe@10.0.0.1:6379/2", ["a.b=1", "registry.url=master://[::1]:3005"])
+    refuse_passwords(None, [])
+
+
+def test_a_url_is_shown_without_its_password() -> None:
+    assert shown(SECRET_URL) == "redis://joe:***@10.0.0.1:6379/2"
+    assert shown("master://[::1]:3005") == "master://[::1]:3005"
