@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from twisted.internet.interfaces import IPushProducer
@@ -22,6 +22,7 @@ from chatcore.errors import (
     RemoteRefused,
     RpcError,
 )
+from chatcore.links.outgoing import Outgoing
 from chatcore.links.settings import LinkSettings
 from chatcore.telemetry import Counters
 from chatcore.turn import Turn, write_now
@@ -69,6 +70,10 @@ class LinkParts:
     settings: LinkSettings
     counters: Counters
     responders: Mapping[bytes, Responder]
+    outgoing: Outgoing = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "outgoing", Outgoing(self.turn))
 
 
 @implementer(IPushProducer)
@@ -112,6 +117,7 @@ class Link(Protocol):
         self._timeouts = Timeouts(parts.clock, self._timed_out)
         self._queue: list[bytes] = []
         self._queued = 0
+        self.tells = self.answers = False
         self._blocked = False
         self._over = False
         self.last_heard = parts.clock.seconds()
@@ -199,11 +205,11 @@ class Link(Protocol):
         if self._too_long(data):
             self.refuse(ask, b"FAILED", f"an answer of {len(data)} bytes is too long for a box")
         else:
-            self.write(data)
+            self._write_answer(data)
 
     def refuse(self, ask: bytes, code: bytes, description: str) -> None:
         """Answer a command with an error."""
-        self.write(
+        self._write_answer(
             item(b"_error", ask)
             + item(b"_error_code", code)
             + item(b"_error_description", description[:LONGEST_WHY].encode("utf-8", "replace"))
@@ -212,10 +218,19 @@ class Link(Protocol):
 
     def write(self, data: bytes) -> None:
         """Queue encoded boxes; all that a turn wrote leaves in one write at its end."""
+        self.tells = True
+        self._enqueue(data)
+
+    def _write_answer(self, data: bytes) -> None:
+        self._parts.outgoing.answer(self)
+        self.answers = True
+        self._enqueue(data)
+
+    def _enqueue(self, data: bytes) -> None:
         if self._over:
             return
         if not self._queue:
-            self._parts.turn.at_end(self._flush)
+            self._parts.outgoing.add(self)
         self._queue.append(data)
         self._queued += len(data)
         if self._blocked and self._queued > 2 * self._parts.settings.queue_bytes:
@@ -243,7 +258,7 @@ class Link(Protocol):
         self._over = True
         if self.transport is not None:
             self._blocked = False
-            self._flush()
+            self.flush()
             self.transport.unregisterProducer()
             self.transport.loseConnection()
 
@@ -299,7 +314,7 @@ class Link(Protocol):
 
     def resumeProducing(self) -> None:
         self._blocked = False
-        self._flush()
+        self.flush()
 
     def stopProducing(self) -> None:
         pass
@@ -313,12 +328,14 @@ class Link(Protocol):
         # The other side would close the link over such a box, and everybody's calls with it.
         return len(data) - len(END) > self._parts.settings.box_bytes
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write what is queued, unless the other side can't take it now."""
         if self._blocked or not self._queue or self.transport is None:
             return
         data = b"".join(self._queue)
         self._queue.clear()
         self._queued = 0
+        self.tells = self.answers = False
         write_now(self.transport, data)
 
     def _received(self, box: Box) -> None:
