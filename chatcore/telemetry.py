@@ -42,6 +42,8 @@ class Counters:
     clients_flooding: int = 0
     """Connections closed because they went on sending far more than they may."""
     clients_kicked: int = 0
+    clients_moved: int = 0
+    """Clients that were sent on, because this frontend drains."""
     datagrams_dropped: int = 0
     """Datagrams thrown away: of nobody known or let in, or not made of whole packages."""
     datagrams_unsent: int = 0

@@ -14,6 +14,9 @@ WELCOME = "This port speaks WebSocket, and Pomelo's protocol over WebSocket or T
 TCP_ONLY = "This port speaks Pomelo's protocol over TCP only.\n"
 """What is said instead where clients may not come by WebSocket."""
 
+DRAINING = "This server sends its clients on to others, and takes no new ones.\n"
+"""What health checks and people are told by a frontend that drains."""
+
 
 def answer(
     status: int, text: str, *, headers: Iterable[tuple[str, str]] = (), body: bool = True

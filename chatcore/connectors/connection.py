@@ -64,7 +64,8 @@ class State(Enum):
     DECIDING = 1
     WAITING_FOR_ACK = 2
     WORKING = 3
-    CLOSED = 4
+    LEAVING = 4
+    CLOSED = 5
 
 
 class ICarrier(Protocol):
@@ -75,6 +76,16 @@ class ICarrier(Protocol):
 
     def abort(self) -> None:
         """Cut it off."""
+
+
+class IDraining(Protocol):
+    """Sends clients on, as those see it who are sent."""
+
+    def arrived(self, connection: Connection) -> None:
+        """One has shaken hands only now."""
+
+    def gone(self, connection: Connection) -> None:
+        """A connection is gone."""
 
 
 class ConnectorParts:
@@ -88,6 +99,7 @@ class ConnectorParts:
     Attributes:
         faults: whether one more line of the log may tell what a client did wrong.
         failures: the same for what went wrong here.
+        draining: what sends clients on, once this frontend drains.
     """
 
     log = Logger()
@@ -116,7 +128,9 @@ class ConnectorParts:
         self.idlers = idlers if limits.idle_seconds else None
         self.outboxes = OutboxParts(flushes=turn, settings=outbox, counters=counters, clock=clock)
         self.make_outbox = OUTBOXES[outbox.policy]
-        self.connections: set[Connection] = set()
+        # In the order in which they came.
+        self.connections: dict[Connection, None] = {}
+        self.draining: IDraining | None = None
         self.admission = Admission(
             limits=limits, counters=counters, guests=lambda: self.connections
         )
@@ -124,7 +138,7 @@ class ConnectorParts:
             self._rationed("clients at fault"),
             self._rationed("failures with clients"),
         )
-        self._emptied: Deferred[None] | None = None
+        self._emptied: list[Deferred[None]] = []
 
     def _rationed(self, what: str) -> Rationed:
         def left_out(count: int) -> None:
@@ -149,7 +163,8 @@ class ConnectorParts:
 
     def close_all(self, reason: str, code: int) -> Deferred[None]:
         """Close every connection; fires when the last is gone."""
-        emptied = self._emptied = Deferred()
+        emptied: Deferred[None] = Deferred()
+        self._emptied.append(emptied)
         for connection in list(self.connections):
             connection.close(reason, code)
         self._note_if_empty()
@@ -157,16 +172,19 @@ class ConnectorParts:
 
     def gone(self, connection: Connection) -> None:
         """A connection is gone."""
-        self.connections.discard(connection)
+        self.connections.pop(connection, None)
         self.counters.clients_now -= 1
         self.closings.stop(connection)
         self.admission.left(connection)
+        if self.draining is not None:
+            self.draining.gone(connection)
         self._note_if_empty()
 
     def _note_if_empty(self) -> None:
-        if self._emptied is not None and not self.connections:
-            emptied, self._emptied = self._emptied, None
-            emptied.callback(None)
+        if self._emptied and not self.connections:
+            waiting, self._emptied = self._emptied, []
+            for each in waiting:
+                each.callback(None)
 
     def stop(self) -> None:
         """Forget the timers."""
@@ -257,13 +275,23 @@ class Connection:
         self._allowance, self._patience = parts.allowances()
         parts.counters.clients_accepted += 1
         parts.counters.clients_now += 1
-        parts.connections.add(self)
+        parts.connections[self] = None
         parts.handshakes.start(self)
 
     @property
     def works(self) -> bool:
         """Whether its handshake is through and it is not closed."""
-        return self._state is State.WORKING
+        return self._state is State.WORKING or self._state is State.LEAVING
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it has not shaken hands yet."""
+        return self._state.value < State.WORKING.value
+
+    @property
+    def session(self) -> Session | None:
+        """Its session, once its handshake is through."""
+        return self._session
 
     # What the carrier says.
 
@@ -351,16 +379,49 @@ class Connection:
 
     def kick(self, reason: str) -> None:
         """Tell the client why, and close."""
-        if self._state is State.WORKING:
+        if self.works:
             self._parts.counters.clients_kicked += 1
             self.outbox.send(self.encoding.package(package.KICK, handshake.encode_kick(reason)))
         self.close(reason)
 
-    def close(self, reason: str, code: int = NORMAL) -> None:
-        """Write what waits, and close."""
+    def leave(self) -> bool:
+        """Take no more messages, because the client is to go on elsewhere.
+
+        So what it has asked and was not answered when it goes has not been acted on, unless its
+        answer took too long.
+
+        Returns:
+            Whether it can go now: nothing that it asked is under way, and it has been written all
+            that was sent to it.
+        """
+        if self._state is State.WORKING:
+            self._state = State.LEAVING
+        return self._under_way == 0 and self.outbox.empties()
+
+    def move(self, told: bytes, closings: Deadlines) -> None:
+        """Tell the client where to go on, and close.
+
+        Args:
+            told: the body of the kick.
+            closings: cut it off when it takes too long.
+        """
+        try:
+            if self.works:
+                self._parts.counters.clients_moved += 1
+                self.outbox.send(self.encoding.package(package.KICK, told))
+            self.close(handshake.MOVED, GOING_AWAY, closings)
+        except Exception:
+            self._failed()
+
+    def close(self, reason: str, code: int = NORMAL, closings: Deadlines | None = None) -> None:
+        """Write what waits, and close.
+
+        Args:
+            closings: cut it off when it takes too long; after `CLOSING_SECONDS` unless given.
+        """
         if self._state is not State.CLOSED:
             self._end(reason)
-            self._parts.closings.start(self)
+            (closings or self._parts.closings).start(self)
             self._carrier.end(code, reason)
 
     def no_handshake(self) -> None:
@@ -427,6 +488,8 @@ class Connection:
                 self.outbox.send(self.encoding.heartbeat)
         elif state is State.CLOSED:
             pass
+        elif state is State.LEAVING:
+            self._package_of_leaver(kind)
         elif state is State.WAITING_FOR_HANDSHAKE and kind == package.HANDSHAKE:
             self._shake_hands(data)
         elif state is State.WAITING_FOR_ACK and kind == package.ACK:
@@ -435,6 +498,15 @@ class Connection:
             raise HandshakeError("only a server kicks")
         else:
             self.bears()
+
+    def _package_of_leaver(self, kind: int) -> None:
+        parts = self._parts
+        if kind == package.KICK:
+            raise HandshakeError("only a server kicks")
+        if self.bears() and parts.heartbeat.interval:
+            parts.silences.start(self)
+            if kind == package.HEARTBEAT:
+                self.outbox.send(self.encoding.heartbeat)
 
     def _shake_hands(self, data: bytes) -> None:
         self._state = State.DECIDING
@@ -470,6 +542,9 @@ class Connection:
     def _work(self) -> None:
         self._state = State.WORKING
         self._parts.handshakes.stop(self)
+        if self._parts.draining is not None:
+            self._parts.draining.arrived(self)
+            return
         self._session = self._parts.sessions.open(self)
         if self._parts.idlers is not None:
             self._parts.idlers.start(self)
@@ -522,7 +597,7 @@ class Connection:
 
     def _respond(self, number: int, route: str | int, body: Body) -> None:
         self._under_way -= 1
-        if self._state is not State.WORKING:
+        if self._state is not State.WORKING and self._state is not State.LEAVING:
             return
         if body is REFUSED:
             answer = self.encoding.refusal(number, route)

@@ -164,6 +164,11 @@ class Outbox:
             self.waiting = held_by(transport)
             self.pauseProducing()
 
+    def empties(self) -> bool:
+        """Write what was collected; whether the client reads, so that nothing waits."""
+        self.flush()
+        return not (self._blocked or self._queue)
+
     def close(self) -> None:
         """Give the transport all that waits, and stop: it may close now."""
         transport, self._transport = self._transport, None

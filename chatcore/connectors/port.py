@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatcore.connectors.addresses import address_of, canonical, shown
-from chatcore.connectors.answers import TCP_ONLY, UPGRADE, WELCOME, answer
+from chatcore.connectors.answers import DRAINING, TCP_ONLY, UPGRADE, WELCOME, answer
 from chatcore.connectors.connection import POLICY, Connection, ConnectorParts
 from chatcore.connectors.encoding import TCP, WEBSOCKET, Encoding
 from chatcore.connectors.origins import Origins
@@ -251,6 +251,8 @@ class Arrival:
         port = self._port
         if not self._may_speak:
             self._inform(head, 400, "This port speaks TLS: use wss:// or https://.\n")
+        elif head.just_looks and port.parts.draining is not None:
+            self._inform(head, 503, DRAINING)
         elif not port.connector.websocket:
             self._inform(head, 200 if head.just_looks else 501, TCP_ONLY)
         elif head.just_looks:

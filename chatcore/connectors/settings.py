@@ -207,6 +207,30 @@ class HeartbeatSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DrainSettings:
+    """How a frontend that drains sends its clients on."""
+
+    batch: Annotated[int, Meta(ge=1)] = setting(
+        50, "clients that are sent on at a time; more where half of seconds would not do for all"
+    )
+    interval_seconds: Annotated[float, Meta(ge=0.01)] = setting(0.1, "seconds between two batches")
+    client_seconds: Annotated[float, Meta(gt=0)] = setting(
+        5.0,
+        "seconds that a client is given to be answered and to read what waits for it, before it is"
+        " sent on; and as many again to take that and go",
+    )
+    grace_seconds: Seconds = setting(
+        2.0, "seconds that the client port stays open at least, to send newcomers on as well"
+    )
+    seconds: Annotated[float, Meta(gt=0)] = setting(
+        30.0, "seconds in all; who is left then is cut off"
+    )
+    on_term: bool = setting(
+        False, "whether SIGTERM, and whatever else stops a frontend, drains it first"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxSettings:
     """What may wait for a client that does not read."""
 

@@ -199,6 +199,7 @@ class Node(Service):
             self._clients = ClientSide(
                 servers=servers,
                 server=server,
+                view=view,
                 configured=configured,
                 limits=limits,
                 choose=choose,

@@ -12,11 +12,14 @@ from twisted.internet.interfaces import IListeningPort
 
 from chatcore.channels.broadcast import Broadcasts
 from chatcore.channels.groups import GroupTable
+from chatcore.cluster.servers import ClusterServers
 from chatcore.config.servers import Server, Servers
 from chatcore.connectors.admission import Blacklist
 from chatcore.connectors.connection import GOING_AWAY, ConnectorParts
+from chatcore.connectors.draining import Draining
 from chatcore.connectors.settings import (
     ConnectorSettings,
+    DrainSettings,
     HeartbeatSettings,
     Limits,
     OutboxSettings,
@@ -25,7 +28,7 @@ from chatcore.connectors.udp import ClientDatagrams
 from chatcore.connectors.welcome import Welcome
 from chatcore.dispatch.calling import Caller
 from chatcore.dispatch.dispatcher import Dispatcher
-from chatcore.errors import ConfigError
+from chatcore.errors import ConfigError, NoSuchServer
 from chatcore.links.link import Responder
 from chatcore.links.table import LinkTable
 from chatcore.node.access import rules
@@ -38,12 +41,14 @@ from chatcore.node.ports import DatagramPlace
 from chatcore.sessions.service import SessionService
 from chatcore.telemetry import Counters
 from chatcore.turn import Turn
+from chatcore.wire.handshake import MOVED
 
 
 class ClientSide:
     """A frontend, as its clients see it.
 
     Args:
+        view: the newest view, which names the frontends that clients can go on to.
         limits: what clients may use up.
         choose: picks the server to forward to.
         gone: told ``(backend, channel, uid)`` when a member's last session here has ended.
@@ -63,6 +68,7 @@ class ClientSide:
         *,
         servers: Servers,
         server: Server,
+        view: ClusterServers,
         configured: Configured,
         limits: Limits,
         choose: Choose,
@@ -76,7 +82,7 @@ class ClientSide:
         reactor: Any,
     ) -> None:
         said, settings, catalogue = configured.said, configured.settings, configured.catalogue
-        self._server, self._reactor = server, reactor
+        self._server, self._view, self._reactor = server, view, reactor
         self._speaks = settings[ConnectorSettings]
         self._places: list[IPlace | DatagramPlace] = []
         self._endpoints = said.endpoints
@@ -129,6 +135,10 @@ class ClientSide:
             ),
             serve=self.frontend.serve,
         )
+        self._draining = Draining(
+            parts=self._connector, settings=settings[DrainSettings], elsewhere=self._elsewhere
+        )
+        self._drained: Deferred[None] | None = None
         self._factory = client_factory(
             parts=self._connector,
             reactor=reactor,
@@ -184,7 +194,44 @@ class ClientSide:
     def close(self) -> Deferred[Any]:
         """Take no more clients in; those who are here stay."""
         self._release()
-        return DeferredList([maybeDeferred(port.stopListening) for port in self.ports])
+        ports, self.ports = self.ports, []
+        return DeferredList([maybeDeferred(port.stopListening) for port in ports])
+
+    def drain(self) -> Deferred[None]:
+        """Send all clients on to other frontends of this type, and take no new ones.
+
+        Each is told in a kick, ``{"reason": "moved", "host": …, "port": …}``, where to go on;
+        without host and port where no other frontend is up. Until the last of them is gone, the
+        port stays open to tell newcomers the same: those whom a gate has sent here before it knew.
+
+        Returns:
+            What fires when no client is left and the port is closed. It is the same drain, however
+            often this is called.
+        """
+        if self._drained is None:
+            self._drained = Deferred.fromCoroutine(self._drain())
+        waiting: Deferred[None] = Deferred()
+        self._drained.chainDeferred(waiting)
+        return waiting
+
+    async def _drain(self) -> None:
+        await self._draining.begin()
+        closing = self.close()
+        await self._connector.close_all(MOVED, GOING_AWAY)
+        await closing
+
+    def _elsewhere(self, key: str) -> tuple[str, int] | None:
+        """Where a client goes on: to the next in the ranking of its key, if it is connected."""
+        try:
+            ranking = self._view.ownership.ranking(self._server.type, key)
+        except NoSuchServer:
+            return None
+        others = [server for server in ranking if server.id != self._server.id]
+        if not others:
+            return None
+        there = next((each for each in others if self._view.connected(each.id)), others[0])
+        assert there.client_port is not None  # as every frontend of the type
+        return there.client_host or there.host, there.client_port
 
     def send_away(self) -> Deferred[None]:
         """Close every client's connection; fires when the last is gone."""
@@ -192,6 +239,7 @@ class ClientSide:
 
     def stop(self) -> None:
         """Forget the timers."""
+        self._draining.stop()
         self._connector.stop()
 
     def _release(self) -> None:

@@ -4,6 +4,7 @@ from chatcore.application.crons import CronSettings
 from chatcore.cluster.settings import RegistrySettings
 from chatcore.connectors.settings import (
     ConnectorSettings,
+    DrainSettings,
     HeartbeatSettings,
     Limits,
     OutboxSettings,
@@ -19,6 +20,7 @@ SECTIONS: dict[str, type] = {
     "limits": Limits,
     "heartbeat": HeartbeatSettings,
     "outbox": OutboxSettings,
+    "drain": DrainSettings,
     "tls": TlsSettings,
     "proxy": ProxySettings,
     "links": LinkSettings,

@@ -13,6 +13,9 @@ from chatcore.wire.protobuf import Protos
 
 OK, FAILED, TOO_OLD = 200, 500, 501
 
+MOVED = "moved"
+"""The reason of a kick that tells a client where to go on."""
+
 _NOTHING: Mapping[str, Any] = {}
 
 
@@ -91,3 +94,15 @@ def encode_refusal(code: int = FAILED) -> bytes:
 def encode_kick(reason: str) -> bytes:
     """Why a client is kicked."""
     return body.encode({"reason": reason})
+
+
+def encode_move(place: tuple[str, int] | None) -> bytes:
+    """The kick of a client that is to go on elsewhere.
+
+    Args:
+        place: the host and the client port; None where there is no such place.
+    """
+    told: dict[str, Any] = {"reason": MOVED}
+    if place is not None:
+        told["host"], told["port"] = place
+    return body.encode(told)

@@ -1,0 +1,152 @@
+"""Draining a frontend: its clients are told where to go on, a batch at a time."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from math import ceil
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from chatcore.connectors.connection import GOING_AWAY, Connection, ConnectorParts
+from chatcore.connectors.settings import DrainSettings
+from chatcore.deadlines import Deadlines
+from chatcore.wire import handshake
+
+Elsewhere = Callable[[str], tuple[str, int] | None]
+"""Where the client of a key goes on: a host and a port; None where there is no such place."""
+
+
+class Draining:
+    """Sends the clients of a frontend on to others.
+
+    Those who are here are told in batches. Each takes leave first: nothing more is taken from it,
+    what it has asked is answered, and what was sent to it is written. Those who come meanwhile are
+    told as soon as they have shaken hands, and get no session.
+
+    Args:
+        parts: what the frontend's connections share.
+        settings: how many at a time, and how long it may take.
+        elsewhere: names the place for a client, by its uid where it has one.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self, *, parts: ConnectorParts, settings: DrainSettings, elsewhere: Elsewhere
+    ) -> None:
+        self._parts, self._settings, self._elsewhere = parts, settings, elsewhere
+        self._clock = parts.clock
+        self._closings = Deadlines(settings.client_seconds, parts.clock, Connection.cut_off)
+        self._here: dict[Connection, None] = {}
+        self._queue: deque[Connection] = deque()
+        self._leaving: dict[Connection, float] = {}
+        self._batch = settings.batch
+        self._begun = 0.0
+        self._timer: Any = None
+        self._emptied: Deferred[None] | None = None
+
+    def begin(self) -> Deferred[None]:
+        """Begin; to be called once.
+
+        Returns:
+            What fires when all who are here now are gone, and newcomers have had their grace.
+        """
+        settings = self._settings
+        self._begun = self._clock.seconds()
+        self._parts.draining = self
+        self._here.update(self._parts.connections)
+        self._queue.extend(each for each in self._here if each.works)
+        enough = len(self._queue) * settings.interval_seconds * 2 / settings.seconds
+        self._batch = max(settings.batch, ceil(enough))
+        self.log.info("{n} clients are sent on to other frontends", n=len(self._queue))
+        emptied = self._emptied = Deferred()
+        self._step()
+        return emptied
+
+    def stop(self) -> None:
+        """Forget the timers; who waits for the end is told that it has come."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._closings.clear()
+        self._end()
+
+    # IDraining
+
+    def arrived(self, connection: Connection) -> None:
+        host, port = connection.address
+        self._move(connection, f"{host} {port}")
+
+    def gone(self, connection: Connection) -> None:
+        self._closings.stop(connection)
+        self._here.pop(connection, None)
+        self._leaving.pop(connection, None)
+
+    # What happens every few milliseconds.
+
+    def _step(self) -> None:
+        settings, passed = self._settings, self._clock.seconds() - self._begun
+        if passed >= settings.seconds:
+            for connection in list(self._here):
+                connection.cut_off()
+        elif passed >= settings.seconds - min(settings.client_seconds, settings.seconds / 2):
+            self._send_on_the_rest()
+        else:
+            self._send_on_who_can_go(passed)
+            if passed >= settings.client_seconds:
+                self._close_the_silent()
+        if not self._here and passed >= min(settings.grace_seconds, settings.seconds):
+            self._timer = None
+            self._end()
+        else:
+            self._timer = self._clock.callLater(settings.interval_seconds, self._step)
+
+    def _send_on_who_can_go(self, now: float) -> None:
+        for connection, until in list(self._leaving.items()):
+            if connection.leave() or now >= until:
+                self._send_on(connection)
+        begun = 0
+        while self._queue and begun < self._batch:
+            connection = self._queue.popleft()
+            if connection not in self._here or not connection.works:
+                continue
+            begun += 1
+            if connection.leave():
+                self._send_on(connection)
+            else:
+                self._leaving[connection] = now + self._settings.client_seconds
+
+    def _send_on_the_rest(self) -> None:
+        """It has taken so long that nobody is waited for any more."""
+        for connection in list(self._here):
+            if connection.works:
+                self._send_on(connection)
+        self._close_the_silent()
+
+    def _close_the_silent(self) -> None:
+        """Who has connected before and not shaken hands yet may be nobody."""
+        for connection in list(self._here):
+            if connection.is_new:
+                connection.close(handshake.MOVED, GOING_AWAY)
+
+    def _send_on(self, connection: Connection) -> None:
+        self._leaving.pop(connection, None)
+        session = connection.session
+        if session is not None:
+            self._move(connection, session.uid or f"{session.frontend_id} {session.id}")
+
+    def _move(self, connection: Connection, key: str) -> None:
+        try:
+            place = self._elsewhere(key)
+        except Exception:
+            self.log.failure("Finding another frontend")
+            place = None
+        connection.move(handshake.encode_move(place), self._closings)
+
+    def _end(self) -> None:
+        emptied, self._emptied = self._emptied, None
+        if emptied is not None:
+            emptied.callback(None)
