@@ -421,7 +421,8 @@ class Connection:
         """
         if self._state is not State.CLOSED:
             self._end(reason)
-            (closings or self._parts.closings).start(self)
+            patience = self._parts.closings if closings is None else closings
+            patience.start(self)
             self._carrier.end(code, reason)
 
     def no_handshake(self) -> None:

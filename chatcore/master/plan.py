@@ -14,7 +14,7 @@ from chatcore.config.addresses import is_wildcard
 from chatcore.config.application_folder import find_application
 from chatcore.config.run_folder import RunFolder
 from chatcore.config.servers import Server, Servers, load_servers
-from chatcore.config.settings import Assignment, parse_assignment
+from chatcore.config.settings import Assignment, Settings, parse_assignment
 from chatcore.config.settings_file import settings_in_file
 from chatcore.errors import ConfigError
 from chatcore.master.keeper import Program
@@ -89,7 +89,7 @@ def make_plan(
         programs=tuple(sorted([*nodes, *pages], key=lambda program: -program.stage)),
         needs=tuple(needs),
         ready=_ready_line(len(nodes), page_or_none),
-        stop_seconds=max((each["node.stop_seconds"] for each in settings.values()), default=0.0),
+        stop_seconds=max(map(_stop_seconds, settings.values()), default=0.0),
     )
 
 
@@ -135,6 +135,11 @@ def _refuse_own_names(servers: Servers) -> None:
                 line=server.line,
                 advice=f"Call the server something else, as in '{server.type}-server-1'",
             )
+
+
+def _stop_seconds(settings: Settings) -> float:
+    drains = settings["drain.seconds"] if settings["drain.on_term"] else 0.0
+    return float(settings["node.stop_seconds"] + drains)
 
 
 def _ready_line(nodes: int, page: PageSettings | None) -> str:

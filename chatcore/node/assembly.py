@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, DeferredList, maybeDeferred
+from twisted.internet.defer import (
+    CancelledError,
+    Deferred,
+    DeferredList,
+    maybeDeferred,
+    succeed,
+)
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -26,6 +32,7 @@ from chatcore.config.run_folder import RunFolder
 from chatcore.config.servers import Server, Servers
 from chatcore.config.settings import Assignment
 from chatcore.connectors.admission import Blacklist
+from chatcore.connectors.settings import DrainSettings
 from chatcore.dispatch.calling import Caller
 from chatcore.dispatch.dispatcher import Dispatcher
 from chatcore.dispatch.lag import Lag
@@ -329,7 +336,10 @@ class Node(Service):
                 remotes=remotes,
             )
             self.application.files.follow(reloading.files, reloading.load)
+        self._drains_first = server.frontend and settings[DrainSettings].on_term
         self.stop_seconds = settings[NodeSettings].stop_seconds
+        if self._drains_first:
+            self.stop_seconds += settings[DrainSettings].seconds
 
     @property
     def listening(self) -> list[IListeningPort]:
@@ -370,6 +380,14 @@ class Node(Service):
         self.log.critical("{problem}", problem=problem)
         self._failed(problem)
 
+    def drain(self) -> Deferred[None]:
+        """Take nothing new, and hand over what this node has; fires when that is done.
+
+        A frontend sends its clients on to others. It goes on running without any.
+        """
+        self.membership.enter("draining")
+        return succeed(None) if self._clients is None else self._clients.drain()
+
     def stopService(self) -> Deferred[None]:
         """Close to clients, then to other nodes."""
         super().stopService()
@@ -383,6 +401,8 @@ class Node(Service):
 
     async def _stop(self) -> None:
         """Take no more clients in, let the application leave, then close everything."""
+        if self._drains_first and self._serves:
+            await self.drain()
         self.links.leave()
         closing: list[Deferred[Any]] = []
         if self._link_port is not None:

@@ -221,17 +221,17 @@ class ClientSide:
         await closing
 
     def _elsewhere(self, key: str) -> tuple[str, int] | None:
-        """Where a client goes on: to the next in the ranking of its key, if it is connected."""
+        """Where a client goes on: at the next of its key's ranking, if possible a connected one."""
         try:
             ranking = self._view.ownership.ranking(self._server.type, key)
         except NoSuchServer:
             return None
-        others = [server for server in ranking if server.id != self._server.id]
-        if not others:
-            return None
-        there = next((each for each in others if self._view.connected(each.id)), others[0])
-        assert there.client_port is not None  # as every frontend of the type
-        return there.client_host or there.host, there.client_port
+        others = [each for each in ranking if each.id != self._server.id]
+        connected = [each for each in others if self._view.connected(each.id)]
+        for there in connected or others:
+            if there.client_port is not None:
+                return there.client_host or there.host, there.client_port
+        return None
 
     def send_away(self) -> Deferred[None]:
         """Close every client's connection; fires when the last is gone."""

@@ -280,7 +280,7 @@ class Connector:
             client.socket.room = 1 << 60
             client.hang_up()
         self.reactor.settle()
-        assert self.parts.connections == set()
+        assert self.parts.connections == {}
         assert (self.counters.clients_now, self.counters.sessions_now) == (0, 0)
         assert len(self.sessions) == 0
         assert self.factory.websockets.countConnections == 0
