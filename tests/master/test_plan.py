@@ -146,11 +146,16 @@ def test_settings_of_the_page_may_stand_in_the_file(app):
     assert plan.ready.endswith("http://127.0.0.1:8080/")
 
 
-def test_a_stop_may_take_as_long_as_the_hooks_of_any_server(app, monkeypatch):
-    found = {"chat": {"node.stop_seconds": 3.0}, "gate": {"node.stop_seconds": 20.0}}
+@pytest.mark.parametrize(("drains", "seconds"), [(False, 20), (True, 33)])
+def test_a_stop_may_take_as_long_as_any_server_needs(app, monkeypatch, drains, seconds):
+    stays = {"drain.on_term": False, "drain.seconds": 30.0}
+    found = {
+        "chat": {"node.stop_seconds": 20.0, **stays},
+        "gate": {"node.stop_seconds": 3.0, **stays, "drain.on_term": drains},
+    }
     monkeypatch.setattr(sys.modules["chatcore.node"], "verify", lambda *given: found)
 
-    assert make_plan(app, "development").stop_seconds == 20
+    assert make_plan(app, "development").stop_seconds == seconds
 
 
 @pytest.mark.parametrize(
