@@ -77,6 +77,8 @@ class Counters:
     """Calls that were tried again, on the same server or on another one."""
     calls_refused: int = 0
     """Calls and forwarded requests of other nodes that were refused before anything ran here."""
+    boxes_passed_on: int = 0
+    """Requests and calls that came here and were sent on to the new owner of their key."""
     crons_run: int = 0
     crons_skipped: int = 0
     """Times at which a cron was due and its last run still went on."""

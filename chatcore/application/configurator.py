@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from chatcore.application.own_files import Changed, verify_changed
 from chatcore.application.plugins import Used, used
 from chatcore.application.registering import Filtering
 from chatcore.application.routes import by_uid, how_to_write
+from chatcore.cluster.ownership import Rule
+from chatcore.cluster.placement import pomelo_ranking, ranking
 from chatcore.config.files import load_config
 from chatcore.config.names import suggestion
 from chatcore.config.settings import Assignment
@@ -40,6 +42,9 @@ from chatcore.links.calls import ErrorHandler
 
 DEFAULT = "default"
 """The server type whose route is that of all types without one."""
+
+WAYS: Mapping[str, Rule] = {"rendezvous": ranking, "pomelo": pomelo_ranking}
+"""How keys can be placed on the servers of a type."""
 
 
 @implementer(IConfigurator)
@@ -86,6 +91,8 @@ class Configurator(Filtering):
         self.remote_filters: list[Any] = []
         self.rpc_errors: ErrorHandler | None = None
         self._server_types = server_types
+        self._ways: dict[str, str] = {}
+        self._channel_keys: dict[str, Callable[[str], str]] = {}
 
     def set(self, key: str, value: Any) -> None:
         place = caller()
@@ -116,6 +123,40 @@ class Configurator(Filtering):
             problem = f"there is a route for {server_type} already"
             raise ConfigError(problem, file=file, line=line, advice="Keep one of the two")
         self.routes[server_type] = choose
+
+    def placement(
+        self,
+        server_type: str,
+        *,
+        how: str | None = None,
+        key: Callable[[str], str] | None = None,
+    ) -> None:
+        place = caller()
+        self._known(server_type, place)
+        if how is not None:
+            if how not in WAYS:
+                raise wrong(f"no way to place: {how!r}", place, suggestion(how, WAYS, "ways"))
+            self._ways[server_type] = how
+        if key is not None:
+            if not callable(key) or takes(key, "name") is not None:
+                raise wrong(
+                    f"the key for {server_type} is {key!r}, not a function of a name", place
+                )
+            self._channel_keys[server_type] = key
+
+    @property
+    def placements(self) -> dict[str, Rule]:
+        """How keys are placed, for each server type that says so itself or by its route."""
+        ways = {
+            server_type: getattr(self.route_to(server_type), "placement", "rendezvous")
+            for server_type in self._server_types
+        }
+        return {server_type: WAYS[way] for server_type, way in (ways | self._ways).items()}
+
+    def channel_key(self, server_type: str, channel: str) -> str:
+        """The key by which a channel of servers of a type is placed."""
+        key = self._channel_keys.get(server_type)
+        return channel if key is None else key(channel)
 
     def route_to(self, server_type: str) -> Route:
         """The route for a server type."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from twisted.internet.defer import maybeDeferred
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -22,6 +22,8 @@ EVENTS: Final[dict[str, tuple[str, ...]]] = {
     "start_all": (),
     "link_up": ("server_id",),
     "link_down": ("server_id",),
+    "channel_moving": ("channel", "server_id"),
+    "channel_arrived": ("channel", "how"),
     "add_servers": ("servers",),
     "remove_servers": ("server_ids",),
     "replace_servers": ("servers",),
@@ -59,6 +61,15 @@ class Events:
         """Call the hooks. What they raise is logged, and hurts nobody."""
         for hook in tuple(self._hooks[event]):
             maybeDeferred(hook, *args).addErrback(self._failed, event)
+
+    def ask(self, event: str, *args: Any) -> Deferred[Any] | None:
+        """Call the hooks, and wait for them: what fires when all have ended, if one waits."""
+        called = [
+            maybeDeferred(hook, *args).addErrback(self._failed, event)
+            for hook in tuple(self._hooks[event])
+        ]
+        waiting = [each for each in called if not each.called or each.paused]
+        return DeferredList(waiting) if waiting else None
 
     def _failed(self, failure: Failure, event: str) -> None:
         self.log.failure("A hook of the event {event} raised", failure, event=event)

@@ -40,6 +40,7 @@ def by_hash(key: str | None = None) -> Route:
         text = session.uid or "" if key is None else _value(session, key)
         return servers.hashed(server_type, text).id
 
+    choose.placement = "pomelo"  # type: ignore[attr-defined]  # the channels follow the route
     return choose
 
 

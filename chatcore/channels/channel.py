@@ -28,13 +28,26 @@ class IKeeper(Protocol):
 class Channel:
     """A named set of members; made by `ChannelService.get`."""
 
-    __slots__ = ("__weakref__", "_keeper", "_members", "by_frontend", "name")
+    __slots__ = (
+        "__weakref__",
+        "_keeper",
+        "_members",
+        "by_frontend",
+        "moved_to",
+        "name",
+        "placed",
+        "state",
+    )
 
     def __init__(self, name: str, keeper: IKeeper) -> None:
         self.name = name
         self._keeper = keeper
         self._members: dict[tuple[str, str], None] = {}
         self.by_frontend: dict[str, dict[str, None]] = {}
+        self.state: dict[str, Any] = {}
+        # Whether it is here because its name places it here: then it goes where its name goes.
+        self.placed = True
+        self.moved_to: str | None = None
 
     def __repr__(self) -> str:
         return f"<channel {self.name!r}, {len(self._members)} members>"

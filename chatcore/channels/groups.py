@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from typing import Any
 
@@ -25,9 +25,11 @@ Encode = Callable[[Any], bytes]
 class Group:
     """The members of one channel that are connected to this frontend."""
 
-    __slots__ = ("targets", "uids")
+    __slots__ = ("confirmed", "targets", "uids")
 
     def __init__(self) -> None:
+        # Whether the node that it belongs to has said so.
+        self.confirmed = False
         self.uids: dict[str, None] = {}
         # Outboxes by encoding, flat, so that a push is one loop; None when it has to be made anew.
         self.targets: dict[Any, list[Any]] | None = None
@@ -82,6 +84,7 @@ class GroupTable:
             group = groups.get(channel)
             if group is None:
                 group = groups[channel] = Group()
+            group.confirmed = True
             group.uids[uid] = None
             group.targets = None
             self._of_uid.setdefault(uid, set()).add((backend, channel))
@@ -103,6 +106,40 @@ class GroupTable:
         """The members here of each channel of a backend."""
         groups = self._backends.get(backend, {})
         return {channel: list(group.uids) for channel, group in groups.items()}
+
+    def owners(self) -> Collection[str]:
+        """Whose groups there are."""
+        return list(self._backends)
+
+    def unconfirmed(self, backend: str) -> dict[str, list[str]]:
+        """The same, of the channels of which that backend has not said yet that they are its."""
+        groups = self._backends.get(backend, {})
+        return {name: list(group.uids) for name, group in groups.items() if not group.confirmed}
+
+    def confirm_nothing(self) -> None:
+        """Take no group for one that its backend knows of."""
+        for groups in self._backends.values():
+            for group in groups.values():
+                group.confirmed = False
+
+    def move(self, channel: str, backend: str, to: str) -> None:
+        """Have a group belong to another backend's channel of the same name."""
+        group = self._backends.get(backend, {}).get(channel)
+        if group is None:
+            return
+        group.confirmed = False
+        if backend == to:
+            return
+        del self._backends[backend][channel]
+        if not self._backends[backend]:
+            del self._backends[backend]
+        there = self._backends.setdefault(to, {}).setdefault(channel, Group())
+        there.uids.update(group.uids)
+        there.targets, there.confirmed = None, False
+        for uid in group.uids:
+            places = self._of_uid[uid]
+            places.discard((backend, channel))
+            places.add((to, channel))
 
     def push(
         self,

@@ -13,8 +13,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatcore.channels.channel import Channel
+from chatcore.channels.moving import Arriving, Hand
 from chatcore.deadlines import Deadlines, IClock
-from chatcore.errors import BodyError, NoSuchServer
+from chatcore.errors import BodyError, ChannelMoved, NoSuchServer
 from chatcore.hooks import check_hook
 from chatcore.interfaces import IChannel, IChannels
 from chatcore.sessions.session import check_uid
@@ -31,6 +32,13 @@ LONGEST_PUSH = 4 * 1024 * 1024
 CLOSED = "closed"
 """Why a member went whose last session has ended."""
 
+MOST_MOVED = 10_000
+"""Channels of which it is remembered where they went."""
+
+MOST_FORGOTTEN = 100
+"""Frontends of which it is remembered whom they have to forget."""
+
+MovingHook = Callable[[Channel, str], "Deferred[Any] | None"]
 LeftHook = Callable[[IChannel, str, str, str], Any]
 
 
@@ -95,12 +103,24 @@ class ChannelService:
         frontends: how to reach them.
         clock: for the time a lost frontend has to come back.
         patience: that time, in seconds.
+        owns: whether the name of a channel places it on this node.
     """
 
     log = Logger()
 
-    def __init__(self, *, frontends: IFrontends, clock: IClock, patience: float = 10) -> None:
+    def __init__(
+        self,
+        *,
+        frontends: IFrontends,
+        clock: IClock,
+        patience: float = 10,
+        owns: Callable[[str], bool] = lambda name: True,
+    ) -> None:
         self._frontends = frontends
+        self._owns = owns
+        self._moved: dict[str, str] = {}
+        self._moving_hook: MovingHook = lambda channel, to: None
+        self._arrived_hook: MovingHook = lambda channel, how: None
         self._channels: dict[str, Channel] = {}
         # Channels without members live as long as somebody holds them: they need no removal, and
         # a name never has two channels.
@@ -117,8 +137,14 @@ class ChannelService:
             channel = self._empty.get(name)
             if channel is None:
                 _check_name(name)
+                if name in self._moved and not self._owns(name):
+                    raise _moved(name, self._moved[name])
                 channel = self._empty[name] = Channel(name, self)
         return channel
+
+    def has(self, name: str) -> bool:
+        """Whether a channel of that name has members here."""
+        return name in self._channels
 
     def names(self) -> list[str]:
         return list(self._channels)
@@ -196,10 +222,13 @@ class ChannelService:
                 f"a uid is a text that is not empty, not {uid!r}; bind the session first"
             )
         check_uid(uid)
+        _refuse_moved(channel)
         if not self._frontends.exists(sid):
             raise NoSuchServer(sid, f"add to channel {channel.name!r}")
         if not channel.put(uid, sid):
             return False
+        if len(channel) == 1:
+            channel.placed = self._owns(channel.name)
         self._channels[channel.name] = channel
         if not self._frontends.join(sid, channel.name, [uid]):
             self._miss(sid)  # told anew if it comes back, given up if it does not
@@ -207,6 +236,7 @@ class ChannelService:
 
     def leave(self, channel: Channel, uid: str, sid: str) -> bool:
         """Make somebody a member no more, and tell the frontend."""
+        _refuse_moved(channel)
         if not channel.take(uid, sid):
             return False
         self._frontends.leave(sid, channel.name, [uid])
@@ -217,6 +247,7 @@ class ChannelService:
         self, channel: Channel, route: str, msg: Any, droppable: bool = False
     ) -> Deferred[list[str]]:
         """Send to all members of a channel: one box for each frontend that has any."""
+        _refuse_moved(channel)
         body = encode_push(route, msg)
         # A list, because a slow client of this node is cut off by what it is sent, and leaves.
         frontends = list(channel.by_frontend)
@@ -225,11 +256,92 @@ class ChannelService:
 
     def remove(self, channel: Channel) -> None:
         """Remove a channel and all of its members."""
+        _refuse_moved(channel)
         for sid, uids in list(channel.by_frontend.items()):
             self._frontends.leave(sid, channel.name, list(uids))
             for uid in list(uids):
                 channel.take(uid, sid)
         self._drop_if_empty(channel)
+
+    # Channels that come and go.
+
+    def on_move(self, moving: MovingHook, arrived: MovingHook) -> None:
+        """Have the application told of channels that go to another node, and come from one."""
+        self._moving_hook, self._arrived_hook = moving, arrived
+
+    def is_placed(self, name: str) -> bool:
+        """Whether a channel is here because its name places it here."""
+        return self._channels[name].placed
+
+    def moving(self, name: str, to: str) -> Deferred[Any] | None:
+        """Tell the application that a channel is about to go; what to wait for, if anything."""
+        return self._moving_hook(self._channels[name], to)
+
+    def give_away(self, name: str, to: str) -> Hand | None:
+        """Forget a channel that another node owns now; its members and state come back."""
+        channel = self._channels.pop(name, None) or self._empty.pop(name, None)
+        if channel is None:
+            return None
+        channel.moved_to = to
+        while len(self._moved) >= MOST_MOVED:
+            del self._moved[next(iter(self._moved))]
+        self._moved[name] = to
+        return Hand(channel.members(), dict(channel.state))
+
+    def arrive(
+        self, name: str, arriving: Arriving, told: Callable[[str], bool]
+    ) -> Deferred[Any] | None:
+        """Make a channel this node's, from what its old owner and the frontends say.
+
+        Args:
+            told: whether a frontend has said of all its members that they are its.
+
+        Returns:
+            what to wait for before anybody may ask for it, if anything.
+        """
+        self._moved.pop(name, None)
+        channel = self.get(name, create=True)
+        assert channel is not None
+        was_here = name in self._channels
+        gone = []
+        for hand in arriving.hands:
+            channel.state = {**hand.state, **channel.state}
+            for uid, sid in hand.members:
+                offered = uid in arriving.offers.get(sid, ())
+                if channel.put(uid, sid) and not offered and (told(sid) or not self._has(sid)):
+                    gone.append((uid, sid))
+        for sid, uids in arriving.offers.items():
+            if self._has(sid):
+                for uid in uids:
+                    channel.put(uid, sid)
+        if not len(channel):
+            return None
+        channel.placed = True
+        self._channels[name] = channel
+        for sid, members in list(channel.by_frontend.items()):
+            if not self._frontends.join(sid, name, list(members)):
+                self._miss(sid)
+        how = "merged" if was_here else "moved" if arriving.hands else "rebuilt"
+        waiting = self._arrived_hook(channel, how)
+        for uid, sid in gone:
+            self.gone(sid, name, uid)
+        return waiting
+
+    def begin_anew(self) -> list[tuple[str, dict[str, Any]]]:
+        """Forget all channels: others own them now. The states of those that have one come back."""
+        states = [(name, each.state) for name, each in self._channels.items() if each.state]
+        for channel in self._channels.values():
+            channel.moved_to = ""
+        self._channels.clear()
+        self._empty.clear()
+        self._lost.clear()
+        self._incarnations.clear()
+        self._adopting.clear()
+        self._forgotten.clear()
+        return states
+
+    def _has(self, frontend: str) -> bool:
+        return self._frontends.exists(frontend)
 
     # What frontends say.
 
@@ -258,27 +370,45 @@ class ChannelService:
             return
         # One of us started anew. What it holds, it holds from before my own start: adopt it.
         self._adopting.add(frontend)
-        self._forgotten.pop(frontend, None)
         if known is not None:
             self._strike(frontend, "frontend restarted")
         self._join_all(frontend)  # who came in before it was there
 
-    def offered(self, frontend: str, name: str, uids: Sequence[str]) -> None:
-        """Who a frontend holds as members of a channel of mine."""
-        if frontend not in self._adopting:
+    def offered(
+        self, frontend: str, name: str, uids: Sequence[str], *, moved: bool = False
+    ) -> None:
+        """Who a frontend holds as members of a channel of mine.
+
+        Args:
+            moved: whether the channel has come here since it was told who its members are.
+        """
+        if frontend not in self._adopting and not moved:
             return  # my own list is the newer one, and on its way
+        forgotten = self._forgotten.get(frontend, {})
         channel = self.get(name, create=True)
         assert channel is not None
-        for uid in uids:
+        adopted = [uid for uid in uids if uid not in forgotten]
+        if len(adopted) < len(uids):  # whom others have been told of as gone
+            self._frontends.forget(frontend, [uid for uid in uids if uid in forgotten])
+        for uid in adopted:
             channel.put(uid, frontend)
             self._channels[name] = channel
-        if uids:
+        if adopted:
             # It may have crossed a leave of mine: then the frontend has forgotten them since.
-            self._frontends.join(frontend, name, uids)
+            self._frontends.join(frontend, name, adopted)
 
     def offers_done(self, frontend: str) -> None:
         """A frontend has offered all that it holds."""
+        if frontend in self._adopting:
+            self._adopting.discard(frontend)
+            self._forgotten.pop(frontend, None)
+
+    def frontend_left(self, frontend: str) -> None:
+        """A frontend is in the view no more: its members go at once."""
+        self._lost.stop(frontend)
+        self._incarnations.pop(frontend, None)
         self._adopting.discard(frontend)
+        self._give_up(frontend, "frontend left")
 
     def frontend_down(self, frontend: str) -> None:
         """The link to a frontend is lost; its members stay for a while."""
@@ -304,17 +434,22 @@ class ChannelService:
     def _renew(self, frontend: str) -> None:
         self._frontends.renew(frontend)
         self._join_all(frontend)
+        self._say_forgotten(frontend)
+
+    def _say_forgotten(self, frontend: str) -> None:
         forgotten = self._forgotten.pop(frontend, None)
         if forgotten:
             self._frontends.forget(frontend, list(forgotten))
 
-    def _give_up(self, frontend: str) -> None:
+    def _give_up(self, frontend: str, reason: str = "frontend lost") -> None:
+        while len(self._forgotten) >= MOST_FORGOTTEN:
+            del self._forgotten[next(iter(self._forgotten))]
         self._forgotten.setdefault(frontend, {}).update(
             dict.fromkeys(
                 uid for c in self._channels.values() for uid in c.by_frontend.get(frontend, ())
             )
         )
-        self._strike(frontend, "frontend lost")
+        self._strike(frontend, reason)
 
     def _strike(self, frontend: str, reason: str) -> None:
         for channel in list(self._channels.values()):
@@ -358,6 +493,16 @@ def _packed(where: Any) -> bytes:
         return pack(where)
     except (TypeError, ValueError, OverflowError, RecursionError) as problem:
         raise TypeError(f"where={where!r} can't cross a link: {problem}") from None
+
+
+def _moved(name: str, to: str) -> ChannelMoved:
+    where = f"{to} owns it now" if to else "others own it now"
+    return ChannelMoved(f"the channel {name!r} has moved: {where}")
+
+
+def _refuse_moved(channel: Channel) -> None:
+    if channel.moved_to is not None:
+        raise _moved(channel.name, channel.moved_to)
 
 
 def _check_name(name: str) -> None:

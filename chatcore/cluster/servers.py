@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from zope.interface import implementer
 
 from chatcore.cluster.ownership import Ownership, Rule
-from chatcore.cluster.placement import pomelo_index
+from chatcore.cluster.placement import pomelo_index, pomelo_ranking
 from chatcore.cluster.view import View
 from chatcore.config.servers import Server
 from chatcore.errors import NoSuchServer
@@ -31,8 +31,7 @@ class ClusterServers:
 
     Attributes:
         view: the newest view.
-        placed_by: the key that was last asked for its owner; None once it has been taken. So a
-            route, which is a function of the application's, tells by which key it chose.
+        ownership: what follows from it.
     """
 
     def __init__(
@@ -46,7 +45,7 @@ class ClusterServers:
         self._connected, self._under_way = connected, under_way
         self._rules = rules
         self._hooks: list[ChangedHook] = []
-        self.placed_by: str | None = None
+        self._placed: tuple[str, str] | None = None
         self._take(view)
 
     def _take(self, view: View) -> None:
@@ -71,6 +70,15 @@ class ClusterServers:
         """Those that have or will have clients, whatever their state, sorted by id."""
         return self._frontends
 
+    def take_key(self, server_id: str) -> str | None:
+        """The key by which a server was chosen just now; None if it was chosen by none.
+
+        A route is a function of the application's: what it asked for its owner, and then chose, is
+        what tells.
+        """
+        placed, self._placed = self._placed, None
+        return placed[0] if placed is not None and placed[1] == server_id else None
+
     # What applications see.
 
     def __iter__(self) -> Iterator[IServer]:
@@ -92,15 +100,17 @@ class ClusterServers:
 
     def owner(self, server_type: str, key: str) -> IServer:
         owner = self.ownership.ranking(server_type, key)[0]
-        self.placed_by = key
+        self._placed = key, owner.id
         return owner
 
     def hashed(self, server_type: str, text: str) -> IServer:
         every = self.ownership.by_type.get(server_type)
         if not every:
             raise NoSuchServer(server_type, "a route by hash")
-        self.placed_by = text
-        return every[pomelo_index(text, len(every))]
+        server = every[pomelo_index(text, len(every))]
+        if self._rules.get(server_type) is pomelo_ranking:
+            self._placed = text, server.id
+        return server
 
     def pick(self, server_type: str, key: str) -> IServer:
         for server in self.ownership.ranking(server_type, key):

@@ -73,6 +73,23 @@ class IConfigurator(Interface):
         ``app.route("default", …)`` is for all types that have no route of their own.
         """
 
+    def placement(
+        server_type: str,
+        *,
+        how: str | None = None,
+        key: Callable[[str], str] | None = None,
+    ) -> None:
+        """How the channels of servers of that type are placed when servers come and go.
+
+        A channel belongs to the server that owns its name. Where requests are routed by something
+        else than the names of their channels, say what; requests and channels then stay together.
+
+        Args:
+            how: ``rendezvous``, of which only the keys move that have to, or ``pomelo``: by CRC-32,
+                as with the route `by_hash`, with which it is the default.
+            key: gives the key that a channel's name stands for; the name itself unless given.
+        """
+
     def rpc_filter(filter: Any) -> None:
         """Have a filter see the calls that this node makes.
 

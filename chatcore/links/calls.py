@@ -40,6 +40,7 @@ class Sender(Protocol):
         *,
         notify: bool = False,
         timeout: float | None = None,
+        key: str | None = None,
     ) -> Deferred[Any]:
         """Call a remote; the Deferred fails with an `RpcError` or gives its result."""
 
@@ -107,6 +108,7 @@ class Task:
     method: str
     args: Sequence[Any]
     packed: bytes
+    key: str | None = None
     call: RpcCall | None = None
 
     @property
@@ -133,6 +135,7 @@ class Calls:
 
     Args:
         sender: brings them to servers.
+        take_key: by which key a server was chosen just now, if by one.
         filters: what sees every try, if anything does.
         on_error: what sees every error before the application does, if anything.
         caller: calls ``on_error``, with a deadline.
@@ -147,6 +150,7 @@ class Calls:
         self,
         *,
         sender: Sender,
+        take_key: Callable[[str], str | None] = lambda server_id: None,
         filters: RpcFilters | None,
         on_error: ErrorHandler | None,
         caller: Caller,
@@ -155,6 +159,7 @@ class Calls:
         counters: Counters,
     ) -> None:
         self._sender, self._filters, self._on_error = sender, filters, on_error
+        self._take_key = take_key
         self._caller, self._settings, self._clock = caller, settings, clock
         self._counters = counters
         self._pauses: set[Deferred[None]] = set()
@@ -196,7 +201,7 @@ class Calls:
     def _begin(self, task: Task) -> Deferred[Any]:
         options = task.options
         try:
-            server_id = task.choice.choose(task.server_type, ())
+            server_id = self._choose(task, ())
         except RpcError as problem:
             self._counters.calls_failed += 1
             return fail(problem)
@@ -206,6 +211,12 @@ class Calls:
         if options.failure == "fast" and self._filters is None:
             return self._send(task, server_id, task.packed, options.timeout)
         return Deferred.fromCoroutine(self._try(task, server_id))
+
+    def _choose(self, task: Task, tried: Collection[str]) -> str:
+        self._take_key("")  # of this choice, and of none before
+        server_id = task.choice.choose(task.server_type, tried)
+        task.key = self._take_key(server_id)
+        return server_id
 
     def _unsent(self, failure: Failure, task: Task) -> None:
         if failure.check(RpcError):
@@ -275,7 +286,7 @@ class Calls:
 
     def _other(self, task: Task, tried: Sequence[str]) -> str | None:
         try:
-            other = task.choice.choose(task.server_type, tried)
+            other = self._choose(task, tried)
         except (LookupError, RpcError):
             return None
         return None if other in tried else other
@@ -348,4 +359,5 @@ class Calls:
             packed,
             notify=task.options.notify,
             timeout=seconds,
+            key=task.key,
         )

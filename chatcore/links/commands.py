@@ -107,6 +107,17 @@ class Ping(Command):
     """Is anybody there?"""
 
 
+STAMP = [
+    (b"epoch", Integer(optional=True)),
+    (b"key", Unicode(optional=True)),
+    (b"origin", Unicode(optional=True)),
+    (b"hops", Integer(optional=True)),
+]
+"""What a request carries where views change: by which view and key its receiver was chosen, and,
+if another node has passed it on, from which frontend or caller it comes, and over how many nodes.
+"""
+
+
 class Forward(Command):
     """A client's request, for a handler here. The reply is what the client gets.
 
@@ -120,6 +131,7 @@ class Forward(Command):
         (b"coding", String(optional=True)),
         (b"body", Large()),
         (b"session", Large()),
+        *STAMP,
     ]
     response = [(b"reply", Value())]
     errors = _ERRORS
@@ -139,6 +151,7 @@ class Call(Command):
         (b"service", Unicode()),
         (b"method", Unicode()),
         (b"args", Value()),
+        *STAMP,
     ]
     response = [(b"result", Value())]
     errors = _ERRORS
@@ -201,7 +214,7 @@ class GroupLeave(Command):
 class GroupGone(Command):
     """Frontend to backend: these members of a channel of yours are not connected here any more."""
 
-    arguments = GroupJoin.arguments
+    arguments = [*GroupJoin.arguments, *STAMP]
     requiresAnswer = False
 
 
@@ -219,13 +232,60 @@ class GroupForget(Command):
 
 
 class GroupOffer(Command):
-    """Frontend to backend: whom I hold as members of a channel of yours."""
+    """Frontend to backend: whom I hold as members of a channel of yours.
 
-    arguments = GroupJoin.arguments
+    ``moved`` says that the channel was another's, and that you have not told me its members yet.
+    """
+
+    arguments = [
+        *GroupJoin.arguments,
+        (b"epoch", Integer()),
+        (b"moved", Boolean(optional=True)),
+    ]
     requiresAnswer = False
 
 
 class OffersDone(Command):
-    """Frontend to backend: that was all I hold."""
+    """Frontend to backend: that was all I hold by that view."""
 
+    arguments = [(b"epoch", Integer())]
+    requiresAnswer = False
+
+
+class Seen(Command):
+    """I have that view, and send nothing any more by an older one."""
+
+    arguments = [(b"epoch", Integer())]
+    requiresAnswer = False
+
+
+class GroupMoved(Command):
+    """Backend to frontend: these channels of mine are another's now; their groups stay."""
+
+    arguments = [(b"owner", Unicode()), (b"channels", Value())]
+    requiresAnswer = False
+
+
+class PushesDone(Command):
+    """Backend to frontend: I have pushed all that I shall for what is not mine in that view."""
+
+    arguments = [(b"epoch", Integer())]
+    requiresAnswer = False
+
+
+class HandOver(Command):
+    """Backend to backend: a channel that is yours, with its members and its state."""
+
+    arguments = [
+        (b"epoch", Integer()),
+        (b"channel", Unicode()),
+        (b"members", Value()),
+        (b"state", Value()),
+    ]
+
+
+class HandedOver(Command):
+    """Backend to backend: I have handed over all that is yours in that view."""
+
+    arguments = [(b"epoch", Integer())]
     requiresAnswer = False

@@ -11,6 +11,7 @@ from chatcore.deadlines import Deadlines, IClock, Timeouts
 from chatcore.errors import CallTimedOut, RemoteRefused, RpcError
 from chatcore.links.link import LONGEST_WHY, Link, remote_problem
 from chatcore.node.replies import UNREADABLE
+from chatcore.node.under_way import UnderWay
 from chatcore.telemetry import Counters
 from chatcore.wire.box import item
 from chatcore.wire.values import unpack
@@ -52,6 +53,24 @@ class Nobody:
 
 
 NOBODY = Nobody()
+
+
+class Tracked:
+    """Another answer, with a note of what is under way until then."""
+
+    __slots__ = ("_answer", "_number", "_under_way")
+
+    def __init__(self, answer: Answer, under_way: UnderWay, key: str | None) -> None:
+        self._answer, self._under_way = answer, under_way
+        self._number = under_way.begin(key)
+
+    def result(self, packed: bytes) -> None:
+        self._answer.result(packed)
+        self._under_way.end(self._number)
+
+    def error(self, code: str, why: str) -> None:
+        self._answer.error(code, why)
+        self._under_way.end(self._number)
 
 
 class _Own:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,7 @@ from chatcore.node.incoming import Incoming
 from chatcore.node.installing import bring_in, connect_events, crons_of, remotes_of
 from chatcore.node.lifecycle import NodeSettings
 from chatcore.node.membership import Membership, new_incarnation
+from chatcore.node.moves import Moves
 from chatcore.node.network import INetwork, Network
 from chatcore.node.ports import allow_many_connections
 from chatcore.node.reloading import Reloading
@@ -183,6 +185,7 @@ class Node(Service):
         first = View.of(servers) if registry is None else View(0, ())
         view = ClusterServers(
             first,
+            rules=said.placements,
             connected=lambda id: id == server.id or self.links.get(id) is not None,
             under_way=lambda id: self._backend.under_way(id),
         )
@@ -194,11 +197,12 @@ class Node(Service):
             links=self.links,
             network=self._network,
             changed=self._open_if_linked,
-            begin_anew=lambda: None,
+            begin_anew=lambda: self.moves.begin_anew(),
         )
 
         def choose(server_type: str, session: ISession, tried: Collection[str] = ()) -> str:
             route = said.route_to(server_type)
+            view.take_key("")  # of this choice, and of none before
             return route(session, server_type, view.without(tried) if tried else view)
 
         self._clients: ClientSide | None = None
@@ -210,7 +214,8 @@ class Node(Service):
                 configured=configured,
                 limits=limits,
                 choose=choose,
-                gone=self._gone,
+                stamp=lambda server_id: self.moves.stamp(view.take_key(server_id)),
+                gone=lambda *member: self.moves.left(*member),
                 links=self.links,
                 sessions=sessions,
                 dispatcher=dispatcher,
@@ -235,10 +240,25 @@ class Node(Service):
             ),
             clock=reactor,
             patience=settings[LinkSettings].patience,
+            owns=lambda name: self.moves.owns(name),
         )
+        self.moves = Moves(
+            id=server.id,
+            server_type=server.type,
+            servers=view,
+            member=lambda: self.membership.member,
+            key_of=said.channel_key,
+            links=self.links,
+            channels=self.channels,
+            groups=groups,
+            settled=self._open_if_linked,
+            given=lambda: None,
+            counters=counters,
+            clock=reactor,
+        )
+        responders.update(self.moves.responders())
         self._backend = Backend(
             id=server.id,
-            frontends=[each.id for each in servers if each.frontend and each.id != server.id],
             type_of=lambda id: server.type if (server := view.get(id)) else None,
             fingerprints={
                 (remote.server_type, remote.service, method.name): method.fingerprint
@@ -246,7 +266,7 @@ class Node(Service):
                 for method in remote.methods.values()
             },
             dispatcher=dispatcher,
-            channels=self.channels,
+            moves=self.moves,
             links=self.links,
             incoming=Incoming(
                 id=server.id,
@@ -263,6 +283,7 @@ class Node(Service):
         responders.update(self._backend.responders())
         self._calls = Calls(
             sender=self._backend,
+            take_key=view.take_key,
             filters=self._filters(said.rpc_filters),
             on_error=said.rpc_errors,
             caller=self._caller,
@@ -321,6 +342,9 @@ class Node(Service):
         )
         self._surroundings.surround(self.application, None if clients is None else clients.frontend)
         connect_events(events, said, sessions, self.links)
+        self.channels.on_move(
+            partial(events.ask, "channel_moving"), partial(events.ask, "channel_arrived")
+        )
         for own in here.remotes():
             dispatcher.add_own(SESSIONS, own)
         self._life = bring_in(configured, self.application, dispatcher, reactor)
@@ -358,7 +382,6 @@ class Node(Service):
         self._blocked.start()
         await self._life.prepare()
         self._link_port = self._place.listen(self._reactor, self.links.factory)
-        self._backend.start(self._open_if_linked)
         self.links.on_up(lambda link: self._open_if_linked())
         self._opening = self._reactor.callLater(OPENING_SECONDS, self._linked.callback, None)
         self.links.startService()
@@ -433,6 +456,7 @@ class Node(Service):
         self._blocked.stop()
         self._calls.stop()
         self._backend.stop()
+        self.moves.stop()
         self.channels.stop()
         self._caller.stop()
         self._surroundings.stop()
@@ -441,7 +465,7 @@ class Node(Service):
 
     def _open_if_linked(self) -> None:
         waits = self._opening is not None and self._opening.active()
-        if waits and self._all_there and self._backend.settled:
+        if waits and self._all_there and self.moves.settling.settled:
             self._opening.cancel()
             self._linked.callback(None)
         self._tell_if_all_started()
@@ -471,10 +495,3 @@ class Node(Service):
             self.membership.enter("up")
         self.log.info("{id} is ready", id=self.server.id)
         self._ready()
-
-    def _gone(self, owner: str, channel: str, uid: str) -> None:
-        """A member of a channel is connected here no more: tell who owns the channel."""
-        if owner == self.server.id:
-            self.channels.gone(owner, channel, uid)
-        elif self._clients is not None:
-            self._clients.frontend.gone(owner, channel, uid)

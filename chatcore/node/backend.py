@@ -9,7 +9,6 @@ from typing import Any
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 
-from chatcore.channels.service import ChannelService
 from chatcore.deadlines import IClock
 from chatcore.dispatch.dispatcher import FAILED, Dispatcher
 from chatcore.errors import (
@@ -24,10 +23,11 @@ from chatcore.errors import (
 from chatcore.links.link import Link, Responder, too_long
 from chatcore.links.settings import LinkSettings
 from chatcore.links.table import LinkTable
-from chatcore.node.answers import NOBODY, LinkAnswer, OwnCalls
+from chatcore.node.answers import NOBODY, Answer, LinkAnswer, OwnCalls, Tracked
 from chatcore.node.incoming import EXPECTED, OWN_SERVICES, Incoming
+from chatcore.node.moves import Moves
 from chatcore.node.replies import FAILED_VALUE, UNREADABLE
-from chatcore.sessions.copy import FarHome, import_copy
+from chatcore.sessions.copy import FarHome, SessionCopy, import_copy
 from chatcore.telemetry import Counters
 from chatcore.wire import body
 from chatcore.wire.box import Box, item, join
@@ -38,26 +38,15 @@ CALL_NOTIFY = item(b"_command", b"CallNotify")
 
 SESSIONS = f"{OWN_SERVICES}sessions"
 
-LONGEST_WAIT = 20_000
-"""Boxes that may wait for that."""
-
 DEEPEST = 20
 """Calls of a node to itself that may stand one inside the other: Python's stack has an end."""
-
-SETTLING_SECONDS = 5.0
-"""How long a node waits for the frontends to offer the groups they hold of it."""
 
 
 class Backend:
     """Answers other nodes.
 
-    A node that starts may be one that crashed: the frontends still hold the groups of its
-    channels. Until each has offered them, or `SETTLING_SECONDS` have passed, requests and calls
-    wait in order, so that no channel is answered for before all of its members are back.
-
     Args:
         id: of this node.
-        frontends: the ids of all other frontends.
         type_of: the server type of a server, None where the view has no such server.
         fingerprints: of the remotes known here, by server type, service and method.
         incoming: makes the calls that this node is asked to make.
@@ -69,11 +58,10 @@ class Backend:
         self,
         *,
         id: str,
-        frontends: Sequence[str],
         type_of: Callable[[str], str | None],
         fingerprints: Mapping[tuple[str, str, str], str],
         dispatcher: Dispatcher,
-        channels: ChannelService,
+        moves: Moves,
         links: LinkTable,
         incoming: Incoming,
         settings: LinkSettings,
@@ -85,7 +73,8 @@ class Backend:
         self._type_of = type_of
         self._fingerprints = fingerprints
         self._dispatcher = dispatcher
-        self._channels = channels
+        self._moves, self._under_way = moves, moves.under_way
+        self._admit = moves.arrivals.admit
         self._links = links
         self._incoming = incoming
         self._settings = settings
@@ -95,38 +84,10 @@ class Backend:
         self._own = OwnCalls(id, clock, counters)
         self._depth = 0
         self._homes: dict[str, tuple[str, FarHome]] = {}
-        self._frontends = frozenset(frontends)
-        self._unsettled = set(frontends)
-        self._waiting: list[tuple[Link, Box, bytes | None, Responder]] | None = []
-        self._timer: Any = None
-        links.on_up(self._up)
-        links.on_down(self._down)
-
-    @property
-    def settled(self) -> bool:
-        """Whether it waits for offers no more."""
-        return self._waiting is None
-
-    def start(self, settled: Callable[[], None]) -> None:
-        """Begin to wait for the frontends' offers.
-
-        Args:
-            settled: called once it waits no more.
-        """
-        self._told = settled
-        if self._unsettled:
-            self._timer = self._clock.callLater(SETTLING_SECONDS, self._settle)
-        else:
-            self._settle()
 
     def stop(self) -> None:
-        """Stop waiting, also for its own answers."""
+        """Forget the timers."""
         self._own.stop()
-        self._stop_waiting()
-
-    def _stop_waiting(self) -> None:
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
 
     def responders(self) -> Mapping[bytes, Responder]:
         """The commands that every node acts on."""
@@ -135,9 +96,6 @@ class Backend:
             b"ForwardNotify": self._forward,
             b"Call": self._call,
             b"CallNotify": self._call,
-            b"GroupOffer": self._offered,
-            b"OffersDone": self._offers_done,
-            b"GroupGone": self._gone,
         }
 
     def send(self, server_id: str, service: str, method: str, args: Sequence[Any]) -> Deferred[Any]:
@@ -169,16 +127,18 @@ class Backend:
         *,
         notify: bool = False,
         timeout: float | None = None,
+        key: str | None = None,
     ) -> Deferred[Any]:
         """Call a remote, here or elsewhere, with packed arguments.
 
         Args:
             notify: whether nobody waits for an answer; the Deferred gives None once it is sent.
             timeout: seconds; ``links.call_timeout`` where None.
+            key: by which the server was chosen, if by one.
         """
         what = f"{service}.{method}"
         if server_id == self.id:
-            return self._send_here(what, service, method, packed, notify, timeout)
+            return self._send_here(what, service, method, packed, notify, timeout, key)
         link = self._links.get(server_id)
         if link is None:
             return self._unsent(self._missing(server_id, what))
@@ -191,6 +151,7 @@ class Backend:
             item(b"service", service.encode())
             + item(b"method", method.encode())
             + item(b"args", packed)
+            + self._moves.stamp(key)
         )
         if notify:
             problem = link.tell(CALL_NOTIFY + payload, what)
@@ -262,6 +223,7 @@ class Backend:
         packed: bytes,
         notify: bool,
         timeout: float | None,
+        key: str | None,
     ) -> Deferred[Any]:
         if len(packed) > self._settings.box_bytes:
             return self._unsent(too_long(self.id, what, len(packed)))
@@ -271,22 +233,32 @@ class Backend:
         seconds = self._settings.call_timeout if timeout is None else timeout
         self._depth += 1
         try:
+            run = partial(self._run_here, service, method, packed, key)
             if notify:
-                self._incoming.run(service, method, packed, self.id, NOBODY)
+                run(NOBODY)
                 return succeed(None)
-            return self._own.make(
-                what, seconds, partial(self._incoming.run, service, method, packed, self.id)
-            )
+            return self._own.make(what, seconds, run)
         finally:
             self._depth -= 1
+
+    def _run_here(
+        self, service: str, method: str, packed: bytes, key: str | None, answer: Answer
+    ) -> None:
+        """Call a remote of this node for this node, once it may answer for the key."""
+        if key is not None:
+            again = partial(self._run_here, service, method, packed, key, answer)
+            if not self._moves.arrivals.admit_own(key, again, partial(answer.error, "REFUSED")):
+                return
+            answer = Tracked(answer, self._under_way, key)
+        self._incoming.run(service, method, packed, self.id, answer)
 
     # What other nodes ask.
 
     def _forward(self, link: Link, box: Box, ask: bytes | None) -> None:
-        if self._wait(link, box, ask, self._forward):
+        if not self._admit(link, box, ask, self._forward):
             return
         route = box[b"route"].decode()
-        session = import_copy(join(box, b"session"), link.peer, self._home(link))
+        session = self._import(link, box)
 
         def reply(value: Any) -> None:
             if ask is None:
@@ -309,69 +281,38 @@ class Backend:
             reply(FAILED)
             return
 
+        number = self._under_way.begin(_key(box))
+
         def ended(value: Any) -> None:
             self._counters.requests_now -= 1
             reply(value)
+            self._under_way.end(number)
 
         self._counters.requests_now += 1
         self._dispatcher.handle(route, msg, session, ended, ask is None)
 
     def _call(self, link: Link, box: Box, ask: bytes | None) -> None:
         service, method = box[b"service"].decode(), box[b"method"].decode()
-        if service != SESSIONS and self._wait(link, box, ask, self._call):
-            return
-        answer = NOBODY if ask is None else LinkAnswer(link, ask)
-        self._incoming.run(service, method, join(box, b"args"), link.peer, answer)
+        answer: Answer = NOBODY if ask is None else LinkAnswer(link, ask)
+        if not service.startswith(OWN_SERVICES):
+            if not self._admit(link, box, ask, self._call):
+                return
+            answer = Tracked(answer, self._under_way, _key(box))
+        peer = box[b"origin"].decode() if b"origin" in box else link.peer
+        self._incoming.run(service, method, join(box, b"args"), peer, answer)
 
-    def _offered(self, link: Link, box: Box, ask: bytes | None) -> None:
-        uids = unpack(join(box, b"uids"))
-        self._channels.offered(link.peer, box[b"channel"].decode(), uids)
+    def _import(self, link: Link, box: Box) -> SessionCopy:
+        """The session that a request came from; another node may have passed it on."""
+        packed, frontend = join(box, b"session"), box.get(b"origin")
+        if frontend is None:
+            return import_copy(packed, link.peer, self._home(link))
+        return import_copy(packed, frontend.decode(), self.home(frontend.decode()))
 
-    def _offers_done(self, link: Link, box: Box, ask: bytes | None) -> None:
-        self._channels.offers_done(link.peer)
-        self._unsettled.discard(link.peer)
-        if not self._unsettled:
-            self._settle()
 
-    def _gone(self, link: Link, box: Box, ask: bytes | None) -> None:
-        if self._wait(link, box, ask, self._gone):
-            return
-        for uid in unpack(join(box, b"uids")):
-            self._channels.gone(link.peer, box[b"channel"].decode(), uid)
-
-    def _up(self, link: Link) -> None:
-        if link.peer in self._frontends:
-            self._channels.frontend_up(link.peer, link.peer_incarnation)
-
-    def _down(self, link: Link) -> None:
-        if link.peer in self._frontends:
-            self._channels.frontend_down(link.peer)
-
-    def _wait(self, link: Link, box: Box, ask: bytes | None, act: Responder) -> bool:
-        """Put a box off until this node has settled; False if it has."""
-        if self._waiting is None:
-            return False
-        if len(self._waiting) < LONGEST_WAIT:
-            self._waiting.append((link, box, ask, act))
-        else:
-            self._counters.calls_refused += 1
-            if ask is not None:
-                link.refuse(ask, b"REFUSED", "too many wait for this node to start")
-        return True
-
-    def _settle(self) -> None:
-        if self.settled:
-            return
-        waiting, self._waiting = self._waiting, None
-        self._stop_waiting()
-        for link, box, ask, act in waiting or ():
-            if ask is not None and not link.up:
-                continue  # who asked was told that it failed
-            try:
-                act(link, box, ask)
-            except Exception:
-                self.log.failure("A request that waited was bad")
-        self._told()
+def _key(box: Box) -> str | None:
+    """By which key a box came here, if by one."""
+    key = box.get(b"key")
+    return None if key is None else key.decode()
 
 
 def _answered(

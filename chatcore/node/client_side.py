@@ -51,6 +51,7 @@ class ClientSide:
         view: the newest view, which names the frontends that clients can go on to.
         limits: what clients may use up.
         choose: picks the server to forward to.
+        stamp: what a box carries after a choice, so that who gets it can tell whether it holds.
         gone: told ``(backend, channel, uid)`` when a member's last session here has ended.
 
     Attributes:
@@ -72,6 +73,7 @@ class ClientSide:
         configured: Configured,
         limits: Limits,
         choose: Choose,
+        stamp: Callable[[str], bytes],
         gone: Callable[[str, str, str], None],
         links: LinkTable,
         sessions: SessionService,
@@ -101,6 +103,7 @@ class ClientSide:
                 for method in handler.methods
             ],
             choose=choose,
+            stamp=stamp,
             dispatcher=dispatcher,
             sessions=sessions,
             groups=self.groups,

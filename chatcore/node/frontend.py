@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -20,7 +20,7 @@ from chatcore.links.link import Link, Responder
 from chatcore.links.table import LinkTable
 from chatcore.node.access import Rule
 from chatcore.node.filtering import Outcome, body_items
-from chatcore.node.replies import TRUE, UNREADABLE, VALUE, chunks, push_encoder, to_body
+from chatcore.node.replies import TRUE, UNREADABLE, VALUE, push_encoder, to_body
 from chatcore.sessions.copy import SessionCopy, copy_of
 from chatcore.sessions.service import SessionService
 from chatcore.sessions.session import Session
@@ -32,9 +32,6 @@ from chatcore.wire.values import UNPACKABLE, pack, unpack
 
 FORWARD = item(b"_command", b"Forward")
 FORWARD_NOTIFY = item(b"_command", b"ForwardNotify")
-GROUP_GONE = item(b"_command", b"GroupGone")
-GROUP_OFFER = item(b"_command", b"GroupOffer")
-OFFERS_DONE = item(b"_command", b"OffersDone") + END
 
 _ALIKE = 0.8
 """How much alike a route and an unknown one are, if one was meant to be the other."""
@@ -56,6 +53,7 @@ class Frontend:
         routes: all routes there are, with the server type that answers each.
         rules: of the routes that not everyone may call here.
         choose: picks the server to forward to.
+        stamp: what a box carries after a choice, so that who gets it can tell whether it holds.
         handler_seconds: how long a handler may take; 0 for ever.
         most: how many requests and notifies may wait on this node; 0 for any number.
     """
@@ -68,6 +66,7 @@ class Frontend:
         server_type: str,
         routes: Iterable[str],
         choose: Choose,
+        stamp: Callable[[str], bytes] = lambda server_id: b"",
         dispatcher: Dispatcher,
         sessions: SessionService,
         groups: GroupTable,
@@ -83,7 +82,7 @@ class Frontend:
             r: (r.partition(".")[0], item(b"route", r.encode()), rules.get(r)) for r in routes
         }
         self._filters: Filters | None = None
-        self._choose = choose
+        self._choose, self._stamp = choose, stamp
         self._dispatcher = dispatcher
         self._sessions = sessions
         self._groups = groups
@@ -93,13 +92,11 @@ class Frontend:
         self._most = most
         # The backend answers in this time, also when its handler does not.
         self._patience = handler_seconds + 1 if handler_seconds else 0
-        # Whom backends gave no chance to say goodbye to, and who was dropped with their groups.
-        self._untold: dict[str, list[tuple[str, str]]] = {}
+        # Who was dropped with a backend's groups.
         self._dropped: dict[str, set[str]] = {}
         self._unknown_routes = Seen(MOST_REFUSALS)
         self._unchosen = Seen(MOST_REFUSALS)
         self._barred = Seen(MOST_REFUSALS)
-        links.on_up(self._offer)
 
     def surround(self, filters: Filters) -> None:
         """Take requests and notifies through filters, wherever they are answered."""
@@ -238,6 +235,7 @@ class Frontend:
         """
         try:
             server = self._choose(server_type, session)
+            payload += self._stamp(server)
             link = self._links.get(server)
             payload += item(b"session", session.export())
         except (LookupError, ChatcoreError) as problem:
@@ -345,46 +343,15 @@ class Frontend:
 
     def _forget(self, link: Link, box: Box, ask: bytes | None) -> None:
         # Only those that were members until now: who has come anew since is not meant.
-        for uid in self._dropped.get(link.peer, set()).intersection(_uids(box)):
+        members = self._dropped.get(link.peer, set()).union(*self._groups.held(link.peer).values())
+        for uid in members.intersection(_uids(box)):
             for session in self._sessions.by_uid(uid):
                 session.connection.kick("membership lost")
-
-    def gone(self, backend: str, channel: str, uid: str) -> None:
-        """A member of a backend's channel is connected here no more: tell the backend."""
-        link = self._links.get(backend)
-        if link is not None:
-            link.write(_gone_box(channel, uid))
-        else:
-            self._untold.setdefault(backend, []).append((channel, uid))
-
-    def _offer(self, link: Link) -> None:
-        """Say whom this frontend holds as members, those included who went unnoticed.
-
-        A backend that started anew has to know them, so that it can tell the others that they left.
-        """
-        untold = self._untold.pop(link.peer, [])
-        held = self._groups.held(link.peer)
-        for channel, uid in untold:
-            held.setdefault(channel, []).append(uid)
-        for channel, uids in held.items():
-            for some in chunks(uids):
-                link.write(GROUP_OFFER + _members(channel, some) + END)
-        link.write(OFFERS_DONE)
-        for channel, uid in untold:
-            link.write(_gone_box(channel, uid))
 
 
 def _printable(text: str) -> str:
     """Text of a client's, so that it can't pass for other lines of the log."""
     return text if text.isprintable() else repr(text)
-
-
-def _gone_box(channel: str, uid: str) -> bytes:
-    return GROUP_GONE + _members(channel, [uid]) + END
-
-
-def _members(channel: str, uids: Sequence[str]) -> bytes:
-    return item(b"channel", channel.encode()) + item(b"uids", pack(uids))
 
 
 def _uids(box: Box) -> list[str]:

@@ -61,6 +61,7 @@ class FakeSender:
         *,
         notify: bool = False,
         timeout: float | None = None,
+        key: str | None = None,
     ) -> Deferred[Any]:
         self.sent.append((server_id, service, method, msgspec.msgpack.decode(packed)))
         self.timeouts.append(timeout)

@@ -68,7 +68,7 @@ class Stock(amp.AMP):
         return {}
 
     @Call.responder
-    def call(self, service: str, method: str, args: Any) -> dict[str, Any]:
+    def call(self, service: str, method: str, args: Any, **stamp: Any) -> dict[str, Any]:
         self.heard.append((service, method, args))
         if method == "raise":
             raise Raised("e9 ValueError('no')")
@@ -77,7 +77,7 @@ class Stock(amp.AMP):
         return {"result": args}
 
     @CallNotify.responder
-    def call_notify(self, service: str, method: str, args: Any) -> dict[str, Any]:
+    def call_notify(self, service: str, method: str, args: Any, **stamp: Any) -> dict[str, Any]:
         self.heard.append(("notify", service, method, args))
         return {}
 
@@ -264,8 +264,8 @@ def test_what_wants_no_answer(net: Net, stock: Stock, here: Here) -> None:
     stock.callRemote(GroupGone, channel="c", uids=["u1"])
     stock.callRemote(GroupRenew)
     stock.callRemote(GroupForget, uids=["u" * 70_000])
-    stock.callRemote(GroupOffer, channel="c", uids=["u2"])
-    stock.callRemote(OffersDone)
+    stock.callRemote(GroupOffer, channel="c", uids=["u2"], epoch=0)
+    stock.callRemote(OffersDone, epoch=7)
     assert net.result(stock.callRemote(Ping)) == {}
     assert here.heard == [
         ("ForwardNotify", ("r", b"{}", b"")),
@@ -277,8 +277,8 @@ def test_what_wants_no_answer(net: Net, stock: Stock, here: Here) -> None:
         ("GroupGone", {"channel": "c", "uids": ["u1"]}),
         ("GroupRenew", {}),
         ("GroupForget", {"uids": ["u" * 70_000]}),
-        ("GroupOffer", {"channel": "c", "uids": ["u2"]}),
-        ("OffersDone", {}),
+        ("GroupOffer", {"channel": "c", "uids": ["u2"], "epoch": "0"}),
+        ("OffersDone", {"epoch": "7"}),
     ]
 
 

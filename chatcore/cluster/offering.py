@@ -1,0 +1,179 @@
+"""A frontend's side of a move: whose its groups are, and who is told of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Protocol
+
+from chatcore.cluster.moving import Sends
+from chatcore.cluster.ownership import Ownership
+from chatcore.cluster.servers import ClusterServers
+from chatcore.cluster.view import Member, View
+
+
+class IGroups(Protocol):
+    """The groups of a frontend, by the node that owns the channel."""
+
+    def owners(self) -> Collection[str]:
+        """Whose groups there are."""
+
+    def held(self, backend: str) -> Mapping[str, Sequence[str]]:
+        """The members here of each channel of a node."""
+
+    def unconfirmed(self, backend: str) -> Mapping[str, Sequence[str]]:
+        """The same, of the channels of which that node has not said yet that they are its."""
+
+    def move(self, channel: str, backend: str, to: str) -> None:
+        """Have a group belong to another node's channel of the same name."""
+
+
+class Offering:
+    """Has the groups of a frontend follow the views, and offers them to their new owners.
+
+    Args:
+        id: this node's.
+        servers: those of the view.
+        key_of: the key by which a channel is placed, by server type and name.
+        groups: the frontend's.
+        sends: what is said to others.
+    """
+
+    def __init__(
+        self,
+        *,
+        id: str,
+        servers: ClusterServers,
+        key_of: Callable[[str, str], str],
+        groups: IGroups,
+        sends: Sends,
+    ) -> None:
+        self._id, self._servers, self._key_of = id, servers, key_of
+        self._groups, self._sends = groups, sends
+        self._owners: dict[str, Member] = {}
+        self._here: dict[str, int] = {}
+        self._done: dict[str, int] = {}
+        self._before: dict[str, Ownership] = {}
+        # Who left while the owner of his channel could not be told.
+        self._untold: dict[str, list[tuple[str, str]]] = {}
+
+    # What happens.
+
+    def view_changed(self, old: View, new: View) -> None:
+        """There is a newer view."""
+        for member in old.members:
+            self._owners.setdefault(member.id, member)
+        for member in new.members:
+            self._owners.setdefault(member.id, member)
+        self.check()
+
+    def pushes_done(self, backend: str, epoch: int) -> None:
+        """All is here that a node pushed for channels that it owns no more by that view."""
+        self._here[backend] = epoch
+        self.check()
+
+    def group_moved(self, backend: str, owner: str, channels: Sequence[str]) -> None:
+        """Channels of a node belong to another now."""
+        for channel in channels:
+            self._groups.move(channel, backend, owner)
+        member = self._servers.view.get(owner)
+        if member is not None and self._is_done(member.server.type):
+            self._say(member, self._groups.unconfirmed(owner))  # later than it was waited for
+
+    def gone(self, owner: str, channel: str, uid: str) -> None:
+        """A member is connected here no more: tell who owns the channel, as soon as that can be."""
+        if self._sends.linked(owner):
+            self._sends.gone(owner, channel, uid)
+        else:
+            self._untold.setdefault(owner, []).append((channel, uid))
+
+    def link_up(self, backend: str) -> None:
+        """A link is there: offer what is held of its other side."""
+        member = self._servers.view.get(backend)
+        if member is not None and self._is_done(member.server.type):
+            self._say(member, self._groups.held(backend))
+
+    def link_down(self, backend: str) -> None:
+        """A link was lost: its other side says nothing any more."""
+        self._here.pop(backend, None)
+        self.check()
+
+    def check(self) -> None:
+        """Offer to the servers of each type of which all that they pushed is here."""
+        view = self._servers.view
+        types = {each.server.type for each in self._owners.values()}
+        for server_type in types:
+            if not self._is_done(server_type) and not any(self._is_waited_for(server_type)):
+                self._follow(server_type)
+                self._done[server_type] = view.epoch
+                for member in view.members:
+                    if member.server.type == server_type:
+                        self._say(member, self._groups.unconfirmed(member.id))
+
+    # Its own.
+
+    def _is_done(self, server_type: str) -> bool:
+        return self._done.get(server_type, -1) == self._servers.view.epoch
+
+    def _is_waited_for(self, server_type: str) -> Iterator[str]:
+        """Who may have pushed by an older view what is not here yet."""
+        view = self._servers.view
+        for id, member in self._owners.items():
+            if member.server.type != server_type or not self._sends.linked(id):
+                continue
+            gone = not view.has(member)
+            # Of a node that has left the view what is on its way is waited for, and no more.
+            if (gone and id != self._id) or (view.epoch and self._here.get(id, -1) < view.epoch):
+                yield id
+
+    def _follow(self, server_type: str) -> None:
+        """Have the groups of those that are gone, or can't say it, belong to the new owners."""
+        view, ownership = self._servers.view, self._servers.ownership
+        before = self._before.get(server_type)
+        self._before[server_type] = ownership
+        for id, member in list(self._owners.items()):
+            if member.server.type != server_type:
+                continue
+            gone = not view.has(member)
+            if gone or not self._sends.linked(id):
+                for channel in list(self._groups.held(id)):
+                    key = self._key_of(server_type, channel)
+                    owner = ownership.owner(server_type, key)
+                    was = None if before is None else before.owner(server_type, key)
+                    if owner is not None and (gone or (was is not None and was.id == id)):
+                        self._groups.move(channel, id, owner.id)
+            if gone:
+                self._move_untold(id, server_type)
+                self._forget(id)
+
+    def _move_untold(self, id: str, server_type: str) -> None:
+        """Have the new owners be told what a node that is gone could not be."""
+        for channel, uid in self._untold.pop(id, []):
+            key = self._key_of(server_type, channel)
+            owner = self._servers.ownership.owner(server_type, key)
+            if owner is not None:
+                self._untold.setdefault(owner.id, []).append((channel, uid))
+
+    def _forget(self, id: str) -> None:
+        """Take the present life of a node for the one that is meant, or none."""
+        self._here.pop(id, None)
+        member = self._servers.view.get(id)
+        if member is not None:
+            self._owners[id] = member
+        elif id not in self._groups.owners():
+            del self._owners[id]
+
+    def _say(self, member: Member, groups: Mapping[str, Sequence[str]]) -> None:
+        """Offer groups to a node, those included who went unnoticed.
+
+        Who owns a channel anew has to know them, so that it can tell the others that they left.
+        """
+        to, epoch = member.id, self._servers.view.epoch
+        untold = self._untold.pop(to, []) if self._sends.linked(to) else []
+        unconfirmed = self._groups.unconfirmed(to)
+        for channel, uids in groups.items():
+            self._sends.offer(to, epoch, channel, uids, moved=channel in unconfirmed)
+        for channel, uid in untold:
+            self._sends.offer(to, epoch, channel, [uid], moved=False)
+        self._sends.offers_done(to, epoch)
+        for channel, uid in untold:
+            self._sends.gone(to, channel, uid)

@@ -1,0 +1,238 @@
+"""The new owner's side of a move: which keys it may answer for, and what has come of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from chatcore.channels.moving import Arriving, Hand
+from chatcore.cluster.moving import PATIENCE
+from chatcore.cluster.ownership import Ownership
+from chatcore.cluster.servers import ClusterServers
+from chatcore.cluster.view import Member, View
+from chatcore.deadlines import IClock
+
+MOST_REMEMBERED = 10_000
+"""Keys of which it is remembered whether they may be answered for."""
+
+
+class ITakingIn(Protocol):
+    """Takes channels in."""
+
+    def arrive(
+        self, name: str, arriving: Arriving, told: Callable[[str], bool]
+    ) -> Deferred[Any] | None:
+        """Make a channel this node's; what fires when the application has taken note, if it waits.
+
+        Args:
+            told: whether a frontend has said of all its members that they are its.
+        """
+
+
+class Settling:
+    """Waits, after each change of owners, until all has come that belongs to this node now.
+
+    Args:
+        id: this node's.
+        server_type: its type.
+        servers: those of the view.
+        member: this node as it announces itself.
+        key_of: the key by which a channel of that name is placed.
+        linked: whether a node can be reached now.
+        take_in: takes the channels in that have come.
+        settled: called each time it waits no more.
+        clock: the reactor.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        *,
+        id: str,
+        server_type: str,
+        servers: ClusterServers,
+        member: Callable[[], Member],
+        key_of: Callable[[str], str],
+        linked: Callable[[str], bool],
+        take_in: ITakingIn,
+        settled: Callable[[], None],
+        clock: IClock,
+    ) -> None:
+        self._id, self._type = id, server_type
+        self._servers, self._member = servers, member
+        self._key_of, self._linked = key_of, linked
+        self._take_in, self._told, self._clock = take_in, settled, clock
+        self._since: list[Ownership] = []
+        self._epoch = 0
+        self._began = False
+        self._late = False
+        self._taking_in = False
+        self._handed: dict[str, int] = {}
+        self._offered: dict[str, int] = {}
+        self._answers: dict[str, bool] = {}
+        self._arriving: dict[str, Arriving] = {}
+        self._timer: Any = None
+        self.settled = False
+        self.ready = False
+        """Whether it has ever settled."""
+
+    # What others ask.
+
+    def may_answer(self, key: str) -> bool:
+        """Whether this node, which owns a key by the view, may answer for it."""
+        if self.settled:
+            return True
+        known = self._answers.get(key)
+        if known is None:
+            if len(self._answers) >= MOST_REMEMBERED:
+                self._answers.clear()
+            known = self._answers[key] = self._kept(key)
+        return known
+
+    def _kept(self, key: str) -> bool:
+        """Whether a key has been this node's ever since it settled last."""
+        life = self._member().life
+        owners = [each.owner(self._type, key) for each in self._since]
+        return len(owners) > 1 and all(_is(owner, life) for owner in owners)
+
+    def foreign(self) -> Iterator[tuple[str, Arriving]]:
+        """Take out what has come and belongs to others by now."""
+        for name in list(self._arriving):
+            owner = self._servers.ownership.owner(self._type, self._key_of(name))
+            if owner is not None and owner.id != self._id:
+                yield name, self._arriving.pop(name)
+
+    # What happens.
+
+    def view_changed(self, old: View, new: View) -> None:
+        """There is a newer view."""
+        ownership = self._servers.ownership
+        before = self._since[-1] if self._since else None
+        if before is None or before.lives(self._type) != ownership.lives(self._type):
+            self._begin(ownership)
+        self.check()
+
+    def begin_anew(self) -> None:
+        """Forget everything: this node has been taken for dead."""
+        self._since.clear()
+        self._arriving.clear()
+        self._handed.clear()
+        self._offered.clear()
+        self.settled = False
+
+    def link_changed(self, peer: str) -> None:
+        """A link was lost or made: what its other side said before counts no more."""
+        self._handed.pop(peer, None)
+        self._offered.pop(peer, None)
+        self.check()
+
+    def handed(self, channel: str, hand: Hand) -> None:
+        """A channel of this node's has come from its old owner."""
+        arriving = self._arriving.setdefault(channel, Arriving())
+        arriving.hands.append(hand)
+        if self.may_answer(self._key_of(channel)):
+            self._take(channel)  # later than it was waited for
+
+    def handed_over(self, peer: str, epoch: int) -> None:
+        """A node has handed over all that is not its own in that view."""
+        self._handed[peer] = epoch
+        self.check()
+
+    def offered(self, frontend: str, channel: str, uids: list[str]) -> None:
+        """Whom a frontend holds of a channel that has yet to come."""
+        arriving = self._arriving.setdefault(channel, Arriving())
+        arriving.offers.setdefault(frontend, {}).update(dict.fromkeys(uids))
+
+    def offers_done(self, frontend: str, epoch: int) -> None:
+        """A frontend has offered all that it holds by that view."""
+        self._offered[frontend] = epoch
+        self.check()
+
+    def check(self) -> None:
+        """Settle, if nothing is waited for any more."""
+        if self.settled or self._taking_in or not self._since:
+            return
+        if not any(self._is_waited_for()):
+            self._stop_timer()
+            Deferred.fromCoroutine(self._settle())
+
+    def stop(self) -> None:
+        """Forget the timer."""
+        self._stop_timer()
+
+    # Its own.
+
+    def _begin(self, ownership: Ownership) -> None:
+        if self.settled:
+            self._since = self._since[-1:]
+        self._since.append(ownership)
+        self._epoch = ownership.view.epoch
+        self._answers.clear()
+        self.settled, self._late = False, False
+        self._stop_timer()
+        self._timer = self._clock.callLater(PATIENCE, self._give_up)
+
+    def _give_up(self) -> None:
+        """Wait no longer for those that can't be reached."""
+        self._late = True
+        waited_for = sorted(set(self._is_waited_for()))
+        if waited_for:
+            self.log.warn(
+                "{id} still waits for {others} to tell what is its own in view {epoch}",
+                id=self._id,
+                others=waited_for,
+                epoch=self._epoch,
+            )
+        self.check()
+
+    def _is_waited_for(self) -> Iterator[str]:
+        """Who has yet to tell what it has of this node's."""
+        view = self._servers.view
+        for member in view.members:
+            if member.id == self._id or (self._late and not self._linked(member.id)):
+                continue
+            offers = member.server.frontend and not self._has(self._offered, member)
+            if offers or (self._may_hold(member) and not self._has(self._handed, member)):
+                yield member.id
+
+    def _has(self, said: dict[str, int], member: Member) -> bool:
+        return said.get(member.id, -1) >= self._epoch
+
+    def _may_hold(self, member: Member) -> bool:
+        """Whether a node may have owned before what this one owns now."""
+        return self._epoch > 0 and member.server.type == self._type
+
+    async def _settle(self) -> None:
+        """Take in all that has come; what changes meanwhile is waited for first."""
+        epoch, self._taking_in = self._epoch, True
+        try:
+            waiting = [self._take(name) for name in list(self._arriving)]
+            for each in waiting:
+                if each is not None:
+                    await each
+        finally:
+            self._taking_in = False
+        if epoch != self._epoch:
+            self.check()
+            return
+        self.settled = self.ready = True
+        self._since = self._since[-1:]
+        self._answers.clear()
+        self._told()
+
+    def _take(self, name: str) -> Deferred[Any] | None:
+        arriving = self._arriving.pop(name)
+        return self._take_in.arrive(name, arriving, self._offered.__contains__)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+
+
+def _is(owner: Member | None, life: tuple[str, str]) -> bool:
+    """Whether an owner is that life; of a view for ever, any life of it."""
+    return owner is not None and owner.id == life[0] and owner.incarnation in ("", life[1])

@@ -1,0 +1,223 @@
+"""What comes over links and concerns a key: served, put off, or passed on to who owns it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from twisted.logger import Logger
+
+from chatcore.cluster.moving import PATIENCE
+from chatcore.cluster.servers import ClusterServers
+from chatcore.cluster.settling import Settling
+from chatcore.deadlines import Deadlines, IClock
+from chatcore.errors import RpcError
+from chatcore.links.link import Link, Responder
+from chatcore.links.table import LinkTable
+from chatcore.telemetry import Counters
+from chatcore.wire.box import END, Box, item
+
+MOST_WAITING = 20_000
+"""Boxes that may wait."""
+
+FOR_EVER = 0
+"""No deadline: who asked first has one."""
+
+_OWN_KEYS = frozenset((b"_ask", b"origin", b"hops", b"epoch"))
+
+MOST_HOPS = 4
+"""How often one request is passed on: more often nobody owns its key."""
+
+
+class _Waiting:
+    """Something that waits.
+
+    Args:
+        serve: looks at it again.
+        refuse: says why it is not served.
+        passed: whether another node passed it on.
+        since: the clock's time when it came.
+    """
+
+    __slots__ = ("passed", "refuse", "serve", "since")
+
+    def __init__(
+        self,
+        serve: Callable[[], None],
+        refuse: Callable[[str], None],
+        *,
+        passed: bool,
+        since: float,
+    ) -> None:
+        self.serve, self.refuse = serve, refuse
+        self.passed, self.since = passed, since
+
+
+class Arrivals:
+    """Decides what becomes of a box that carries a key or an epoch.
+
+    It waits while its sender knows a newer view than this node, while this node is not settled for
+    its key, and while the owner that it has to go on to can't be reached; in order, those that were
+    passed on first, and for `PATIENCE` seconds at most.
+
+    Args:
+        id: this node's.
+        server_type: its type.
+        servers: those of the view.
+        settling: knows which keys may be answered for.
+        links: to other nodes.
+        counters: where refusals are counted.
+        clock: the reactor.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        *,
+        id: str,
+        server_type: str,
+        servers: ClusterServers,
+        settling: Settling,
+        links: LinkTable,
+        counters: Counters,
+        clock: IClock,
+    ) -> None:
+        self._id, self._type, self._servers = id, server_type, servers
+        self._settling, self._links, self._counters = settling, links, counters
+        self._clock = clock
+        self._waiting: dict[_Waiting, None] = {}
+        self._deadlines = Deadlines(PATIENCE, clock, self._too_late)
+        self._came: float | None = None
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def admit(self, link: Link, box: Box, ask: bytes | None, act: Responder) -> bool:
+        """Whether to serve a box now. If not, it waits for ``act`` to look at it, or is passed on.
+
+        Args:
+            act: called with these three when something has changed.
+        """
+        epoch = box.get(b"epoch")
+        if epoch is None:
+            if self._settling.ready:
+                return True
+        elif int(epoch) <= self._servers.view.epoch:
+            key = box.get(b"key")
+            if key is None:
+                if self._settling.ready:
+                    return True
+            else:
+                owner = self._servers.ownership.owner(self._type, key.decode())
+                if owner is not None and owner.id == self._id:
+                    if self._settling.may_answer(key.decode()):
+                        return True
+                elif owner is not None and self.pass_on(owner.id, link, box, ask):
+                    return False
+        self.put_off(link, box, ask, act)
+        return False
+
+    def admit_own(self, key: str, serve: Callable[[], None], refuse: Callable[[str], None]) -> bool:
+        """The same for what this node asks of itself, by a key that is its own."""
+        owner = self._servers.ownership.owner(self._type, key)
+        if owner is None or owner.id != self._id or self._settling.may_answer(key):
+            return True
+        self._wait(serve, refuse, passed=False)
+        return False
+
+    def hold(self, link: Link, box: Box, ask: bytes | None, act: Responder) -> bool:
+        """Put a box off that was sent by a newer view than this node's; False if it was not."""
+        if int(box.get(b"epoch", b"0")) <= self._servers.view.epoch:
+            return False
+        # What others have done stays done: it waits for as long as the view takes to come.
+        self._wait(partial(act, link, box, ask), _keep_silent, passed=False, for_ever=True)
+        return True
+
+    def put_off(self, link: Link, box: Box, ask: bytes | None, act: Responder) -> None:
+        """Have a box wait until something changes."""
+
+        def serve() -> None:
+            if ask is None or link.up:  # else who asked was told that it failed
+                act(link, box, ask)
+
+        def refuse(why: str) -> None:
+            if ask is not None:
+                link.refuse(ask, b"REFUSED", why)
+
+        self._wait(serve, refuse, passed=b"origin" in box)
+
+    def pass_on(self, owner: str, link: Link, box: Box, ask: bytes | None) -> bool:
+        """Send a box on to who owns its key; False if that can't be reached now."""
+        to = self._links.get(owner)
+        if to is None:
+            return False
+        hops = int(box.get(b"hops", b"0")) + 1
+        if hops > MOST_HOPS:
+            raise ValueError(f"passed on {MOST_HOPS} times, and nobody owns its key")
+        payload = b"".join(item(key, value) for key, value in box.items() if key not in _OWN_KEYS)
+        payload += item(b"origin", box.get(b"origin", link.peer.encode())) + item(
+            b"hops", b"%d" % hops
+        )
+        payload += item(b"epoch", b"%d" % self._servers.view.epoch)
+        self._counters.boxes_passed_on += 1
+        if ask is None:
+            to.write(payload + END)
+        else:
+            to.ask(payload, partial(_relay, link, ask), "what was passed on", FOR_EVER)
+        return True
+
+    def again(self) -> None:
+        """Something has changed: look at all that waits once more, in order."""
+        waiting, self._waiting = self._waiting, {}
+        for each in sorted(waiting, key=lambda each: not each.passed):
+            self._deadlines.stop(each)
+            self._came = each.since
+            try:
+                each.serve()
+            except Exception:
+                self.log.failure("A request that waited was bad")
+                each.refuse("it was bad")
+            finally:
+                self._came = None
+
+    def stop(self) -> None:
+        """Forget the timers."""
+        self._deadlines.clear()
+
+    def _wait(
+        self,
+        serve: Callable[[], None],
+        refuse: Callable[[str], None],
+        *,
+        passed: bool,
+        for_ever: bool = False,
+    ) -> None:
+        if len(self._waiting) >= MOST_WAITING:
+            self._refuse(refuse, "too many wait for this node")
+            return
+        since = self._clock.seconds() if self._came is None else self._came
+        waiting = _Waiting(serve, refuse, passed=passed, since=since)
+        self._waiting[waiting] = None
+        if not for_ever:
+            self._deadlines.start(waiting, since)
+
+    def _too_late(self, waiting: _Waiting) -> None:
+        del self._waiting[waiting]
+        self._refuse(waiting.refuse, f"not settled within {PATIENCE:g} s")
+
+    def _refuse(self, refuse: Callable[[str], None], why: str) -> None:
+        self._counters.calls_refused += 1
+        refuse(why)
+
+
+def _keep_silent(why: str) -> None:
+    """Nobody waits for an answer."""
+
+
+def _relay(link: Link, ask: bytes, box: Box | None, problem: RpcError | None) -> None:
+    """Answer what was passed on with the answer that came to it."""
+    if box is not None:
+        link.answer(ask, b"".join(item(k, v) for k, v in box.items() if not k.startswith(b"_")))
+    elif problem is not None:
+        link.refuse(ask, b"REFUSED" if problem.nothing_ran else b"FAILED", str(problem))

@@ -1,0 +1,370 @@
+"""Moving channels between nodes, over links: what `chatcore.cluster.moving` tells, in boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+from chatcore.channels.groups import GroupTable
+from chatcore.channels.moving import Arriving, Hand
+from chatcore.channels.service import ChannelService
+from chatcore.cluster.handing_over import HandingOver
+from chatcore.cluster.offering import Offering
+from chatcore.cluster.servers import ClusterServers
+from chatcore.cluster.settling import Settling
+from chatcore.cluster.view import Member, View
+from chatcore.deadlines import IClock
+from chatcore.errors import RpcError
+from chatcore.links.link import Link, Responder
+from chatcore.links.table import LinkTable
+from chatcore.node.arrivals import Arrivals
+from chatcore.node.replies import TRUE, chunks
+from chatcore.node.under_way import UnderWay
+from chatcore.telemetry import Counters
+from chatcore.wire.box import END, Box, item, join
+from chatcore.wire.values import pack, unpack
+
+SEEN = item(b"_command", b"Seen")
+PUSHES_DONE = item(b"_command", b"PushesDone")
+GROUP_MOVED = item(b"_command", b"GroupMoved")
+HAND_OVER = item(b"_command", b"HandOver")
+HANDED_OVER = item(b"_command", b"HandedOver")
+GROUP_OFFER = item(b"_command", b"GroupOffer")
+OFFERS_DONE = item(b"_command", b"OffersDone")
+GROUP_GONE = item(b"_command", b"GroupGone")
+MOVED = item(b"moved", TRUE)
+
+
+class Moves:
+    """All that a node does so that its channels are where the view says.
+
+    Args:
+        id: this node's.
+        server_type: its type.
+        servers: those of the view.
+        member: this node as it announces itself.
+        key_of: the key by which a channel is placed, by server type and name.
+        links: to other nodes.
+        channels: this node's.
+        groups: those of a frontend.
+        settled: called each time all that belongs to this node has come.
+        given: called when all has been given away that belongs to others.
+        counters: where refusals are counted.
+        clock: the reactor.
+    """
+
+    def __init__(
+        self,
+        *,
+        id: str,
+        server_type: str,
+        servers: ClusterServers,
+        member: Callable[[], Member],
+        key_of: Callable[[str, str], str],
+        links: LinkTable,
+        channels: ChannelService,
+        groups: GroupTable | None,
+        settled: Callable[[], None],
+        given: Callable[[], None],
+        counters: Counters,
+        clock: IClock,
+    ) -> None:
+        self._id, self._type, self._servers, self._links = id, server_type, servers, links
+        self._channels, self._groups = channels, groups
+        self._key_of = key_of
+        self._told = settled
+        self.under_way = UnderWay()
+        self.settling = Settling(
+            id=id,
+            server_type=server_type,
+            servers=servers,
+            member=member,
+            key_of=self._own_key,
+            linked=self.linked,
+            take_in=channels,
+            settled=self._settled,
+            clock=clock,
+        )
+        self.handing_over = HandingOver(
+            id=id,
+            server_type=server_type,
+            servers=servers,
+            key_of=self._own_key,
+            channels=channels,
+            quiet=self.under_way,
+            sends=self,
+            given=given,
+            clock=clock,
+        )
+        self.offering = (
+            None
+            if groups is None
+            else Offering(id=id, servers=servers, key_of=key_of, groups=groups, sends=self)
+        )
+        self.arrivals = Arrivals(
+            id=id,
+            server_type=server_type,
+            servers=servers,
+            settling=self.settling,
+            links=links,
+            counters=counters,
+            clock=clock,
+        )
+        servers.on_changed(self._view_changed)
+        links.on_up(self._up)
+        links.on_down(self._down)
+
+    def stamp(self, key: str | None) -> bytes:
+        """What a box carries so that its receiver can tell whether it is still the owner."""
+        epoch = self._servers.view.epoch
+        if not epoch:
+            return b""
+        stamp = item(b"epoch", b"%d" % epoch)
+        return stamp if key is None else stamp + item(b"key", key.encode("utf-8", "replace"))
+
+    def owns(self, channel: str) -> bool:
+        """Whether the name of a channel places it on this node."""
+        if not self._servers.view.epoch:
+            return True
+        owner = self._servers.ownership.owner(self._type, self._own_key(channel))
+        return owner is not None and owner.id == self._id
+
+    def left(self, owner: str, channel: str, uid: str) -> None:
+        """A member of a channel is connected to this frontend no more."""
+        assert self.offering is not None
+        self.offering.gone(owner, channel, uid)
+
+    def begin_anew(self) -> None:
+        """Forget what this node owned: others have taken its place."""
+        for name, state in self._channels.begin_anew():
+            self.handing_over.pass_on(name, Hand(state=state))
+        self.settling.begin_anew()
+        self.handing_over.begin_anew()
+        if self._groups is not None:
+            self._groups.confirm_nothing()
+
+    def stop(self) -> None:
+        """Forget the timers."""
+        self.settling.stop()
+        self.handing_over.stop()
+        self.arrivals.stop()
+
+    # What happens.
+
+    def _view_changed(self, old: View, new: View) -> None:
+        for member in old.members:
+            if member.server.frontend and not new.has(member):
+                self._channels.frontend_left(member.id)
+        self.handing_over.view_changed(old, new)
+        if self.offering is not None:
+            self.offering.view_changed(old, new)
+        self.settling.view_changed(old, new)
+        for name, arriving in self.settling.foreign():
+            self._pass_on(name, arriving)
+        self.arrivals.again()
+
+    def _pass_on(self, name: str, arriving: Arriving) -> None:
+        for hand in arriving.hands or [Hand()]:
+            self.handing_over.pass_on(name, hand)
+        owner = self._servers.ownership.owner(self._type, self._own_key(name))
+        if owner is not None:
+            for frontend in arriving.offers:
+                self.group_moved(frontend, owner.id, [name])
+
+    def _settled(self) -> None:
+        self.arrivals.again()
+        self._told()
+
+    def _up(self, link: Link) -> None:
+        server = self._servers.get(link.peer)
+        if server is not None and server.frontend:
+            self._channels.frontend_up(link.peer, link.peer_incarnation)
+        self.handing_over.link_up(link.peer)
+        if self.offering is not None:
+            self.offering.link_up(link.peer)
+        self.settling.check()
+        self.arrivals.again()
+
+    def _down(self, link: Link) -> None:
+        server = self._servers.get(link.peer)
+        if server is not None and server.frontend:
+            self._channels.frontend_down(link.peer)
+        self.handing_over.link_down(link.peer)
+        if self.offering is not None:
+            self.offering.link_down(link.peer)
+        self.settling.link_changed(link.peer)
+
+    # What this node says.
+
+    def linked(self, id: str) -> bool:
+        return id == self._id or self._links.get(id) is not None
+
+    def seen(self, to: str, epoch: int) -> None:
+        self._tell(to, SEEN + _epoch(epoch))
+
+    def pushes_done(self, to: str, epoch: int) -> None:
+        if to != self._id:
+            self._tell(to, PUSHES_DONE + _epoch(epoch))
+        elif self.offering is not None:
+            self.offering.pushes_done(to, epoch)
+
+    def group_moved(self, to: str, owner: str, channels: Sequence[str]) -> None:
+        if to == self._id and self.offering is not None:
+            self.offering.group_moved(to, owner, channels)
+            return
+        head = GROUP_MOVED + item(b"owner", owner.encode())
+        for some in chunks(channels):
+            self._tell(to, head + item(b"channels", pack(list(some))))
+
+    def hand_over(
+        self, to: str, epoch: int, channel: str, hand: Hand, done: Callable[[bool], None]
+    ) -> None:
+        if to == self._id:
+            done(True)
+            self.settling.handed(channel, hand)
+            return
+        link = self._links.get(to)
+        if link is None:
+            return
+        payload = HAND_OVER + _epoch(epoch) + item(b"channel", channel.encode())
+        payload += item(b"members", pack(hand.members)) + item(b"state", pack(hand.state))
+
+        def answered(box: Box | None, problem: RpcError | None) -> None:
+            done(box is not None)
+
+        link.ask(payload, answered, "HandOver", 0)
+
+    def handed_over(self, to: str, epoch: int) -> None:
+        self._tell(to, HANDED_OVER + _epoch(epoch))
+
+    def offer(self, to: str, epoch: int, channel: str, uids: Sequence[str], *, moved: bool) -> None:
+        if to == self._id:
+            self._offered_here(self._id, channel, list(uids), moved)
+            return
+        head = GROUP_OFFER + _epoch(epoch) + item(b"channel", channel.encode())
+        for some in chunks(uids):
+            self._tell(to, head + item(b"uids", pack(list(some))) + (MOVED if moved else b""))
+
+    def offers_done(self, to: str, epoch: int) -> None:
+        if to == self._id:
+            self.settling.offers_done(to, epoch)
+        else:
+            self._tell(to, OFFERS_DONE + _epoch(epoch))
+
+    def gone(self, to: str, channel: str, uid: str) -> None:
+        if to == self._id:
+            self._gone_here(channel, uid)
+            return
+        box = GROUP_GONE + item(b"channel", channel.encode()) + item(b"uids", pack([uid]))
+        self._tell(to, box + self.stamp(None))
+
+    def _tell(self, to: str, payload: bytes) -> None:
+        link = self._links.get(to)
+        if link is not None:
+            link.write(payload + END)
+
+    # What others say.
+
+    def responders(self) -> Mapping[bytes, Responder]:
+        """The commands of moves."""
+        acts: dict[bytes, Responder] = {
+            b"Seen": self._on_seen,
+            b"HandOver": self._on_hand_over,
+            b"HandedOver": self._on_handed_over,
+            b"GroupOffer": self._on_offer,
+            b"OffersDone": self._on_offers_done,
+            b"GroupGone": self._on_gone,
+        }
+        if self.offering is not None:
+            acts |= {b"PushesDone": self._on_pushes_done, b"GroupMoved": self._on_group_moved}
+        return acts
+
+    def _on_seen(self, link: Link, box: Box, ask: bytes | None) -> None:
+        self.handing_over.seen(link.peer, int(box[b"epoch"]))
+
+    def _on_pushes_done(self, link: Link, box: Box, ask: bytes | None) -> None:
+        assert self.offering is not None
+        self.offering.pushes_done(link.peer, int(box[b"epoch"]))
+
+    def _on_group_moved(self, link: Link, box: Box, ask: bytes | None) -> None:
+        assert self.offering is not None
+        channels = unpack(join(box, b"channels"))
+        self.offering.group_moved(link.peer, box[b"owner"].decode(), channels)
+
+    def _on_hand_over(self, link: Link, box: Box, ask: bytes | None) -> None:
+        if self.arrivals.hold(link, box, ask, self._on_hand_over):
+            return
+        name = box[b"channel"].decode()
+        members = [(uid, sid) for uid, sid in unpack(join(box, b"members"))]
+        hand = Hand(members, unpack(join(box, b"state")))
+        if ask is not None:
+            link.answer(ask, b"")
+        owner = self._servers.ownership.owner(self._type, self._own_key(name))
+        if owner is None or owner.id == self._id:
+            self.settling.handed(name, hand)
+        else:
+            self.handing_over.pass_on(name, hand)
+
+    def _on_handed_over(self, link: Link, box: Box, ask: bytes | None) -> None:
+        if not self.arrivals.hold(link, box, ask, self._on_handed_over):
+            self.settling.handed_over(link.peer, int(box[b"epoch"]))
+
+    def _on_offer(self, link: Link, box: Box, ask: bytes | None) -> None:
+        if not self.arrivals.hold(link, box, ask, self._on_offer):
+            name, uids = box[b"channel"].decode(), unpack(join(box, b"uids"))
+            self._offered_here(link.peer, name, uids, box.get(b"moved") == TRUE)
+
+    def _offered_here(self, frontend: str, name: str, uids: list[str], moved: bool) -> None:
+        key = self._own_key(name)
+        owner = self._servers.ownership.owner(self._type, key)
+        mine = owner is None or owner.id == self._id
+        if mine and not self.settling.may_answer(key):
+            self.settling.offered(frontend, name, uids)
+        elif mine or not moved:
+            self._channels.offered(frontend, name, uids, moved=moved)
+
+    def _on_offers_done(self, link: Link, box: Box, ask: bytes | None) -> None:
+        if not self.arrivals.hold(link, box, ask, self._on_offers_done):
+            self._channels.offers_done(link.peer)
+            self.settling.offers_done(link.peer, int(box[b"epoch"]))
+
+    def _on_gone(self, link: Link, box: Box, ask: bytes | None) -> None:
+        if self.arrivals.hold(link, box, ask, self._on_gone):
+            return
+        name = box[b"channel"].decode()
+        frontend = box.get(b"origin", link.peer.encode()).decode()
+        key = self._own_key(name)
+        owner = self._servers.ownership.owner(self._type, key)
+        if not self._channels.has(name) and self._servers.view.epoch and owner is not None:
+            if owner.id != self._id:
+                if not self.arrivals.pass_on(owner.id, link, box, None):
+                    self.arrivals.put_off(link, box, None, self._on_gone)
+                return
+            if not self.settling.may_answer(key):
+                self.arrivals.put_off(link, box, None, self._on_gone)
+                return
+        elif not self.settling.ready:
+            self.arrivals.put_off(link, box, None, self._on_gone)
+            return
+        for uid in unpack(join(box, b"uids")):
+            self._channels.gone(frontend, name, uid)
+
+    def _gone_here(self, name: str, uid: str) -> None:
+        """A member of a channel of this very node is connected here no more."""
+        if not self._channels.has(name) and self._servers.view.epoch:
+            key = self._own_key(name)
+            owner = self._servers.ownership.owner(self._type, key)
+            if owner is not None and owner.id != self._id:
+                self.left(owner.id, name, uid)
+                return
+            again = partial(self._gone_here, name, uid)
+            if not self.arrivals.admit_own(key, again, lambda why: None):
+                return
+        self._channels.gone(self._id, name, uid)
+
+    def _own_key(self, channel: str) -> str:
+        return self._key_of(self._type, channel)
+
+
+def _epoch(epoch: int) -> bytes:
+    return item(b"epoch", b"%d" % epoch)
