@@ -79,6 +79,10 @@ class Counters:
     """Calls and forwarded requests of other nodes that were refused before anything ran here."""
     boxes_passed_on: int = 0
     """Requests and calls that came here and were sent on to the new owner of their key."""
+    registry_lost: int = 0
+    """How often the registry stopped answering."""
+    announcements_refused: int = 0
+    """Nodes that a master did not let in: another one has their id, or they can't be read."""
     crons_run: int = 0
     crons_skipped: int = 0
     """Times at which a cron was due and its last run still went on."""

@@ -11,9 +11,11 @@ from typing import Any, Final
 
 from twisted.internet.interfaces import IStreamClientEndpoint
 
+from chatcore.cluster.master_registry import MasterRegistry, master_of
 from chatcore.cluster.registry import IRegistry, StaticRegistry
 from chatcore.cluster.settings import RegistrySettings
 from chatcore.cluster.view import View
+from chatcore.config.addresses import is_loopback
 from chatcore.config.names import listing
 from chatcore.config.servers import Server
 from chatcore.errors import ConfigError
@@ -142,7 +144,25 @@ def _static(url: str, parts: RegistryParts) -> IRegistry:
     return StaticRegistry(parts.view)
 
 
+def _master(url: str, parts: RegistryParts) -> IRegistry:
+    master = master_of(url)
+    if not (parts.links.insecure or is_loopback(master.host)):
+        raise ConfigError(
+            f"'{url}' is on another machine, and the link to it is not encrypted",
+            advice="Accept that on a network of your own with --set links.insecure=true",
+        )
+    return MasterRegistry(
+        endpoint=parts.link_endpoint(master),
+        secret=parts.secret,
+        settings=parts.settings,
+        links=parts.links,
+        counters=parts.counters,
+        clock=parts.reactor,
+    )
+
+
 _MAKERS: Final[dict[str, Callable[[str, RegistryParts], IRegistry]]] = {
     "static": _static,
+    "master": _master,
 }
 """What makes the registry of a URL, by what stands before its colon."""

@@ -30,6 +30,16 @@ class RegistrySettings:
     lease_seconds: Lease = setting(
         5.0, "seconds of silence after which a node is taken out of the view"
     )
+    away_seconds: Seconds = setting(
+        1.0,
+        "seconds that a node may take to come back to the master when their connection has ended;"
+        " then it is taken out of the view",
+    )
+    restart_seconds: Seconds | None = setting(
+        None,
+        "seconds that nodes may take to come back to a master that was started anew, or did"
+        " nothing for a while; none: lease_seconds",
+    )
     lost: Literal["serve", "stop"] = setting(
         "serve",
         "what a node does that has not reached its registry for lease_seconds: go on with the view"

@@ -23,6 +23,10 @@ State = Literal["starting", "up", "draining"]
 
 _STATES = get_args(State)
 
+MOST_EPOCH = 2**53
+"""The highest epoch that is believed: who counts on from there gets nowhere near what msgpack and
+JSON can't write."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
@@ -125,7 +129,7 @@ class View:
         if not (
             isinstance(value, dict)
             and isinstance(epoch := value.get("epoch"), int)
-            and epoch >= 0
+            and 0 <= epoch <= MOST_EPOCH
             and isinstance(members := value.get("members"), list)
         ):
             raise ViewError(f"{value!r:.200} is no view")

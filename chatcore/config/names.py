@@ -15,6 +15,11 @@ SERVER_TYPE_RULE = (
     "and has at most 64 characters, because it is the first part of a route"
 )
 
+MASTER = "master"
+ADMIN = "admin"
+"""What the names of administrators begin with."""
+OWN_NAMES = (MASTER, "start", "page")
+
 _SERVER_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _SERVER_TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
@@ -27,6 +32,14 @@ def is_server_id(name: str) -> bool:
 def is_server_type(name: str) -> bool:
     """Say whether ``name`` can be a server type, which is also the first part of a route."""
     return _SERVER_TYPE.fullmatch(name) is not None
+
+
+def is_own_name(name: str) -> bool:
+    """Say whether ``name`` is kept for processes and people of chatcore's own.
+
+    The master, what ``chatcore start`` holds, the page, and administrators are called so.
+    """
+    return name in OWN_NAMES or name.startswith(ADMIN)
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:

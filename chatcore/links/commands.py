@@ -289,3 +289,35 @@ class HandedOver(Command):
 
     arguments = [(b"epoch", Integer())]
     requiresAnswer = False
+
+
+class Announce(Command):
+    """Node to master: this is how I am now.
+
+    Behind a hello, ``view`` is the last view that the node has heard of; from these, a master that
+    has started anew learns the cluster. ``outcome`` is one of
+
+    ``welcome``
+        it is in the view from now on
+    ``taken``
+        another life of the node is in the view, and may be alive; ask again later
+    ``removed``
+        this life of it was in the view and was taken out; only another life can come in
+
+    and ``why`` says more where it is not welcome.
+    """
+
+    arguments = [(b"member", Value()), (b"view", Value(optional=True))]
+    response = [(b"outcome", Unicode()), (b"why", Unicode())]
+    errors = _ERRORS
+
+
+class NewView(Command):
+    """Master to node: there is a newer view."""
+
+    arguments = [(b"view", Value())]
+    requiresAnswer = False
+
+
+class Leave(Command):
+    """Node to master: take me out of the view. Answered when that is done."""

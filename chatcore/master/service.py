@@ -1,0 +1,150 @@
+"""The master: nodes announce themselves to it, and it tells them who is in the view."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Protocol
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.interfaces import IListeningPort
+from twisted.logger import Logger
+
+from chatcore.cluster.master_registry import watched
+from chatcore.cluster.settings import RegistrySettings
+from chatcore.config.names import MASTER
+from chatcore.links.door import Door
+from chatcore.links.link import Link, LinkParts, Responder
+from chatcore.links.settings import LinkSettings
+from chatcore.master.nodes import Nodes
+from chatcore.node.network import IPlace
+from chatcore.telemetry import Counters
+from chatcore.turn import Turn
+from chatcore.wire.box import Box
+
+
+class IGuests(Protocol):
+    """Those of one kind who come to the master's port, and what it does for them."""
+
+    def expects(self, id: str) -> bool:
+        """Whether somebody of that id is one of them."""
+
+    def responders(self) -> Mapping[bytes, Responder]:
+        """What acts on their commands; nobody else's commands come here."""
+
+    def arrived(self, link: Link) -> None:
+        """One of them has proven itself."""
+
+    def left(self, link: Link, silent: bool) -> None:
+        """The link to one of them has ended; whether because nothing came for too long."""
+
+    def held_up(self) -> None:
+        """This process did nothing for a while: what they have said has yet to be read."""
+
+    def stop(self) -> None:
+        """Forget all timers."""
+
+
+class Master(Service):
+    """Keeps the embedded registry: it listens, and numbers the views.
+
+    Args:
+        place: where it listens.
+        secret: the cluster's.
+        registry: the settings of the registry.
+        links: those of links.
+        learning: whether there may be nodes already that know of a cluster. They are heard first.
+        guests: who else may come, beside the nodes.
+        reactor: the reactor.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        *,
+        place: IPlace,
+        secret: bytes,
+        registry: RegistrySettings,
+        links: LinkSettings,
+        learning: bool,
+        guests: Sequence[IGuests] = (),
+        reactor: Any,
+    ) -> None:
+        self._place, self._reactor = place, reactor
+        self._port: IListeningPort | None = None
+        self.counters = Counters()
+        self.nodes = Nodes(
+            settings=registry, learning=learning, counters=self.counters, clock=reactor
+        )
+        self._guests: list[IGuests] = [self.nodes, *guests]
+        self._responders = {id(each): each.responders() for each in self._guests}
+        commands = {command for known in self._responders.values() for command in known}
+        self._door = Door(
+            id=MASTER,
+            incarnation=secrets.token_hex(8),
+            secret=secret,
+            parts=LinkParts(
+                turn=Turn(reactor.callLater),
+                clock=reactor,
+                settings=watched(links, registry),
+                counters=self.counters,
+                responders={command: partial(self._act, command) for command in commands},
+            ),
+            expects=lambda id, incarnation: self._host(id) is not None,
+            up=self._arrived,
+            down=self._left,
+            held_up=self._held_up,
+        )
+
+    def startService(self) -> None:
+        """Listen.
+
+        Raises:
+            ConfigError: another process listens there since.
+        """
+        super().startService()
+        self._port = self._place.listen(self._reactor, self._door)
+        self._door.start()
+
+    def stopService(self) -> Deferred[None]:
+        """Close the port and all links; nobody is taken out of the view."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        for guests in self._guests:
+            guests.stop()
+        if self._port is None:
+            self._place.release()
+            return
+        await maybeDeferred(self._port.stopListening)
+        await self._door.stop()
+
+    # Who has come is told by its id, which is proven.
+
+    def _host(self, peer: str) -> IGuests | None:
+        return next((each for each in self._guests if each.expects(peer)), None)
+
+    def _act(self, command: bytes, link: Link, box: Box, ask: bytes | None) -> None:
+        responder = self._responders[id(self._host(link.peer))].get(command)
+        if responder is not None:
+            responder(link, box, ask)
+        elif ask is not None:
+            link.refuse(ask, b"UNHANDLED", f"{command.decode()} is nothing for {link.peer}")
+
+    def _arrived(self, link: Link) -> None:
+        host = self._host(link.peer)
+        assert host is not None  # the door lets nobody else in
+        host.arrived(link)
+
+    def _left(self, link: Link, silent: bool) -> None:
+        host = self._host(link.peer)
+        assert host is not None
+        host.left(link, silent)
+
+    def _held_up(self) -> None:
+        for guests in self._guests:
+            guests.held_up()

@@ -1,0 +1,74 @@
+"""A master and its nodes, as processes in memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from links.wiring import SECRET
+
+from chatcore.cluster.master_registry import MasterRegistry
+from chatcore.cluster.settings import RegistrySettings
+from chatcore.links.settings import LinkSettings
+from chatcore.master.service import Master
+from chatcore.telemetry import Counters
+
+from .hosts import Host, Port, Way, World
+from .registry_contract import FakeNode, Stage
+
+
+class MasterStage(Stage):
+    """A master with its nodes; the settings are those of the registry."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__()
+        self.settings = RegistrySettings(**settings)
+        self.lease = self.settings.lease_seconds
+        self.detects = self.lease + 2.0
+        self.world = World()
+        self.hosts: dict[object, Host] = {}
+        self.counters: dict[object, Counters] = {}
+        self.start_master(learning=False)
+
+    def start_master(self, *, learning: bool) -> None:
+        self.master_host = Host(self.world)
+        self.master = Master(
+            place=Port(self.world, self.master_host, "master"),  # type: ignore[arg-type]
+            secret=SECRET,
+            registry=self.settings,
+            links=LinkSettings(),
+            learning=learning,
+            reactor=self.master_host.clock,
+        )
+        self.master.startService()
+
+    def registry(self, id: str, secret: bytes = SECRET) -> MasterRegistry:
+        host, counters = Host(self.world), Counters()
+        registry = MasterRegistry(
+            endpoint=Way(self.world, host, "master"),
+            secret=secret,
+            settings=self.settings,
+            links=LinkSettings(),
+            counters=counters,
+            clock=host.clock,
+        )
+        self.hosts[registry], self.counters[registry] = host, counters
+        return registry
+
+    async def pass_time(self, seconds: float) -> None:
+        self.world.pass_time(seconds)
+
+    async def crash(self, node: FakeNode) -> None:
+        node.gone = True
+        self.hosts[node.registry].die()
+
+    async def pause(self, node: FakeNode) -> None:
+        self.hosts[node.registry].pause()
+
+    async def wake(self, node: FakeNode) -> None:
+        self.hosts[node.registry].wake()
+
+    async def take_away(self) -> None:
+        self.master_host.die()
+
+    async def bring_back(self) -> None:
+        self.start_master(learning=True)
