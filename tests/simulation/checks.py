@@ -1,0 +1,244 @@
+"""What has to hold, whatever happened: `docs/guarantees.md` in code."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from . import insight
+from .people import Said, Stay
+
+if TYPE_CHECKING:
+    from .play import Play
+
+BACK_SECONDS = 8.0
+"""Seconds within which every room is served again after a node has died."""
+
+
+class Checker:
+    """Looks at a simulation, and notes its faults."""
+
+    def __init__(self, play: Play) -> None:
+        self._play, self._world = play, play.world
+        self._baseline: dict[str, dict[str, int]] = {}
+
+    # Moments
+
+    def at_rest(self) -> None:
+        """Everything has healed, and nobody says anything any more."""
+        self._stays = [stay for person in self._play.people for stay in person.stays]
+        self._said = [said for person in self._play.people for said in person.said]
+        self._everybody_is_in()
+        self._members()
+        self._answers()
+        self._deliveries()
+        self._orders()
+        self._owners()
+
+    def all_gone(self) -> None:
+        """All clients have left."""
+        for id, node in self._play.nodes.items():
+            if channels := insight.channels(node):
+                self._fault(f"all have left, and {id} keeps {channels}")
+            if groups := insight.groups(node):
+                self._fault(f"all have left, and {id} keeps the groups {groups}")
+            self._tables(id)
+
+    def at_the_end(self) -> None:
+        """All nodes have left."""
+        play = self._play
+        for id in play.nodes:
+            self._fault(f"{id} has not left")
+        if play.numbering.view.members:
+            self._fault(f"all have left, and the view has {play.numbering.view.members}")
+        for machine in play.machines.values():
+            if machine.calls:
+                self._fault(f"{machine} is gone, and {machine.getDelayedCalls()} are to come")
+
+    # What has to hold at rest
+
+    def _everybody_is_in(self) -> None:
+        for person in self._play.people:
+            if person.stay is None:
+                self._fault(f"{person.uid} can't come in")
+
+    def _members(self) -> None:
+        """Each channel has one owner, and each member is in one group of it, at its frontend."""
+        play = self._play
+        nodes = {id: node for id, node in play.nodes.items() if play.alive(id)}
+        present = {
+            (p.stay.uid, p.stay.front): p.stay.rid for p in play.people if p.stay is not None
+        }
+        owners: dict[str, list[str]] = {}
+        for id, node in nodes.items():
+            for name, members in insight.channels(node).items():
+                owners.setdefault(name, []).append(id)
+                wanted = {m for m, rid in present.items() if rid == name}
+                if members != wanted:
+                    self._fault(
+                        f"{name} at {id}: missing {sorted(wanted - members)},"
+                        f" strangers {sorted(members - wanted)}"
+                    )
+        for name in sorted(set(present.values())):
+            due = [self._owner(node, name) for node in nodes.values()]
+            if len(set(due)) != 1:
+                self._fault(f"the nodes don't agree who owns {name}: {due}")
+            if owners.get(name) != due[:1]:
+                self._fault(f"{name} is with {owners.get(name)}, and {due[0]} owns it")
+        for id, node in nodes.items():
+            held = insight.groups(node)
+            for (backend, channel), uids in held.items():
+                due_at = self._owner(node, channel)
+                if backend != due_at:
+                    self._fault(f"{id} has {channel} of {backend}, and {due_at} owns it")
+                strangers = {uid for uid in uids if present.get((uid, id)) != channel}
+                if strangers:
+                    self._fault(f"{id} has strangers in {channel}: {sorted(strangers)}")
+            for (uid, front), rid in present.items():
+                if front == id:
+                    places = [place for place, uids in held.items() if uid in uids]
+                    if [channel for _, channel in places] != [rid]:
+                        self._fault(f"{uid} at {id} should be in {rid} alone, is in {places}")
+
+    def _owner(self, node: insight.Node, name: str) -> str:
+        return node.servers.owner("chat", name).id
+
+    def _answers(self) -> None:
+        """Each request has one answer, and it is a good one unless something went wrong."""
+        for person in self._play.people:
+            for late in person.late:
+                self._fault(late)
+        for said in self._said:
+            if said.code in (200, None):
+                if said.code is None and said.stay.until is None:
+                    self._fault(f"{said.id} has no answer")
+            elif said.code == 404 and said.stay.leaves is not None and not said.quick:
+                pass  # it went while its message waited
+            elif not self._may_fail(said):
+                self._fault(f"{said.id} of {said.sent:.3f} was answered {said.code}")
+
+    def _may_fail(self, said: Said) -> bool:
+        """Whether something happened that a request may fail for."""
+        if self._play.kind in ("quiet", "planned"):
+            return False
+        end = said.answered or self._world.now
+        began = [at for at, what in self._play.trouble if at <= end]
+        return any(at >= said.sent - BACK_SECONDS for at in began)
+
+    def _deliveries(self) -> None:
+        """What was acknowledged came to each who was there, once; nothing came twice."""
+        heard_by = {id(stay): Counter(stay.heard) for stay in self._stays}
+        for stay in self._stays:
+            for message, count in heard_by[id(stay)].items():
+                if count > 1:
+                    self._fault(f"{stay.uid} at {stay.front} got {message} {count} times")
+        for said in self._said:
+            if said.code != 200:
+                continue
+            for stay in self._stays:
+                if stay.rid != said.rid or stay.since > said.sent or not self._was_there(stay, said):
+                    continue
+                if not heard_by[id(stay)][said.id] and not self._may_miss(stay, said):
+                    self._fault(
+                        f"{stay.uid} at {stay.front}, in {stay.rid} since {stay.since:.3f}, never"
+                        f" got {said.id} of {said.sent:.3f}, acknowledged by {said.by} at"
+                        f" {said.answered:.3f}"
+                    )
+
+    def _was_there(self, stay: Stay, said: Said) -> bool:
+        """Whether a client was there when a message was acknowledged, and for long after."""
+        if stay.leaves is not None:
+            return False
+        return stay.until is None
+
+    def _may_miss(self, stay: Stay, said: Said) -> bool:
+        """Whether the guarantees allow that a client missed an acknowledged message."""
+        if stay.uid in said.missed:
+            return True
+        assert said.answered is not None
+        if self._play.kind in ("quiet", "planned"):
+            return False
+        acts = [act for act in self._play.stage.acted if act.said == said.id]
+        for act in acts:
+            # Bytes that were on a connection that broke.
+            if any(
+                lost.sender == act.life[0]
+                and lost.receiver == stay.front
+                and act.time <= lost.written <= said.answered
+                for lost in self._play.wires.losses
+            ):
+                return True
+            # A node that others had taken the place of, and that did not know it yet.
+            removed = self._play.numbering.removed_at.get(act.life)
+            if removed is not None and act.time >= removed:
+                return True
+        return self._was_removed(stay.front, said)
+
+    def _was_removed(self, front: str, said: Said) -> bool:
+        """Whether the frontend was out of the view when something was said."""
+        return any(
+            view.get(front) is None and began <= (said.answered or 0) and ended >= said.sent - 1.5
+            for began, ended, view in self._play.numbering.spans()
+        )
+
+    def _orders(self) -> None:
+        """All who were in a room got what they got in the same order, each sender's as sent."""
+        by_room: dict[str, list[Stay]] = {}
+        for stay in self._stays:
+            by_room.setdefault(stay.rid, []).append(stay)
+        quick = {said.id: n for n, said in enumerate(self._said) if said.quick}
+        same_stay = {said.id: id(said.stay) for said in self._said}
+        for rid, stays in by_room.items():
+            for n, one in enumerate(stays):
+                self._sent_in_order(one, quick, same_stay)
+                for other in stays[n + 1 :]:
+                    common = set(one.heard) & set(other.heard)
+                    first = [each for each in one.heard if each in common]
+                    second = [each for each in other.heard if each in common]
+                    if first != second:
+                        self._fault(
+                            f"in {rid}, {one.uid} got {first}, and {other.uid} got {second}"
+                        )
+
+    def _sent_in_order(
+        self, stay: Stay, quick: dict[str, int], same_stay: dict[str, int]
+    ) -> None:
+        last: dict[int, tuple[int, str]] = {}
+        for message in stay.heard:
+            if message in quick:
+                sender = same_stay[message]
+                number, before = last.get(sender, (-1, ""))
+                if number > quick[message]:
+                    self._fault(f"{stay.uid} got {before} before {message}")
+                last[sender] = quick[message], message
+
+    def _owners(self) -> None:
+        """In each room, the owners acted one after the other, as the views say."""
+        newest: dict[str, int] = {}
+        numbering = self._play.numbering
+        for act in self._play.stage.acted:
+            removed = numbering.removed_at.get(act.life)
+            if removed is not None and act.time >= removed:
+                continue  # it could not know
+            epoch = numbering.owned_until(act.rid, act.life, act.epoch)
+            if epoch is None:
+                self._fault(f"{act.life[0]} acted for {act.rid} at {act.time:.3f}: it never owned it")
+            elif epoch < newest.get(act.rid, 0):
+                self._fault(
+                    f"{act.life[0]} acted for {act.rid} at {act.time:.3f}, as its owner in view"
+                    f" {epoch}, after the owner in view {newest[act.rid]} had acted"
+                )
+            newest[act.rid] = max(newest.get(act.rid, 0), epoch or 0)
+
+    # What has to hold in the end
+
+    def note_tables(self) -> None:
+        """Note what nodes keep before the first client has come."""
+
+    def _tables(self, id: str) -> None:
+        for name, size in insight.tables(self._play.nodes[id]).items():
+            if name in insight.EMPTY and size:
+                self._fault(f"all have left, and {id} keeps {size} in {name}")
+
+    def _fault(self, what: str) -> None:
+        self._world.fault(what)

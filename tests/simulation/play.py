@@ -1,0 +1,304 @@
+"""One simulation: a cast of nodes and clients, a schedule of trouble, and its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
+from twisted.python.failure import Failure
+
+from chatcore.config.settings import Assignment
+from chatcore.node import Node, assembly
+
+from . import stage
+from .checks import Checker
+from .numbering import Delays, Handle, Numbering
+from .people import Person
+from .stage import Script, Stage
+from .wires import MemoryNetwork, Wires
+from .world import Machine, World, steady
+
+SETTINGS = {
+    "heartbeat.interval": 0,
+    "connector.reload_seconds": 0,
+    "node.reload_seconds": 0,
+    "node.blocked_seconds": 0,
+    "links.ping_interval": 2.0,
+    "links.ping_timeout": 5.0,
+    "links.patience": 5.0,
+    "links.queue_bytes": 65536,
+}
+"""The shorter what waits for the lost waits, the shorter a simulation; the proportions are those
+of the defaults."""
+
+ASSIGNMENTS = [Assignment(key=k, value=v, source="simulation") for k, v in SETTINGS.items()]
+
+KINDS = ("quiet", "planned", "crashes", "cuts", "everything")
+"""What happens in a schedule: nothing; changes that an operator makes; also nodes that die; also a network
+and a registry that fail, and nodes that are stopped for a while; all of it."""
+
+STOP_SECONDS = 30.0
+"""How long a node may take to stop."""
+
+SETTLING_SECONDS = 14.0
+"""How long a healed cluster may take until nothing of its trouble can be seen any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a simulation ended."""
+
+    seed: int
+    kind: str
+    faults: list[str]
+    story: list[str]
+
+    def __str__(self) -> str:
+        faults = "\n".join(f"  * {each}" for each in self.faults)
+        story = "\n".join(self.story)
+        return f"seed {self.seed} ({self.kind}):\n{faults}\n\nThe story:\n{story}\n\n{faults}"
+
+
+def play(script: Script, seed: int, kind: str | None = None, loud: bool = False) -> Outcome:
+    """Play the schedule of a seed.
+
+    Args:
+        kind: one of `KINDS`; chosen by the seed if not given.
+        loud: whether what the nodes log belongs to the story.
+    """
+    world = World(seed)
+    chosen = kind or KINDS[seed % len(KINDS)]
+    load, assembly.load_application = assembly.load_application, lambda folder: script.catalogue
+    log = _Log(world, loud)
+    globalLogPublisher.addObserver(log)
+    try:
+        with steady(world.random):
+            Play(script, world, chosen).run()
+    except AssertionError as problem:
+        world.fault(f"it went wrong: {problem}")
+    finally:
+        globalLogPublisher.removeObserver(log)
+        assembly.load_application = load
+    return Outcome(seed, chosen, world.faults, world.story)
+
+
+class _Log:
+    """What the nodes log: a failure is a fault."""
+
+    def __init__(self, world: World, loud: bool) -> None:
+        self._world, self._loud = world, loud
+
+    def __call__(self, event: LogEvent) -> None:
+        failure = event.get("log_failure")
+        if failure is not None:
+            self._world.fault(f"logged: {formatEvent(event)}\n{failure.getTraceback()}")
+        elif self._loud and event["log_level"].name != "debug":
+            self._world.tell(f"    [{formatEvent(event)}]")
+
+
+class Play:
+    """A simulation.
+
+    Args:
+        kind: one of `KINDS`.
+    """
+
+    def __init__(self, script: Script, world: World, kind: str) -> None:
+        self.script, self.world, self.kind = script, world, kind
+        chance = world.random
+        hard = kind != "planned"
+        self.wires = Wires(
+            world,
+            latency=chance.choice(((0.0002, 0.001), (0.001, 0.03), (0.0, 0.2))),
+            room=chance.choice((4096, 65536, 1 << 20)) if hard else 1 << 20,
+        )
+        self.numbering = Numbering(
+            world,
+            Delays(
+                notice=chance.choice((0.0, 0.3, 2.5)),
+                silence=chance.choice((2.0, 3.0)),
+                telling=chance.choice(((0.0, 0.002), (0.0, 0.2), (0.0, 1.0))),
+            ),
+        )
+        self.stage = Stage(world)
+        self.machines: dict[str, Machine] = {}
+        self.handles: dict[str, Handle] = {}
+        self.nodes: dict[str, Node] = {}
+        self.leaving: set[str] = set()
+        self.trouble: list[tuple[float, str]] = []
+        self._healing: list[Callable[[], None]] = []
+        self.fronts = [f"front-{n}" for n in range(1, chance.randint(1, 3) + 1)]
+        self.chats = [f"chat-{n}" for n in range(1, chance.randint(1, 4) + 1)]
+        self.rooms = [f"room {n}" for n in range(1, chance.randint(1, 4) + 1)]
+        self.people = [
+            Person(
+                uid=f"u{n}",
+                world=world,
+                wires=self.wires,
+                fronts=self.open_fronts,
+                rooms=self.rooms,
+                pause=(0.2, 2.0),
+                bytes=chance.choice((10, 10, 2000)),
+                sleepy=chance.choice((0.0, 0.3)),
+                restless=chance.choice((0.0, 0.05, 0.2)),
+            )
+            for n in range(1, chance.randint(2, 7) + 1)
+        ]
+        self.checker = Checker(self)
+
+    # The acts
+
+    def run(self) -> None:
+        stage.enter(self.stage)
+        world, chance = self.world, self.world.random
+        for id in (*self.fronts, *self.chats):
+            world.later(chance.uniform(0, 0.5), self.start, id)
+        world.run(6)
+        for person in self.people:
+            world.later(chance.uniform(0, 2), person.connect)
+        world.run(2)
+        length = chance.uniform(3, 15)
+        for _ in range(chance.randint(1, 5)):
+            world.later(chance.uniform(0, length), self._trouble)
+        world.run(length)
+        self._heal()
+        world.run(SETTLING_SECONDS)
+        self._hush()
+        world.run(3)
+        for person in self.people:
+            if person.stay is not None:
+                person.say(person.stay)
+        world.run(3)
+        self.checker.at_rest()
+        for person in self.people:
+            person.stop(politely=chance.random() < 0.5)
+        world.run(5)
+        self.checker.all_gone()
+        for id in list(self.nodes):
+            self.stop(id)
+        world.run(STOP_SECONDS)
+        self.checker.at_the_end()
+
+    def _hush(self) -> None:
+        """Have everybody be silent, but stay; who is out comes in."""
+        for person in self.people:
+            person.hush()
+
+    def _heal(self) -> None:
+        self.world.tell("everything heals")
+        for machine in self.machines.values():
+            machine.writes_left = None
+        for heal in list(self._healing):
+            heal()
+        for ids in (self.fronts, self.chats):
+            if not any(self.alive(id) for id in ids):
+                self.start(ids[0])
+
+    # Nodes
+
+    def alive(self, id: str) -> bool:
+        """Whether a node runs, and is not about to stop."""
+        machine = self.machines.get(id)
+        return machine is not None and not machine.dead and id not in self.leaving
+
+    def living(self, *ids: str) -> list[str]:
+        return [id for id in ids or (*self.fronts, *self.chats) if self.alive(id)]
+
+    def open_fronts(self) -> list[str]:
+        """The frontends that take clients."""
+        listening = self.wires.listening
+        return [id for id in self.living(*self.fronts) if ("clients", id) in listening]
+
+    def start(self, id: str) -> None:
+        known = self.machines.get(id)
+        if known is not None and not known.dead:
+            return
+        self.world.tell(f"{id} starts")
+        machine = self.machines[id] = Machine(self.world, id)
+        machine.on_death(lambda: self.wires.machine_died(machine))
+        machine.on_wake(lambda: self.wires.machine_woke(machine))
+        self.leaving.discard(id)
+        handle = self.handles[id] = self.numbering.handle(machine)
+        servers = self.script.cast([id, *self.fronts[:1], *self.chats[:1]])
+        node = self.nodes[id] = Node(
+            folder=self.script.folder,
+            server=self.script.servers.by_id(id),
+            servers=servers,
+            run_folder=self.script.run_folder,
+            assignments=ASSIGNMENTS,
+            reactor=machine,
+            registry=handle,
+            network=MemoryNetwork(self.wires, machine),
+            ready=lambda: self.world.tell(f"{id} is ready"),
+            failed=lambda problem: self.world.fault(f"{id} can't start: {problem}"),
+        )
+        self.stage.nodes[id], self.stage.machines[id] = node, machine
+        node.startService()
+
+    def stop(self, id: str, then: Callable[[], None] = lambda: None) -> None:
+        """Have a node leave, as an operator does."""
+        if not self.alive(id) or self.machines[id].paused:
+            return
+        self.world.tell(f"{id} is asked to leave")
+        self.leaving.add(id)
+        machine, node = self.machines[id], self.nodes[id]
+        late = self.world.later(STOP_SECONDS, self.world.fault, f"{id} does not stop")
+        left: Deferred[Any] = node.stopService()
+
+        def gone(result: Any) -> None:
+            late.cancel()
+            if isinstance(result, Failure):
+                self.world.fault(f"{id} could not stop: {result.getTraceback()}")
+            if not machine.dead:
+                # What closes connections may have a call of its own left: a turn later, none is.
+                self.world.later(0.001, self._gone, id, machine, node, then)
+
+        left.addBoth(gone)
+        machine.on_death(lambda: late.active() and late.cancel())
+
+    def _gone(self, id: str, machine: Machine, node: Node, then: Callable[[], None]) -> None:
+        if machine.dead:
+            return
+        self.world.tell(f"{id} has left")
+        if machine.calls:
+            self.world.fault(f"{id} has left, and leaves {machine.getDelayedCalls()}")
+        machine.kill()
+        if self.nodes.get(id) is node:
+            del self.nodes[id]
+        then()
+
+    def kill(self, id: str) -> None:
+        machine = self.machines[id]
+        self.world.tell(f"{id} is killed")
+        machine.kill()
+        self._fallen(id)
+
+    def _fallen(self, id: str) -> None:
+        self.nodes.pop(id, None)
+
+    # Trouble
+
+    def _trouble(self) -> None:
+        from .trouble import choose
+
+        choose(self)
+
+    def note(self, what: str) -> None:
+        """Something goes wrong now."""
+        self.trouble.append((self.world.now, what))
+        self.world.tell(what)
+
+    def heal_later(self, seconds: float, heal: Callable[[], None]) -> None:
+        """Have trouble end after a while, or when all of it does."""
+
+        def once() -> None:
+            if once in self._healing:
+                self._healing.remove(once)
+                self.trouble.append((self.world.now, "healed"))
+                heal()
+
+        self._healing.append(once)
+        self.world.later(seconds, once)
