@@ -36,8 +36,8 @@ of the defaults."""
 
 ASSIGNMENTS = [Assignment(key=k, value=v, source="simulation") for k, v in SETTINGS.items()]
 
-KINDS = ("quiet", "planned", "crashes", "cuts", "everything")
-"""What happens in a schedule: nothing; changes that an operator makes; also nodes that die; also a network
+KINDS = ("planned", "crashes", "cuts", "everything")
+"""What happens in a schedule: changes that an operator makes; also nodes that die; also a network
 and a registry that fail, and nodes that are stopped for a while; all of it."""
 
 STOP_SECONDS = 30.0
@@ -62,15 +62,20 @@ class Outcome:
         return f"seed {self.seed} ({self.kind}):\n{faults}\n\nThe story:\n{story}\n\n{faults}"
 
 
+def kind_of(seed: int) -> str:
+    """What kind of schedule a seed stands for."""
+    return KINDS[seed % len(KINDS)]
+
+
 def play(script: Script, seed: int, kind: str | None = None, loud: bool = False) -> Outcome:
     """Play the schedule of a seed.
 
     Args:
-        kind: one of `KINDS`; chosen by the seed if not given.
+        kind: one of `KINDS`, or "quiet"; chosen by the seed if not given.
         loud: whether what the nodes log belongs to the story.
     """
     world = World(seed)
-    chosen = kind or KINDS[seed % len(KINDS)]
+    chosen = kind or kind_of(seed)
     load, assembly.load_application = assembly.load_application, lambda folder: script.catalogue
     log = _Log(world, loud)
     globalLogPublisher.addObserver(log)

@@ -36,9 +36,6 @@ class Later:
         self.time, self.number, self.machine = time, number, machine
         self.called = self.cancelled = False
 
-    def __lt__(self, other: Later) -> bool:
-        return (self.time, self.number) < (other.time, other.number)
-
     def __repr__(self) -> str:
         name = getattr(self._function, "__qualname__", repr(self._function))
         return f"<{name} at {self.time:.3f}>"
@@ -87,7 +84,7 @@ class World:
         self.now = 0.0
         self.story: list[str] = []
         self.faults: list[str] = []
-        self._queue: list[Later] = []
+        self._queue: list[tuple[float, int, Later]] = []
         self._number = 0
         self._steps = 0
 
@@ -109,27 +106,25 @@ class World:
     ) -> Later:
         self._number += 1
         call = Later(self, self.now + max(seconds, 0), self._number, machine, function, args)
-        heapq.heappush(self._queue, call)
+        heapq.heappush(self._queue, (call.time, call.number, call))
         return call
 
     def move(self, call: Later, seconds: float) -> None:
-        self._queue.remove(call)
         self._number += 1
         call.time, call.number = self.now + max(seconds, 0), self._number
-        heapq.heapify(self._queue)
-        heapq.heappush(self._queue, call)
+        heapq.heappush(self._queue, (call.time, call.number, call))
 
     def run_until(self, end: float) -> None:
         """Let everything happen that is due until then."""
         queue = self._queue
-        while queue and queue[0].time <= end:
-            call = heapq.heappop(queue)
-            if call.cancelled:
+        while queue and queue[0][0] <= end:
+            time, number, call = heapq.heappop(queue)
+            if call.cancelled or number != call.number:  # called off, or put off
                 continue
             self._steps += 1
             if self._steps > MOST_STEPS:
                 raise AssertionError(f"{MOST_STEPS} steps, and no end: {call}")
-            self.now = max(self.now, call.time)
+            self.now = max(self.now, time)
             self._happen(call)
         self.now = max(self.now, end)
 
@@ -190,7 +185,7 @@ class Machine:
     callFromThread = callWhenRunning
 
     def getDelayedCalls(self) -> list[Later]:
-        return sorted(self.calls)
+        return sorted(self.calls, key=lambda call: call.time)
 
     def addSystemEventTrigger(self, *args: Any, **kw: Any) -> None:
         pass
