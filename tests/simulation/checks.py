@@ -136,7 +136,11 @@ class Checker:
             if said.code != 200:
                 continue
             for stay in self._stays:
-                if stay.rid != said.rid or stay.since > said.sent or not self._was_there(stay, said):
+                if (
+                    stay.rid != said.rid
+                    or stay.since > said.sent
+                    or not self._was_there(stay, said)
+                ):
                     continue
                 if not heard_by[id(stay)][said.id] and not self._may_miss(stay, said):
                     self._fault(
@@ -200,9 +204,7 @@ class Checker:
                             f"in {rid}, {one.uid} got {first}, and {other.uid} got {second}"
                         )
 
-    def _sent_in_order(
-        self, stay: Stay, quick: dict[str, int], same_stay: dict[str, int]
-    ) -> None:
+    def _sent_in_order(self, stay: Stay, quick: dict[str, int], same_stay: dict[str, int]) -> None:
         last: dict[int, tuple[int, str]] = {}
         for message in stay.heard:
             if message in quick:
@@ -222,7 +224,9 @@ class Checker:
                 continue  # it could not know
             epoch = numbering.owned_until(act.rid, act.life, act.epoch)
             if epoch is None:
-                self._fault(f"{act.life[0]} acted for {act.rid} at {act.time:.3f}: it never owned it")
+                self._fault(
+                    f"{act.life[0]} acted for {act.rid} at {act.time:.3f}: it never owned it"
+                )
             elif epoch < newest.get(act.rid, 0):
                 self._fault(
                     f"{act.life[0]} acted for {act.rid} at {act.time:.3f}, as its owner in view"

@@ -165,9 +165,7 @@ class Person:
     def _again(self) -> None:
         self.machine.callLater(self._world.random.uniform(0.1, 0.6), self.connect)
 
-    def _ask(
-        self, route: str, msg: dict[str, Any], done: Callable[[dict[str, Any]], None]
-    ) -> None:
+    def _ask(self, route: str, msg: dict[str, Any], done: Callable[[dict[str, Any]], None]) -> None:
         wire = self._wire
         assert wire is not None and wire.transport is not None
         self._last += 1
@@ -303,9 +301,7 @@ class Person:
         if stay is None:
             self._world.fault(f"{self.uid} is in no room, and got {push['id']} of {push['rid']}")
         elif push["rid"] != stay.rid:
-            self._world.fault(
-                f"{self.uid} is in {stay.rid}, and got {push['id']} of {push['rid']}"
-            )
+            self._world.fault(f"{self.uid} is in {stay.rid}, and got {push['id']} of {push['rid']}")
         else:
             stay.heard.append(push["id"])
 

@@ -249,12 +249,13 @@ def steady(random: Random) -> Iterator[None]:
     import secrets
 
     before = chance.getstate()
-    token_hex, token_bytes = secrets.token_hex, secrets.token_bytes
+    token_hex, token_bytes, seed = secrets.token_hex, secrets.token_bytes, chance.seed
     chance.seed(random.getrandbits(64))
+    chance.seed = lambda *args: None  # Autobahn does that wherever it makes a factory
     secrets.token_hex = lambda n=32: random.randbytes(n).hex()
     secrets.token_bytes = lambda n=32: random.randbytes(n)
     try:
         yield
     finally:
+        secrets.token_hex, secrets.token_bytes, chance.seed = token_hex, token_bytes, seed
         chance.setstate(before)
-        secrets.token_hex, secrets.token_bytes = token_hex, token_bytes
