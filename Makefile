@@ -5,12 +5,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 ARGS ?=
+FIRST ?= 0
+SEEDS ?= 10000
 
-.PHONY: help demo test check format clean
+.PHONY: help demo test model check format clean
 
 help:
 	@echo "make demo     start the whole chat; open http://127.0.0.1:3001/ and stop it with Ctrl-C"
 	@echo "make test     run every test; make test ARGS='tests/wire -x' passes options to pytest"
+	@echo "make model    play simulated clusters through SEEDS=10000 schedules, from FIRST=0 on"
 	@echo "make check    ruff, mypy and import-linter"
 	@echo "make format   put the code into the form that make check asks for"
 	@echo "make clean    remove .venv and everything else that was made here"
@@ -22,6 +25,9 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-test
 	@exec $(BIN)/python -m pytest $(ARGS) </dev/null
+
+model: $(VENV)/.installed-test
+	@cd tests && exec ../$(BIN)/python -m simulation play $(FIRST) $$(($(FIRST) + $(SEEDS)))
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .

@@ -1,7 +1,6 @@
 """Whole clusters through seeded schedules of trouble; `docs/guarantees.md` is what has to hold.
 
-``CHATCORE_SEEDS=10000`` plays that many, which ``make model SEEDS=10000`` does on all cores.
-``CHATCORE_SEED=123`` plays that one and tells its story.
+``CHATCORE_SEEDS=10000`` plays that many. ``CHATCORE_SEED=123`` plays that one and tells its story.
 """
 
 from __future__ import annotations
@@ -16,33 +15,32 @@ import pytest
 from .play import KINDS, kind_of, play
 from .stage import Script
 
-FIRST = int(os.environ.get("CHATCORE_FIRST_SEED", "0"))
-SEEDS = int(os.environ.get("CHATCORE_SEEDS", "1600"))
+SEEDS = int(os.environ.get("CHATCORE_SEEDS", "0"))
 ONE = os.environ.get("CHATCORE_SEED")
 AT_A_TIME = 100
 
+if ONE is not None:
 
-@pytest.mark.skipif(ONE is not None, reason="one seed is asked for")
-@pytest.mark.parametrize("first", range(FIRST, FIRST + SEEDS, AT_A_TIME))
-@pytest.mark.parametrize("kind", KINDS)
-def test_whatever_happens(script: Script, kind: str, first: int) -> None:
-    seeds = range(first, min(first + AT_A_TIME, FIRST + SEEDS))
-    outcomes = [play(script, seed) for seed in seeds if kind_of(seed) == kind]
-    failed = [outcome for outcome in outcomes if outcome.faults]
-    if failed:
-        seeds_failed = ", ".join(str(outcome.seed) for outcome in failed)
-        pytest.fail(
-            f"{len(failed)} of {len(outcomes)} schedules: {seeds_failed}. The first is"
-            f" {failed[0]}\n\nCHATCORE_SEED={failed[0].seed} plays it again.",
-            pytrace=False,
-        )
+    def test_one_seed(script: Script) -> None:
+        outcome = play(script, int(ONE or 0), loud=True)
+        print(outcome)
+        assert not outcome.faults
 
+elif SEEDS:
 
-@pytest.mark.skipif(ONE is None, reason="CHATCORE_SEED names a seed, to be played again")
-def test_one_seed(script: Script) -> None:
-    outcome = play(script, int(ONE or 0), loud=True)
-    print(outcome)
-    assert not outcome.faults
+    @pytest.mark.parametrize("first", range(0, SEEDS, AT_A_TIME))
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_whatever_happens(script: Script, kind: str, first: int) -> None:
+        seeds = range(first, min(first + AT_A_TIME, SEEDS))
+        outcomes = [play(script, seed) for seed in seeds if kind_of(seed) == kind]
+        failed = [outcome for outcome in outcomes if outcome.faults]
+        if failed:
+            every = ", ".join(str(outcome.seed) for outcome in failed)
+            pytest.fail(
+                f"{len(failed)} of {len(outcomes)} schedules failed: {every}. The first is"
+                f" {failed[0]}\n\nCHATCORE_SEED={failed[0].seed} plays it again.",
+                pytrace=False,
+            )
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -61,6 +59,6 @@ def test_a_seed_tells_the_same_story_in_another_process(script: Script) -> None:
         capture_output=True,
         text=True,
         timeout=60,
-        check=True,
+        check=False,
     )
-    assert told.stdout == f"{story}\n"
+    assert told.stdout == f"{story}\n", told.stderr
