@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from one_registry import OneRegistry
 from running import free_ports
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, DeferredList
@@ -25,10 +26,16 @@ class Nodes:
 
     Args:
         folder: the application's, with a short path.
+        registry: what tells them of each other; servers.json does, unless given.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, object] = {}) -> None:
-        self.folder = folder
+    def __init__(
+        self,
+        folder: Path,
+        settings: Mapping[str, object] = {},
+        registry: OneRegistry | None = None,
+    ) -> None:
+        self.folder, self.registry = folder, registry
         self.servers = load_servers(folder, "development")
         self.run_folder = RunFolder.open(folder)
         self.nodes: dict[str, Node] = {}
@@ -50,6 +57,7 @@ class Nodes:
                     run_folder=self.run_folder,
                     assignments=self._assignments,
                     reactor=reactor,
+                    registry=None if self.registry is None else self.registry.of(server.id),
                     ready=lambda ready=ready: ready.callback(None),
                     failed=ready.errback,
                 )
@@ -101,6 +109,7 @@ class Cluster(Nodes):
         files: Mapping[str, str],
         settings: Mapping[str, object] = {},
         keys: Mapping[str, Mapping[str, object]] = {},
+        registry: OneRegistry | None = None,
     ) -> None:
         for path, text in files.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -118,7 +127,7 @@ class Cluster(Nodes):
                 for server_type, ids in servers.items()
             }
         (folder / "servers.json").write_text(json.dumps({"development": entries}))
-        super().__init__(folder, settings)
+        super().__init__(folder, settings, registry)
 
 
 async def until(condition: Any, what: str) -> Any:

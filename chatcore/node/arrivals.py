@@ -89,6 +89,8 @@ class Arrivals:
         self._waiting: dict[_Waiting, None] = {}
         self._deadlines = Deadlines(PATIENCE, clock, self._too_late)
         self._came: float | None = None
+        self.relaying = 0
+        """How many of those that were passed on have no answer yet."""
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -164,7 +166,8 @@ class Arrivals:
         if ask is None:
             to.write(payload + END)
         else:
-            to.ask(payload, partial(_relay, link, ask), "what was passed on", FOR_EVER)
+            self.relaying += 1
+            to.ask(payload, partial(self._relay, link, ask), "what was passed on", FOR_EVER)
         return True
 
     def again(self) -> None:
@@ -184,6 +187,14 @@ class Arrivals:
     def stop(self) -> None:
         """Forget the timers."""
         self._deadlines.clear()
+
+    def _relay(self, link: Link, ask: bytes, box: Box | None, problem: RpcError | None) -> None:
+        """Answer what was passed on with the answer that came to it."""
+        self.relaying -= 1
+        if box is not None:
+            link.answer(ask, b"".join(item(k, v) for k, v in box.items() if not k.startswith(b"_")))
+        elif problem is not None:
+            link.refuse(ask, b"REFUSED" if problem.nothing_ran else b"FAILED", str(problem))
 
     def _wait(
         self,
@@ -213,11 +224,3 @@ class Arrivals:
 
 def _keep_silent(why: str) -> None:
     """Nobody waits for an answer."""
-
-
-def _relay(link: Link, ask: bytes, box: Box | None, problem: RpcError | None) -> None:
-    """Answer what was passed on with the answer that came to it."""
-    if box is not None:
-        link.answer(ask, b"".join(item(k, v) for k, v in box.items() if not k.startswith(b"_")))
-    elif problem is not None:
-        link.refuse(ask, b"REFUSED" if problem.nothing_ran else b"FAILED", str(problem))

@@ -123,6 +123,7 @@ class Node(Service):
         self._starting: Deferred[None] | None = None
         self._telling: Deferred[None] | None = None
         self._linked: Deferred[None] = Deferred()
+        self._draining: Deferred[None] | None = None
         self._serves = False
 
         catalogue = load_application(folder)
@@ -360,6 +361,7 @@ class Node(Service):
                 remotes=remotes,
             )
             self.application.files.follow(reloading.files, reloading.load)
+        self._drain_seconds = settings[DrainSettings].seconds
         self._drains_first = server.frontend and settings[DrainSettings].on_term
         self.stop_seconds = settings[NodeSettings].stop_seconds
         if self._drains_first:
@@ -406,10 +408,20 @@ class Node(Service):
     def drain(self) -> Deferred[None]:
         """Take nothing new, and hand over what this node has; fires when that is done.
 
-        A frontend sends its clients on to others. It goes on running without any.
+        A frontend sends its clients on to others. It goes on running without any. It is the same
+        drain, however often it is asked for.
         """
+        if self._draining is None:
+            self._draining = Deferred.fromCoroutine(self._drain())
+        waiting: Deferred[None] = Deferred()
+        self._draining.chainDeferred(waiting)
+        return waiting
+
+    async def _drain(self) -> None:
         self.membership.enter("draining")
-        return succeed(None) if self._clients is None else self._clients.drain()
+        if self._clients is not None:
+            await self._clients.drain()
+        await self.moves.emptied(self._drain_seconds)
 
     def stopService(self) -> Deferred[None]:
         """Close to clients, then to other nodes."""

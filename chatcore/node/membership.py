@@ -53,7 +53,7 @@ class Membership:
         self._registry, self._servers = registry, servers
         self._links, self._network = links, network
         self._changed, self._begin_anew = changed, begin_anew
-        self.registry_is_lost = False
+        self.registry_is_lost = self._left = False
         self._peers: dict[str, tuple[tuple[Server, str], Peer]] = {}
 
     @property
@@ -73,13 +73,14 @@ class Membership:
             self._registry.announce(self.member)
 
     def leave(self) -> Deferred[None]:
-        """Have the node taken out of the view."""
+        """Have the node taken out of the view; it follows no other from now on."""
+        self._left = True
         return self._registry.leave()
 
     # What the registry says.
 
     def heard(self, view: View) -> None:
-        if view.epoch < self._servers.view.epoch:
+        if self._left or view.epoch < self._servers.view.epoch:
             return
         self._links.follow(
             {each.id: self._peer(each) for each in view.members if each.id != self.member.id}

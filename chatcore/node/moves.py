@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
 from chatcore.channels.groups import GroupTable
 from chatcore.channels.moving import Arriving, Hand
@@ -35,6 +39,10 @@ GROUP_GONE = item(b"_command", b"GroupGone")
 MOVED = item(b"moved", TRUE)
 
 
+LOOK = 0.05
+"""Seconds between two looks whether a node that drains is empty."""
+
+
 class Moves:
     """All that a node does so that its channels are where the view says.
 
@@ -52,6 +60,8 @@ class Moves:
         counters: where refusals are counted.
         clock: the reactor.
     """
+
+    log = Logger()
 
     def __init__(
         self,
@@ -71,7 +81,8 @@ class Moves:
     ) -> None:
         self._id, self._type, self._servers, self._links = id, server_type, servers, links
         self._channels, self._groups = channels, groups
-        self._key_of = key_of
+        self._key_of, self._clock = key_of, clock
+        self._look: Any = None
         self._told = settled
         self.under_way = UnderWay()
         self.settling = Settling(
@@ -143,8 +154,47 @@ class Moves:
         if self._groups is not None:
             self._groups.confirm_nothing()
 
+    @property
+    def empty(self) -> bool:
+        """Whether all that belonged to this node is with others now, and nothing comes for it."""
+        return (
+            self.handing_over.done
+            and not self.under_way
+            and not self.arrivals
+            and not self.arrivals.relaying
+        )
+
+    def emptied(self, seconds: float) -> Deferred[None]:
+        """What fires when this node has nothing more to hand over.
+
+        Args:
+            seconds: how long that may take; it is logged what is left then.
+        """
+        end = self._clock.seconds() + seconds
+        emptied: Deferred[None] = Deferred()
+
+        def look() -> None:
+            member = self._servers.view.get(self._id)
+            known = member is None or member.state == "draining" or not self._servers.view.epoch
+            if known and self.empty:
+                emptied.callback(None)
+            elif self._clock.seconds() >= end:
+                self.log.warn(
+                    "{id} has not handed over all it had within {seconds:g} s",
+                    id=self._id,
+                    seconds=seconds,
+                )
+                emptied.callback(None)
+            else:
+                self._look = self._clock.callLater(LOOK, look)
+
+        look()
+        return emptied
+
     def stop(self) -> None:
         """Forget the timers."""
+        if self._look is not None and self._look.active():
+            self._look.cancel()
         self.settling.stop()
         self.handing_over.stop()
         self.arrivals.stop()

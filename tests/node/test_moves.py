@@ -1,0 +1,217 @@
+"""Channels that follow the view: nodes come, go, drain and crash, and no room is split."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_twisted
+from one_registry import OneRegistry
+from running import short_folder
+from small_cluster import Cluster, until
+from twisted.internet import reactor
+
+from chatcore.client import Client
+
+APP = """
+    from chatcore.application import by_session
+
+    def configure(app):
+        app.route("back", by_session("room"))
+        app.on("channel_moving", lambda channel, server_id: channel.state.update(left=1))
+"""
+
+FRONT = """
+    from zope.interface import implementer
+    from chatcore.interfaces import IHandler
+    from ..back.remotes import IRoomRemote
+
+    class IFrontHandler(IHandler):
+        async def enter(msg, session): ""
+
+    @implementer(IFrontHandler)
+    class FrontHandler:
+        def __init__(self, app):
+            self.app = app
+
+        async def enter(self, msg, session):
+            await session.bind(msg["uid"])
+            await session.update(room=msg["room"])
+            rooms = self.app.rpc.by(session)[IRoomRemote]
+            return await rooms.add(msg["uid"], session.frontend_id, msg["room"])
+"""
+
+BACK = """
+    from zope.interface import implementer
+    from chatcore.interfaces import IRemote
+
+    class IRoomRemote(IRemote):
+        async def add(uid, sid, room): ""
+
+    @implementer(IRoomRemote)
+    class RoomRemote:
+        def __init__(self, app):
+            self.app = app
+            app.channels.on_left(
+                lambda channel, uid, sid, why: channel.push("onLeft", {"uid": uid})
+            )
+
+        async def add(self, uid, sid, room):
+            channel = self.app.channels.get(room, create=True)
+            channel.state.setdefault("by", self.app.server_id)
+            channel.add(uid, sid)
+            return {"at": self.app.server_id, "users": channel.uids()}
+"""
+
+HANDLERS = """
+    from zope.interface import implementer
+    from chatcore.interfaces import IHandler
+
+    class IRoomHandler(IHandler):
+        async def say(msg, session): ""
+
+    @implementer(IRoomHandler)
+    class RoomHandler:
+        def __init__(self, app):
+            self.app = app
+
+        async def say(self, msg, session):
+            channel = self.app.channels.get(session.get("room"))
+            channel.push("onSay", {"n": msg["n"], "by": session.uid})
+            return {"at": self.app.server_id, "users": channel.uids(), "state": channel.state}
+"""
+
+ROOMS = [f"room {number}" for number in range(8)]
+
+
+@pytest_twisted.async_yield_fixture()
+async def cluster() -> AsyncIterator[Cluster]:
+    with short_folder() as folder:
+        cluster = Cluster(
+            folder,
+            servers={"front": ["front-1", "front-2"], "back": ["back-1", "back-2", "back-3"]},
+            files={
+                "app.py": APP,
+                "servers/front/handlers.py": FRONT,
+                "servers/back/remotes.py": BACK,
+                "servers/back/handlers.py": HANDLERS,
+            },
+            registry=OneRegistry(reactor.callLater),
+        )
+        yield cluster
+        await cluster.close()
+
+
+class People:
+    """Two in every room, each at another frontend."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.clients: dict[tuple[str, int], Client] = {}
+        self.heard: dict[tuple[str, int], list[int]] = {}
+        self.left: list[str] = []
+        self._last = 0
+
+    async def enter(self) -> None:
+        for room in ROOMS:
+            for number in (1, 2):
+                client = await self.cluster.client(f"front-{number}")
+                who = room, number
+                self.clients[who] = client
+                heard = self.heard[who] = []
+                client.on("onSay", lambda msg, heard=heard: heard.append(msg["n"]))
+                client.on("onLeft", lambda msg: self.left.append(msg["uid"]))
+                uid = f"{room} {number}"
+                await client.request("front.frontHandler.enter", {"uid": uid, "room": room})
+
+    async def talk(self) -> dict[str, Any]:
+        """Say something in each room, from each side; who answered comes back."""
+        answers = {}
+        for (room, _), client in self.clients.items():
+            self._last += 1
+            answers[room] = await client.request("back.roomHandler.say", {"n": self._last})
+        return answers
+
+    async def all_heard(self) -> None:
+        """Each room has heard all that was said in it, in order."""
+        per_round = len(self.clients)
+        rounds = self._last // per_round
+        for index, room in enumerate(ROOMS):
+            expected = [
+                turn * per_round + 2 * index + side + 1
+                for turn in range(rounds)
+                for side in range(2)
+            ]
+            for number in (1, 2):
+                heard = self.heard[room, number]
+                await until(lambda: len(heard) >= len(expected), f"{room}: {heard} {expected}")
+                assert heard == expected
+
+
+async def test_nodes_that_come_and_go_take_their_share(cluster: Cluster) -> None:
+    people = People(cluster)
+    await cluster.start("front-1", "front-2", "back-1")
+    await people.enter()
+    first = await people.talk()
+    assert {each["at"] for each in first.values()} == {"back-1"}
+    await cluster.start("back-2")
+    second = await people.talk()
+    assert {each["at"] for each in second.values()} == {"back-1", "back-2"}
+    for room, answer in second.items():
+        assert answer["users"] == [f"{room} 1", f"{room} 2"]
+        moved = {"left": 1} if answer["at"] == "back-2" else {}
+        assert answer["state"] == {"by": "back-1", **moved}
+    await cluster.start("back-3")
+    assert {each["at"] for each in (await people.talk()).values()} == {"back-1", "back-2", "back-3"}
+    await cluster.nodes["back-1"].drain()
+    assert {each["at"] for each in (await people.talk()).values()} == {"back-2", "back-3"}
+    assert cluster.nodes["back-1"].channels.names() == []
+    await cluster.stop("back-1")
+    last = await people.talk()
+    assert all(each["users"] == [f"{room} 1", f"{room} 2"] for room, each in last.items())
+    await people.all_heard()
+    assert people.left == []
+
+
+async def test_what_a_crashed_node_had_is_rebuilt(cluster: Cluster) -> None:
+    people = People(cluster)
+    await cluster.start()
+    await people.enter()
+    before = await people.talk()
+    gone = cluster.nodes["back-2"]
+    for link in list(gone.links._links.values()):
+        link.abort()
+    registry = cluster.registry
+    assert registry is not None
+    registry._hearers.pop("back-2")
+    gone.membership._registry = registry.of("nobody")
+    await gone.links.stopService()
+    registry.take_out("back-2")
+    after = await people.talk()
+    for room, answer in after.items():
+        assert sorted(answer["users"]) == [f"{room} 1", f"{room} 2"]
+        if before[room]["at"] != "back-2":
+            assert answer["at"] == before[room]["at"]
+        else:
+            assert answer["at"] in ("back-1", "back-3")
+    await people.all_heard()
+
+
+@pytest.mark.parametrize("rounds", [1, 5])
+async def test_who_is_taken_for_dead_begins_anew(cluster: Cluster, rounds: int) -> None:
+    people = People(cluster)
+    await cluster.start()
+    await people.enter()
+    await people.talk()
+    registry, node = cluster.registry, cluster.nodes["back-2"]
+    assert registry is not None
+    for _ in range(rounds):
+        registry.take_out("back-2")
+        node.membership.removed()
+    after = await people.talk()
+    assert {each["at"] for each in after.values()} == {"back-1", "back-2", "back-3"}
+    for room, answer in after.items():
+        assert sorted(answer["users"]) == [f"{room} 1", f"{room} 2"]
+    await people.all_heard()
+    assert people.left == []
