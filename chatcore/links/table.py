@@ -30,6 +30,9 @@ FIRST_RETRY, LONGEST_RETRY = 0.1, 3.0
 CLOSING_SECONDS = 1.0
 """How long the links may take to close before they are cut."""
 
+FIRST_LINK_SECONDS = 5.0
+"""How long what is meant for a node that has just come waits for the first link to it."""
+
 LAST_WORDS_SECONDS = 0.2
 """How long the link to a node that left the view may take to bring what was on its way."""
 
@@ -85,6 +88,8 @@ class LinkTable(Service):
             id=id, incarnation=incarnation, secret=secret, remotes=remotes, up=self._up
         )
         self._retiring: dict[Link, Any] = {}
+        self._new: dict[str, dict[Callable[[Link | None], object], None]] = {}
+        self._late = Deadlines(FIRST_LINK_SECONDS, parts.clock, self._never_up)
         self._unproven = Deadlines(hello.UNPROVEN_SECONDS, parts.clock, self._too_late)
         self._closing: dict[Link, Deferred[None]] = {}
         self._diallers: dict[str, _Dialler] = {}
@@ -115,6 +120,11 @@ class LinkTable(Service):
             peers: all other nodes of the view, by id.
         """
         old, self._peers = self._peers, peers
+        for id in [id for id in self._new if peers.get(id) != old.get(id)]:
+            self._tell_waiting(id, None)
+        for id, peer in peers.items():
+            if peer.incarnation and peer != old.get(id):
+                self._new[id] = {}
         for id, link in self._links.items():
             if not self._is_meant(id, link.peer_incarnation):
                 self._retire(link)
@@ -125,6 +135,32 @@ class LinkTable(Service):
                 dialler = self._diallers[id] = _Dialler(self, id, peer, self._parts.clock)
                 if self.running:
                     dialler.start()
+
+    def wait_for(self, peer: str, told: Callable[[Link | None], object]) -> bool:
+        """Have ``told(link)`` called when the first link to a node that has just come is up.
+
+        Or ``told(None)``, if that takes too long. What waits is told in order.
+
+        Returns:
+            False if nobody will be told: that node has been linked to before, or its coming and
+            going is not known.
+        """
+        waiting = self._new.get(peer)
+        if waiting is None:
+            return False
+        waiting[told] = None
+        self._late.start((peer, told))
+        return True
+
+    def _never_up(self, waiting: tuple[str, Callable[[Link | None], object]]) -> None:
+        peer, told = waiting
+        del self._new[peer][told]
+        told(None)
+
+    def _tell_waiting(self, peer: str, link: Link | None) -> None:
+        for told in self._new.pop(peer, {}):
+            self._late.stop((peer, told))
+            told(link)
 
     def begin_anew(self, incarnation: str) -> None:
         """Go on as another life of this node: all links are closed, and made anew."""
@@ -164,6 +200,9 @@ class LinkTable(Service):
             dialler.stop()
         for link in list(self._retiring):
             self._forget_retiring(link)
+        for peer in list(self._new):
+            self._tell_waiting(peer, None)
+        self._late.clear()
         links = list(self._closing)
         for link in links:
             link.close()
@@ -270,6 +309,7 @@ class LinkTable(Service):
             self.log.info("{id} is linked to all {n} others", id=self.id, n=len(self._peers))
         for hook in self._up_hooks:
             hook(link)
+        self._tell_waiting(link.peer, link)
 
     def _lost(self, link: Link, reason: Failure) -> None:
         self._unproven.stop(link)

@@ -13,7 +13,6 @@ from twisted.internet.defer import (
     Deferred,
     DeferredList,
     maybeDeferred,
-    succeed,
 )
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
@@ -160,11 +159,7 @@ class Node(Service):
         )
 
         responders: dict[bytes, Any] = {}
-        member = Member(
-            server=server,
-            incarnation=new_incarnation(),
-            state="starting" if server.frontend else "up",
-        )
+        member = Member(server=server, incarnation=new_incarnation(), state="starting")
         self.links = LinkTable(
             id=server.id,
             incarnation=member.incarnation,
@@ -199,6 +194,7 @@ class Node(Service):
             network=self._network,
             changed=self._open_if_linked,
             begin_anew=lambda: self.moves.begin_anew(),
+            clock=reactor,
         )
 
         def choose(server_type: str, session: ISession, tried: Collection[str] = ()) -> str:
@@ -504,6 +500,6 @@ class Node(Service):
             self.log.warn("{id} has no link to {missing} yet", id=self.server.id, missing=missing)
         if self._clients is not None:
             await self._clients.open()
-            self.membership.enter("up")
+        self.membership.enter("up")
         self.log.info("{id} is ready", id=self.server.id)
         self._ready()

@@ -141,7 +141,31 @@ class Backend:
             return self._send_here(what, service, method, packed, notify, timeout, key)
         link = self._links.get(server_id)
         if link is None:
+            called: Deferred[Any] = Deferred()
+
+            def linked(link: Link | None) -> None:
+                if link is None:
+                    self._unsent(self._missing(server_id, what)).chainDeferred(called)
+                else:
+                    self._send_to(link, what, packed, notify, timeout, key).chainDeferred(called)
+
+            if self._links.wait_for(server_id, linked):
+                return called
             return self._unsent(self._missing(server_id, what))
+        return self._send_to(link, what, packed, notify, timeout, key)
+
+    def _send_to(
+        self,
+        link: Link,
+        what: str,
+        packed: bytes,
+        notify: bool,
+        timeout: float | None,
+        key: str | None,
+    ) -> Deferred[Any]:
+        """Call a remote of the node at the other end of a link."""
+        server_id = link.peer
+        service, _, method = what.rpartition(".")
         mine = self._fingerprints.get((self._type_of(server_id) or "", service, method))
         theirs = link.peer_remotes.get(what)
         if mine and theirs and mine != theirs:

@@ -246,20 +246,43 @@ class Frontend:
             self._counters.requests_refused += 1
             self._dispatcher.report(f"the route to {server_type}", problem)
             return problem
+        send = partial(self._send_to, server, route, payload, done)
+        if link is None and self._links.wait_for(server, send):
+            return None
+        return send(link, waited=False)
+
+    def _send_to(
+        self,
+        server: str,
+        route: str,
+        payload: bytes,
+        done: Callable[[Box | None, RpcError | None], None] | None,
+        link: Link | None,
+        *,
+        waited: bool = True,
+    ) -> Exception | None:
+        """Send a message on; why it can't be sent, if so, counted and logged.
+
+        Args:
+            waited: whether nobody waits for what comes back: then ``done`` is told.
+        """
+        problem: RpcError | None = None
         if link is None and not self._links.knows(server):
             self._counters.requests_refused += 1
             why = f"the route chose {server!r:.100}, which is no other server's id"
-            unknown = NoSuchServer(server_type, route, why)
-            self._say_unchosen(server_type, unknown)
-            return unknown
-        if link is None or link.overloaded:
+            server_type = route.partition(".")[0]
+            problem = NoSuchServer(server_type, route, why)
+            self._say_unchosen(server_type, problem)
+        elif link is None or link.overloaded:
             self._counters.requests_failed += 1
-            return NotConnected(server, route, None if link is None else "the link is blocked")
-        if done is None:
+            problem = NotConnected(server, route, None if link is None else "the link is blocked")
+        elif done is None:
             link.write(FORWARD_NOTIFY + payload + END)
         else:
             link.ask(FORWARD + payload, done, route, self._patience)
-        return None
+        if problem is not None and waited and done is not None:
+            done(None, problem)
+        return problem
 
     def _heard(self, box: Box | None) -> Body | None:
         """What a backend answered; None if it did not, which is counted."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -13,8 +14,12 @@ from chatcore.cluster.registry import IRegistry
 from chatcore.cluster.servers import ClusterServers
 from chatcore.cluster.view import Member, State, View
 from chatcore.config.servers import Server
+from chatcore.deadlines import IClock
 from chatcore.links.table import LinkTable, Peer
 from chatcore.node.network import INetwork
+
+COMING_UP_SECONDS = 5.0
+"""How long a node that begins anew waits for its links before it takes a share of the keys."""
 
 
 def new_incarnation() -> str:
@@ -32,6 +37,7 @@ class Membership:
         links: to them.
         network: how they are reached.
         changed: called after each view has been taken.
+        clock: the reactor.
         begin_anew: called when others have taken this node's place, before it goes on as another
             life of itself.
     """
@@ -48,8 +54,12 @@ class Membership:
         network: INetwork,
         changed: Callable[[], None],
         begin_anew: Callable[[], None],
+        clock: IClock,
     ) -> None:
         self.member = member
+        self._clock = clock
+        self._coming_up: Any = None
+        links.on_up(lambda link: self._come_up_if_linked())
         self._registry, self._servers = registry, servers
         self._links, self._network = links, network
         self._changed, self._begin_anew = changed, begin_anew
@@ -75,6 +85,7 @@ class Membership:
     def leave(self) -> Deferred[None]:
         """Have the node taken out of the view; it follows no other from now on."""
         self._left = True
+        self._forget_timer()
         return self._registry.leave()
 
     # What the registry says.
@@ -87,6 +98,7 @@ class Membership:
         )
         self._servers.follow(view)
         self._changed()
+        self._come_up_if_linked()
 
     def lost(self, why: str) -> None:
         self.registry_is_lost = True
@@ -106,10 +118,27 @@ class Membership:
             "{id} was taken out of the view, and others have taken its place; it begins anew",
             id=self.member.id,
         )
-        self.member = replace(self.member, incarnation=new_incarnation())
+        if self.member.state == "up" and self._coming_up is None:
+            self._coming_up = self._clock.callLater(COMING_UP_SECONDS, self._come_up)
+        state: State = "starting" if self._coming_up is not None else self.member.state
+        self.member = replace(self.member, incarnation=new_incarnation(), state=state)
         self._begin_anew()
         self._links.begin_anew(self.member.incarnation)
         self._registry.announce(self.member)
+
+    def _come_up_if_linked(self) -> None:
+        """Take a share of the keys again, once the others can bring what belongs to them."""
+        if self._coming_up is not None and self.let_in and self._links.complete:
+            self._come_up()
+
+    def _come_up(self) -> None:
+        self._forget_timer()
+        self.enter("up")
+
+    def _forget_timer(self) -> None:
+        if self._coming_up is not None and self._coming_up.active():
+            self._coming_up.cancel()
+        self._coming_up = None
 
     def _peer(self, member: Member) -> Peer:
         """How to reach a member; the same as before where nothing of that has changed."""
