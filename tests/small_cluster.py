@@ -44,6 +44,12 @@ class Nodes:
         ]
         self._clients: list[Client] = []
 
+    def change(self, settings: Mapping[str, object]) -> None:
+        """Have the nodes that are started from now on have these settings, too."""
+        self._assignments += [
+            Assignment(key=key, value=value, source="test") for key, value in settings.items()
+        ]
+
     async def start(self, *ids: str) -> None:
         """Start these servers, or all, and wait until they are ready."""
         waiting = []

@@ -68,8 +68,7 @@ class Settling:
         self._take_in, self._told, self._clock = take_in, settled, clock
         self._since: list[Ownership] = []
         self._epoch = 0
-        self._began = False
-        self._late = False
+        self._late = self._suspended = False
         self._taking_in = False
         self._handed: dict[str, int] = {}
         self._offered: dict[str, int] = {}
@@ -86,6 +85,8 @@ class Settling:
         """Whether this node, which owns a key by the view, may answer for it."""
         if self.settled:
             return True
+        if self._suspended:
+            return False
         known = self._answers.get(key)
         if known is None:
             if len(self._answers) >= MOST_REMEMBERED:
@@ -114,6 +115,15 @@ class Settling:
         before = self._since[-1] if self._since else None
         if before is None or before.lives(self._type) != ownership.lives(self._type):
             self._begin(ownership)
+        self.check()
+
+    def suspend(self) -> None:
+        """Answer for no key: whether another node owns them by now can't be known."""
+        self._suspended, self.settled = True, False
+
+    def resume(self) -> None:
+        """The view holds after all."""
+        self._suspended = False
         self.check()
 
     def begin_anew(self) -> None:
@@ -154,7 +164,7 @@ class Settling:
 
     def check(self) -> None:
         """Settle, if nothing is waited for any more."""
-        if self.settled or self._taking_in or not self._since:
+        if self.settled or self._suspended or self._taking_in or not self._since:
             return
         if not any(self._is_waited_for()):
             self._stop_timer()

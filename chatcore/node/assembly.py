@@ -27,6 +27,7 @@ from chatcore.channels.service import ChannelService
 from chatcore.cluster.balance import balances
 from chatcore.cluster.registry import IRegistry, StaticRegistry
 from chatcore.cluster.servers import ClusterServers
+from chatcore.cluster.settings import RegistrySettings
 from chatcore.cluster.view import Member, View
 from chatcore.config.run_folder import RunFolder
 from chatcore.config.servers import Server, Servers
@@ -194,6 +195,10 @@ class Node(Service):
             network=self._network,
             changed=self._open_if_linked,
             begin_anew=lambda: self.moves.begin_anew(),
+            settings=settings[RegistrySettings],
+            owns=lambda owns: (
+                self.moves.settling.resume() if owns else self.moves.settling.suspend()
+            ),
             clock=reactor,
         )
 

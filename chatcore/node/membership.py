@@ -12,6 +12,7 @@ from twisted.logger import Logger
 
 from chatcore.cluster.registry import IRegistry
 from chatcore.cluster.servers import ClusterServers
+from chatcore.cluster.settings import RegistrySettings
 from chatcore.cluster.view import Member, State, View
 from chatcore.config.servers import Server
 from chatcore.deadlines import IClock
@@ -36,10 +37,13 @@ class Membership:
         servers: those of the view.
         links: to them.
         network: how they are reached.
+        settings: how long it may be out of reach, and what then.
         changed: called after each view has been taken.
         clock: the reactor.
         begin_anew: called when others have taken this node's place, before it goes on as another
             life of itself.
+        owns: told False when this node is to own nothing, because it can't know whether others
+            have taken its place, and True when it may again.
     """
 
     log = Logger()
@@ -52,8 +56,10 @@ class Membership:
         servers: ClusterServers,
         links: LinkTable,
         network: INetwork,
+        settings: RegistrySettings,
         changed: Callable[[], None],
         begin_anew: Callable[[], None],
+        owns: Callable[[bool], None],
         clock: IClock,
     ) -> None:
         self.member = member
@@ -62,7 +68,10 @@ class Membership:
         links.on_up(lambda link: self._come_up_if_linked())
         self._registry, self._servers = registry, servers
         self._links, self._network = links, network
-        self._changed, self._begin_anew = changed, begin_anew
+        self._settings = settings
+        self._changed, self._begin_anew, self._owns = changed, begin_anew, owns
+        self._lease: Any = None
+        self._owns_nothing = False
         self.registry_is_lost = self._left = False
         self._peers: dict[str, tuple[tuple[Server, str], Peer]] = {}
 
@@ -85,7 +94,9 @@ class Membership:
     def leave(self) -> Deferred[None]:
         """Have the node taken out of the view; it follows no other from now on."""
         self._left = True
-        self._forget_timer()
+        for timer in (self._coming_up, self._lease):
+            _cancel(timer)
+        self._coming_up = self._lease = None
         return self._registry.leave()
 
     # What the registry says.
@@ -108,9 +119,24 @@ class Membership:
             id=self.member.id,
             epoch=self._servers.view.epoch,
         )
+        if self._settings.lost == "stop" and self._lease is None:
+            self._lease = self._clock.callLater(self._settings.lease_seconds, self._lease_is_over)
+
+    def _lease_is_over(self) -> None:
+        self._lease, self._owns_nothing = None, True
+        self.log.warn(
+            "{id} owns nothing until the registry answers again, as registry.lost says",
+            id=self.member.id,
+        )
+        self._owns(False)
 
     def found(self) -> None:
         self.registry_is_lost = False
+        _cancel(self._lease)
+        self._lease = None
+        if self._owns_nothing:
+            self._owns_nothing = False
+            self._owns(True)
         self.log.info("The registry answers again")
 
     def removed(self) -> None:
@@ -132,13 +158,9 @@ class Membership:
             self._come_up()
 
     def _come_up(self) -> None:
-        self._forget_timer()
-        self.enter("up")
-
-    def _forget_timer(self) -> None:
-        if self._coming_up is not None and self._coming_up.active():
-            self._coming_up.cancel()
+        _cancel(self._coming_up)
         self._coming_up = None
+        self.enter("up")
 
     def _peer(self, member: Member) -> Peer:
         """How to reach a member; the same as before where nothing of that has changed."""
@@ -147,3 +169,9 @@ class Membership:
             peer = Peer(self._network.link_endpoint(member.server), member.incarnation)
             self._peers[member.id] = (member.server, member.incarnation), peer
         return peer
+
+
+def _cancel(timer: Any) -> None:
+    """Cancel a timer, if there is one."""
+    if timer is not None and timer.active():
+        timer.cancel()

@@ -222,3 +222,38 @@ async def test_who_is_taken_for_dead_begins_anew(cluster: Cluster, rounds: int) 
         assert sorted(answer["users"]) == [f"{room} 1", f"{room} 2"]
     await people.all_heard()
     assert people.left == []
+
+
+async def test_nodes_go_on_while_the_registry_is_away(cluster: Cluster) -> None:
+    people = People(cluster)
+    await cluster.start()
+    await people.enter()
+    before = await people.talk()
+    for node in cluster.nodes.values():
+        node.membership.lost("it is switched off")
+    after = await people.talk()
+    for node in cluster.nodes.values():
+        node.membership.found()
+    again = await people.talk()
+    for answers in (after, again):
+        assert {room: each["at"] for room, each in answers.items()} == {
+            room: each["at"] for room, each in before.items()
+        }
+    await people.all_heard()
+
+
+async def test_a_node_may_own_nothing_while_it_can_not_know(cluster: Cluster) -> None:
+    cluster.change({"registry.lost": "stop", "registry.lease_seconds": 1})
+    people = People(cluster)
+    await cluster.start()
+    await people.enter()
+    before = await people.talk()
+    node = cluster.nodes["back-1"]
+    node.membership.lost("it is cut off")
+    await until(lambda: not node.moves.settling.settled, "its lease to be over")
+    room = next(room for room, answer in before.items() if answer["at"] == "back-1")
+    asked = people.clients[room, 1].request("back.roomHandler.say", {"n": 99})
+    await until(lambda: len(node.moves.arrivals), "the request to wait")
+    node.membership.found()
+    assert (await asked)["at"] == "back-1"
+    await until(lambda: people.heard[room, 2][-1] == 99, "what was said")
