@@ -10,6 +10,7 @@
     │   ├── MessageError
     │   ├── BodyError
     │   ├── HandshakeError
+    │   │   └── IdentityError   a certificate that is not that of who shows it
     │   ├── HttpError
     │   ├── ProxyError
     │   └── BoxError
@@ -93,6 +94,10 @@ class BodyError(WireError):
 
 class HandshakeError(WireError):
     """A handshake that is malformed or proves the wrong thing."""
+
+
+class IdentityError(HandshakeError):
+    """A certificate that the other side of a link does not show, or that is not its own."""
 
 
 class HttpError(WireError):

@@ -68,7 +68,11 @@ class Counters:
     """How often a link to another node came up."""
     links_lost: int = 0
     links_rejected: int = 0
-    """Connections to the link port that did not prove themselves."""
+    """Links that did not prove themselves, for whatever reason."""
+    links_uncertified: int = 0
+    """Of these: links to this node without a certificate that is their own, or without TLS."""
+    links_crowded: int = 0
+    """Of these: links to this node closed for others, because too many were unproven."""
     link_pushes_shed: int = 0
     """Pushes given up because a link was blocked."""
     calls_failed: int = 0

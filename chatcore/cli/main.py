@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from chatcore import __version__
+from chatcore.cli import certs
 from chatcore.errors import ConfigError
 
 CONFIG_EXIT = 2
@@ -27,7 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     try:
-        return _start(options)
+        run: Callable[[argparse.Namespace], int] = options.run
+        return run(options)
     except ConfigError as error:
         sys.stdout.flush()
         sys.stderr.write(f"chatcore: {error}\n")
@@ -80,6 +82,8 @@ def make_parser() -> argparse.ArgumentParser:
         help="change a setting, as in page.port=8080 or limits.messages_per_second=0; may be "
         "given many times",
     )
+    start.set_defaults(run=_start)
+    certs.add_parser(commands)
     return parser
 
 

@@ -19,7 +19,8 @@ from chatcore.config.addresses import is_loopback
 from chatcore.config.names import listing
 from chatcore.config.servers import Server
 from chatcore.errors import ConfigError
-from chatcore.links.settings import LinkSettings
+from chatcore.links.settings import ENCRYPT, LinkSettings
+from chatcore.links.tls import LinkTls
 from chatcore.telemetry import Counters
 
 VARIABLE: Final = "CHATCORE_REGISTRY"
@@ -40,6 +41,7 @@ class RegistryParts:
         link_endpoint: how another process of the cluster is dialled.
         counters: what counts.
         reactor: the reactor.
+        tls: the certificates of links, where those are encrypted.
     """
 
     view: View
@@ -49,6 +51,7 @@ class RegistryParts:
     link_endpoint: Callable[[Server], IStreamClientEndpoint]
     counters: Counters
     reactor: Any
+    tls: LinkTls | None = None
 
 
 def chosen_url(
@@ -146,10 +149,10 @@ def _static(url: str, parts: RegistryParts) -> IRegistry:
 
 def _master(url: str, parts: RegistryParts) -> IRegistry:
     master = master_of(url)
-    if not (parts.links.insecure or is_loopback(master.host)):
+    if not (parts.tls or parts.links.insecure or is_loopback(master.host)):
         raise ConfigError(
             f"'{url}' is on another machine, and the link to it is not encrypted",
-            advice="Accept that on a network of your own with --set links.insecure=true",
+            advice=ENCRYPT,
         )
     return MasterRegistry(
         endpoint=parts.link_endpoint(master),
@@ -158,6 +161,7 @@ def _master(url: str, parts: RegistryParts) -> IRegistry:
         links=parts.links,
         counters=parts.counters,
         clock=parts.reactor,
+        tls=parts.tls,
     )
 
 

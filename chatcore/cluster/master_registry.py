@@ -23,6 +23,7 @@ from chatcore.errors import ConfigError, RemoteRefused, RpcError, ViewError
 from chatcore.links.kept import KeptLink
 from chatcore.links.link import Link, LinkParts
 from chatcore.links.settings import LinkSettings
+from chatcore.links.tls import LinkTls
 from chatcore.telemetry import Counters
 from chatcore.turn import Turn
 from chatcore.wire.box import Box, item, join
@@ -85,6 +86,7 @@ class MasterRegistry:
         links: those of links.
         counters: what counts.
         clock: the reactor, or a test's clock.
+        tls: the certificates of links, where those are encrypted.
     """
 
     log = Logger()
@@ -100,6 +102,7 @@ class MasterRegistry:
         links: LinkSettings,
         counters: Counters,
         clock: IClock,
+        tls: LinkTls | None = None,
     ) -> None:
         self._endpoint, self._secret, self._clock = endpoint, secret, clock
         self._counters = counters
@@ -109,6 +112,7 @@ class MasterRegistry:
             settings=watched(links, settings),
             counters=counters,
             responders={b"NewView": self._new_view},
+            tls=tls,
         )
         self._kept: KeptLink | None = None
         self._view: View | None = None

@@ -7,7 +7,8 @@ from typing import Protocol
 
 from zope.interface import implementer
 
-from chatcore.connectors.addresses import Networks, neighbourhood, parse_network
+from chatcore.config.peers import neighbourhood
+from chatcore.connectors.addresses import Networks, parse_network
 from chatcore.connectors.settings import Limits
 from chatcore.interfaces import Address, IBlacklist
 from chatcore.telemetry import Counters

@@ -11,7 +11,7 @@ from typing import Protocol
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from chatcore.connectors.addresses import shown
+from chatcore.config.peers import shown
 from chatcore.connectors.admission import Admission
 from chatcore.connectors.dropping import OUTBOXES
 from chatcore.connectors.encoding import REFUSED, Encoding

@@ -17,7 +17,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from chatcore.connectors.addresses import address_of, canonical, shown
+from chatcore.config.peers import address_of, shown
+from chatcore.connectors.addresses import canonical
 from chatcore.connectors.answers import DRAINING, TCP_ONLY, UPGRADE, WELCOME, answer
 from chatcore.connectors.connection import POLICY, Connection, ConnectorParts
 from chatcore.connectors.encoding import TCP, WEBSOCKET, Encoding
@@ -25,11 +26,12 @@ from chatcore.connectors.origins import Origins
 from chatcore.connectors.proxies import Proxies
 from chatcore.connectors.settings import ConnectorSettings, ProxySettings
 from chatcore.connectors.tcp import ClientTcp
-from chatcore.connectors.tls import Certificates, is_tls_error
+from chatcore.connectors.tls import Certificates
 from chatcore.connectors.watching import Watch
 from chatcore.connectors.websocket import WebSocketFactory
 from chatcore.errors import HttpError, ProxyError
 from chatcore.interfaces import Address
+from chatcore.tls import is_tls_error
 from chatcore.turn import is_plain, send_at_once
 from chatcore.wire.http import Head, read_head
 from chatcore.wire.package import NAMES

@@ -16,7 +16,7 @@ from typing import Any
 from twisted.internet.error import MessageLengthError
 from twisted.internet.protocol import DatagramProtocol
 
-from chatcore.connectors.addresses import neighbourhood, plain
+from chatcore.config.peers import neighbourhood, plain
 from chatcore.connectors.connection import Connection, ConnectorParts
 from chatcore.connectors.encoding import UDP
 from chatcore.connectors.outbox import Outbox, OutboxParts

@@ -7,13 +7,10 @@ from typing import cast
 
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.protocol import Factory
 from twisted.internet.task import LoopingCall
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from chatcore.deadlines import Deadlines
-from chatcore.links import hello
+from chatcore.links.arrivals import Arrivals
 from chatcore.links.greeting import Expected, Greeter
 from chatcore.links.link import Link, LinkParts
 
@@ -21,7 +18,7 @@ CLOSING_SECONDS = 1.0
 """How long the links may take to close before they are cut."""
 
 
-class Door(Factory):
+class Door:
     """Leads whoever dials through the hello, and pings who has come in.
 
     Args:
@@ -34,10 +31,10 @@ class Door(Factory):
         down: told when such a link is lost, and whether because it was silent for too long.
         held_up: told when this process did nothing for a while; what others have said meanwhile
             has yet to be read then.
-    """
 
-    noisy = False
-    log = Logger()
+    Attributes:
+        factory: what takes connections in.
+    """
 
     def __init__(
         self,
@@ -51,29 +48,19 @@ class Door(Factory):
         down: Callable[[Link, bool], None],
         held_up: Callable[[], None],
     ) -> None:
-        self._parts, self._expects = parts, expects
+        self._parts = parts
         self._told_up, self._told_down, self._held_up = up, down, held_up
-        self._greeter = Greeter(
-            id=id, incarnation=incarnation, secret=secret, remotes={}, up=self._up
+        greeter = Greeter(
+            id=id, incarnation=incarnation, secret=secret, remotes={}, up=self._up, tls=parts.tls
         )
-        self._unproven = Deadlines(hello.UNPROVEN_SECONDS, parts.clock, self._too_late)
+        self._arrivals = Arrivals(
+            greeter=greeter, expected=expects, parts=parts, made=self._made, lost=self._lost
+        )
+        self.factory = self._arrivals.factory
         self._closing: dict[Link, Deferred[None]] = {}
         self._last_pings = 0.0
         self._pings = LoopingCall(self._ping)
         self._pings.clock = cast(IReactorTime, parts.clock)
-
-    def buildProtocol(self, addr: object) -> Link | None:
-        if len(self._unproven) >= hello.UNPROVEN_LINKS:
-            self._parts.counters.links_rejected += 1
-            self.log.warn("A link was rejected: {n} are unproven", n=hello.UNPROVEN_LINKS)
-            return None
-        return Link(
-            parts=self._parts,
-            limit=hello.UNPROVEN_BYTES,
-            greet=self._greeter.listen(self._expects),
-            made=self._made,
-            lost=self._lost,
-        )
 
     def start(self) -> None:
         """Begin to ping."""
@@ -91,39 +78,29 @@ class Door(Factory):
             link.close()
 
         def over(_: object) -> None:
-            self._unproven.clear()
+            self._arrivals.stop()
             if late.active():
                 late.cancel()
 
         return closed.addCallback(over)
 
     def _made(self, link: Link) -> None:
-        self._unproven.start(link)
         self._closing[link] = Deferred()
 
     def _up(self, link: Link) -> None:
-        self._unproven.stop(link)
         self._parts.counters.links_up += 1
         self._told_up(link)
 
-    def _too_late(self, link: Link) -> None:
-        self.log.warn(
-            "A link was rejected: it did not prove itself within {seconds:g} s",
-            seconds=hello.UNPROVEN_SECONDS,
-        )
-        link.abort()
-
     def _lost(self, link: Link, reason: Failure) -> None:
-        self._unproven.stop(link)
         if link.peer:
             self._parts.counters.links_lost += 1
             silence = self._parts.clock.seconds() - link.last_heard
             self._told_down(link, silence > self._parts.settings.ping_timeout)
-        else:
-            self._parts.counters.links_rejected += 1
         self._closing.pop(link).callback(None)
 
     def _ping(self) -> None:
+        if self._parts.tls is not None:
+            self._parts.tls.look()
         now = self._parts.clock.seconds()
         held_up = now - self._last_pings > 2 * self._parts.settings.ping_interval
         self._last_pings = now

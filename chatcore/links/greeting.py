@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import msgspec
-from twisted.logger import Logger
 
-from chatcore.errors import HandshakeError, RpcError
+from chatcore.errors import HandshakeError, IdentityError, LinkLost, RpcError
 from chatcore.links import hello
 from chatcore.links.commands import VERSION
 from chatcore.links.hello import Party
 from chatcore.links.link import Link
+from chatcore.links.tls import LinkTls
 from chatcore.wire.box import END, Box, item, join
 from chatcore.wire.values import pack
 
@@ -19,6 +19,7 @@ _unpack_remotes = msgspec.msgpack.Decoder(dict[str, str]).decode
 
 Up = Callable[[Link], None]
 Expected = Callable[[str, str], bool]
+Rejected = Callable[[Link, Exception], None]
 
 
 class Greeter:
@@ -30,14 +31,20 @@ class Greeter:
         secret: the cluster's.
         remotes: the fingerprints of its remotes' methods.
         up: told of each link that is proven.
+        tls: the certificates of the links, where those are encrypted.
     """
 
-    log = Logger()
-
     def __init__(
-        self, *, id: str, incarnation: str, secret: bytes, remotes: Mapping[str, str], up: Up
+        self,
+        *,
+        id: str,
+        incarnation: str,
+        secret: bytes,
+        remotes: Mapping[str, str],
+        up: Up,
+        tls: LinkTls | None = None,
     ) -> None:
-        self.id, self.incarnation = id, incarnation
+        self.id, self.incarnation, self.tls = id, incarnation, tls
         self._secret = secret
         self._remotes = item(b"remotes", pack(dict(remotes)))
         self._up = up
@@ -57,8 +64,8 @@ class Greeter:
             link.abort()
 
         def greeted(box: Box | None, problem: RpcError | None) -> None:
-            if box is None:
-                fail(str(problem))
+            if problem is not None or box is None:
+                fail(_why(problem))
                 return
             try:
                 it = Party(_text(box, b"id"), _text(box, b"incarnation"), box[b"nonce"])
@@ -67,13 +74,18 @@ class Greeter:
                 fail(f"its hello is incomplete: {missing!r}")
                 return
             if it.id != peer:
-                fail(f"it is {it.id!r} that answers there")
+                fail(f"it is {it.id!r:.80} that answers there")
                 return
             if incarnation not in ("", it.incarnation):
                 fail("it has started anew")
                 return
             if not hello.proves(shown, self._proof(hello.LISTENER, me, it)):
                 fail("it does not know this cluster's secret")
+                return
+            try:
+                self._verify_certificate(link, peer)
+            except IdentityError as problem:
+                fail(str(problem))
                 return
             link.trust()
             link.ask(
@@ -84,8 +96,8 @@ class Greeter:
             )
 
         def proven(it: Party, box: Box | None, problem: RpcError | None) -> None:
-            if box is None:
-                fail(str(problem))
+            if problem is not None or box is None:
+                fail(_why(problem))
                 return
             try:
                 remotes = _unpack_remotes(join(box, b"remotes"))
@@ -108,11 +120,15 @@ class Greeter:
             hello.UNPROVEN_SECONDS,
         )
 
-    def listen(self, expected: Expected) -> Callable[[Link, Box, bytes | None], None]:
+    def listen(
+        self, expected: Expected, *, rejected: Rejected, proven: Up
+    ) -> Callable[[Link, Box, bytes | None], None]:
         """What acts on the boxes of one link that the other side opened, until it is proven.
 
         Args:
             expected: whether that life of a node of that id may dial this one.
+            rejected: told why a link is closed because of what it said.
+            proven: told of it when it is proven, before anybody else is.
         """
         me = Party(self.id, self.incarnation, hello.new_nonce())
         it: Party | None = None
@@ -123,7 +139,7 @@ class Greeter:
             command = box[b"_command"]
             try:
                 if command == b"Hello" and ask is not None and it is None:
-                    it = self._hello(box, expected)
+                    it = self._hello(link, box, expected)
                     link.answer(ask, self._introduction(me, it))
                     return
                 if command == b"Prove" and ask is not None and it is not None and not trusted:
@@ -134,29 +150,31 @@ class Greeter:
                     link.answer(ask, self._remotes)
                     return
                 if command != b"Remotes" or it is None or not trusted:
-                    raise HandshakeError(f"{command!r} before the hello is through")
+                    raise HandshakeError(f"{command!r:.80} before the hello is through")
                 remotes = _unpack_remotes(join(box, b"remotes"))
             except (HandshakeError, KeyError, ValueError, msgspec.MsgspecError) as problem:
-                self.log.warn("A link was rejected: {problem}", problem=problem)
+                rejected(link, problem)
                 if ask is not None:
                     link.refuse(ask, b"REJECTED", str(problem))
                 link.close()
                 return
             link.proven(it.id, it.incarnation, remotes)
+            proven(link)
             self._up(link)
 
         return greet
 
-    def _hello(self, box: Box, expected: Expected) -> Party:
+    def _hello(self, link: Link, box: Box, expected: Expected) -> Party:
         version = int(box[b"version"])
         if version != VERSION:
             raise HandshakeError(f"it speaks version {version} of the link, not {VERSION}")
         it = Party(_text(box, b"id"), _text(box, b"incarnation"), box[b"nonce"])
         to = _text(box, b"to")
         if to != self.id:
-            raise HandshakeError(f"{it.id!r} looks for {to!r}; this is {self.id!r}")
+            raise HandshakeError(f"{it.id!r:.80} looks for {to!r:.80}; this is {self.id!r}")
+        self._verify_certificate(link, it.id)
         if not expected(it.id, it.incarnation):
-            raise HandshakeError(f"nobody of the id {it.id!r} is expected to dial {self.id!r}")
+            raise HandshakeError(f"nobody of the id {it.id!r:.80} is expected to dial {self.id!r}")
         if len(it.nonce) < 16:
             raise HandshakeError("a nonce that is too short")
         return it
@@ -169,8 +187,18 @@ class Greeter:
             + item(b"proof", self._proof(hello.LISTENER, it, me))
         )
 
+    def _verify_certificate(self, link: Link, id: str) -> None:
+        if self.tls is not None:
+            self.tls.verify(link.transport, id)
+
     def _proof(self, role: str, dialler: Party, listener: Party) -> bytes:
         return hello.proof(self._secret, role, VERSION, dialler, listener)
+
+
+def _why(problem: RpcError | None) -> str:
+    if problem is None or problem.why == LinkLost.why:
+        return "it closed the link instead of saying hello; its log tells why"
+    return problem.why
 
 
 def _text(box: Box, key: bytes) -> str:

@@ -48,10 +48,12 @@ class KeptLink(Factory):
         up: Callable[[Link], None],
         down: Callable[[str], None],
     ) -> None:
-        self._peer, self._endpoint, self._parts = peer, endpoint, parts
+        tls = parts.tls
+        self._endpoint = endpoint if tls is None else tls.dialling(endpoint, peer)
+        self._peer, self._parts = peer, parts
         self._told_up, self._told_down = up, down
         self._greeter = Greeter(
-            id=id, incarnation=incarnation, secret=secret, remotes={}, up=self._up
+            id=id, incarnation=incarnation, secret=secret, remotes={}, up=self._up, tls=tls
         )
         self._delay = FIRST_RETRY
         self._attempt: Deferred[Any] | None = None
@@ -111,6 +113,7 @@ class KeptLink(Factory):
             greet=lambda link, box, ask: link.abort(),  # before it is proven it may ask nothing
             made=self._made,
             lost=self._lost,
+            broken=lambda link, problem, data: self._failed(str(problem)),
         )
 
     def _dial(self) -> None:
@@ -131,7 +134,7 @@ class KeptLink(Factory):
         self._greeter.dial(link, self._peer, "", self._failed)
 
     def _failed(self, why: str) -> None:
-        self._why = why
+        self._why = self._why or why  # what follows from the first reason is none of its own
 
     def _up(self, link: Link) -> None:
         self._up_since = self._parts.clock.seconds()

@@ -16,6 +16,7 @@ from chatcore.deadlines import Deadlines, IClock, Timeouts
 from chatcore.errors import (
     BoxError,
     CallTimedOut,
+    IdentityError,
     LinkLost,
     NotConnected,
     RemoteRaised,
@@ -24,6 +25,7 @@ from chatcore.errors import (
 )
 from chatcore.links.outgoing import Outgoing
 from chatcore.links.settings import LinkSettings
+from chatcore.links.tls import LinkTls, explained
 from chatcore.telemetry import Counters
 from chatcore.turn import Turn, write_now
 from chatcore.wire.box import END, Box, BoxParser, item
@@ -63,13 +65,18 @@ def too_long(peer: str, what: str, size: int) -> RemoteRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkParts:
-    """What all links of a node share."""
+    """What all links of a node share.
+
+    Attributes:
+        tls: the certificates that they show; None where they are not encrypted.
+    """
 
     turn: Turn
     clock: IClock
     settings: LinkSettings
     counters: Counters
     responders: Mapping[bytes, Responder]
+    tls: LinkTls | None = None
     outgoing: Outgoing = field(init=False)
 
     def __post_init__(self) -> None:
@@ -84,11 +91,11 @@ class Link(Protocol):
 
     Args:
         parts: what it shares with the node's other links.
-        limit: the longest box accepted before it is proven, in bytes.
+        limit: how many bytes are taken before the other side has proven itself.
         greet: acts on a command before the link is proven.
         made: told when the connection is there.
         lost: told when the connection is gone.
-        strange: what more to say of bytes that broke it before it was proven.
+        broken: told what is wrong with bytes that broke it before it was proven, and given them.
     """
 
     log = Logger()
@@ -102,9 +109,9 @@ class Link(Protocol):
         greet: Callable[[Link, Box, bytes | None], None],
         made: Callable[[Link], None],
         lost: Callable[[Link, Failure], None],
-        strange: Callable[[bytes], str] = lambda data: "",
+        broken: Callable[[Link, BoxError, bytes], None] = lambda link, problem, data: None,
     ) -> None:
-        self._strange = strange
+        self._broken = broken
         self.peer = ""
         self.peer_incarnation = ""
         self.peer_remotes: Mapping[str, str] = {}
@@ -112,6 +119,8 @@ class Link(Protocol):
         self._parts = parts
         self._greet, self._made, self._lost = greet, made, lost
         self._parser = BoxParser(limit)
+        self._trusted = False
+        self._may_take = limit
         self._last_ask = 0
         self._calls: dict[bytes, tuple[str, Done, Deadlines]] = {}
         self._timeouts = Timeouts(parts.clock, self._timed_out)
@@ -145,6 +154,7 @@ class Link(Protocol):
 
     def trust(self) -> None:
         """The other side knows the secret; what it sends may be as long as on any link."""
+        self._trusted = True
         self._parser.limit = self._parts.settings.box_bytes
 
     def proven(self, peer: str, incarnation: str, remotes: Mapping[str, str]) -> None:
@@ -283,12 +293,14 @@ class Link(Protocol):
             return
         self.last_heard = self._parts.clock.seconds()
         try:
+            if not self._trusted:
+                self._take(data)
             boxes = self._parser.feed(data)
         except BoxError as problem:
-            more = "" if self.peer else self._strange(data)
-            self.log.warn(
-                "{link} is closed: {problem}{more}", link=self, problem=problem, more=more
-            )
+            if self.peer:
+                self.log.warn("{link} is closed: {problem}", link=self, problem=problem)
+            else:
+                self._broken(self, problem, data)
             self.abort()
             return
         for box in boxes:
@@ -297,6 +309,8 @@ class Link(Protocol):
             self._received(box)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        reason = explained(self.transport, reason)
+        why = str(reason.value) if reason.check(IdentityError) else None
         self.transport = None
         self.up, self._over = False, True
         self._queue.clear()
@@ -306,7 +320,7 @@ class Link(Protocol):
         self._parts.counters.calls_failed += len(calls)
         for key, (what, done, deadlines) in calls.items():
             deadlines.stop(key)
-            self._tell(done, None, LinkLost(self.peer, what))
+            self._tell(done, None, LinkLost(self.peer, what, why))
         self._lost(self, reason)
 
     def pauseProducing(self) -> None:
@@ -320,6 +334,12 @@ class Link(Protocol):
         pass
 
     # Its own.
+
+    def _take(self, data: bytes) -> None:
+        # Also of boxes that are whole: reading them costs time, however small they are.
+        self._may_take -= len(data)
+        if self._may_take < 0:
+            raise BoxError(f"more than {self._parser.limit} bytes before it has proven itself")
 
     def _unwritable(self, what: str) -> NotConnected:
         return NotConnected(self.peer, what, "the link is blocked" if self.overloaded else None)

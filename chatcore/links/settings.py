@@ -15,6 +15,12 @@ Retries = Annotated[int, Meta(ge=0, le=100)]
 Delay = Annotated[float, Meta(ge=0)]
 BoxBytes = Annotated[int, Meta(ge=8 * 1024 * 1024)]
 
+ENCRYPT = (
+    "Encrypt the links: make certificates with 'chatcore certs DIR', and start everything with"
+    " --tls DIR; or accept it on a network of your own with --insecure-links"
+)
+"""What to do about links that would leave the machine as they are."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkSettings:
@@ -31,6 +37,11 @@ class LinkSettings:
     ping_timeout: Seconds = setting(15.0, "seconds of silence after which a link is given up")
     patience: Seconds = setting(
         10.0, "seconds a lost frontend may take to come back before its members leave"
+    )
+    tls: str = setting(
+        "",
+        "folder of the certificates that links are encrypted with, as 'chatcore certs' makes it;"
+        " seen from the application folder; none: no TLS",
     )
     insecure: bool = setting(
         False, "whether links may leave this machine, though they are not encrypted"

@@ -17,12 +17,18 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from chatcore.deadlines import Deadlines, IClock
+from chatcore.errors import BoxError
 from chatcore.links import hello
+from chatcore.links.arrivals import Arrivals
 from chatcore.links.greeting import Greeter
 from chatcore.links.link import Link, LinkParts
+from chatcore.links.tls import LinkTls
 
-_CLIENT = re.compile(rb"[A-Z]+ /|\x01\x00|\x16\x03")
-"""How a client begins: a request, Pomelo's handshake (of less than 64 KiB), or TLS."""
+_CLIENT = re.compile(rb"[A-Z]+ /|\x01\x00")
+"""How a client begins: a request, or Pomelo's handshake (of less than 64 KiB)."""
+
+_TLS = re.compile(rb"[\x15\x16]\x03")
+"""How TLS begins: a handshake, or what it answers to something else (RFC 8446, section 5.1)."""
 
 FIRST_RETRY, LONGEST_RETRY = 0.1, 3.0
 """Seconds between attempts to dial; they double, with jitter."""
@@ -85,18 +91,30 @@ class LinkTable(Service):
         self._up_hooks: list[Callable[[Link], None]] = []
         self._down_hooks: list[Callable[[Link], None]] = []
         self._greeter = Greeter(
-            id=id, incarnation=incarnation, secret=secret, remotes=remotes, up=self._up
+            id=id,
+            incarnation=incarnation,
+            secret=secret,
+            remotes=remotes,
+            up=self._up,
+            tls=parts.tls,
+        )
+        self._arrivals = Arrivals(
+            greeter=self._greeter,
+            expected=self.expects,
+            parts=parts,
+            made=self._made,
+            lost=self._lost,
+            strange=self._strange,
         )
         self._retiring: dict[Link, Any] = {}
         self._new: dict[str, dict[Callable[[Link | None], object], None]] = {}
         self._late = Deadlines(FIRST_LINK_SECONDS, parts.clock, self._never_up)
-        self._unproven = Deadlines(hello.UNPROVEN_SECONDS, parts.clock, self._too_late)
         self._closing: dict[Link, Deferred[None]] = {}
         self._diallers: dict[str, _Dialler] = {}
         self._last_pings = 0.0
         self._pings = LoopingCall(self._ping)
         self._pings.clock = cast(IReactorTime, parts.clock)
-        self.factory = _Listener(self)
+        self.factory = self._arrivals.factory
 
     def get(self, peer: str) -> Link | None:
         """The link to a node, if it is up."""
@@ -132,7 +150,7 @@ class LinkTable(Service):
             self._diallers.pop(id).stop()
         for id, peer in peers.items():
             if self.id < id and id not in self._diallers:
-                dialler = self._diallers[id] = _Dialler(self, id, peer, self._parts.clock)
+                dialler = self._diallers[id] = self._new_dialler(id, peer)
                 if self.running:
                     dialler.start()
 
@@ -161,6 +179,9 @@ class LinkTable(Service):
         for told in self._new.pop(peer, {}):
             self._late.stop((peer, told))
             told(link)
+
+    def _new_dialler(self, id: str, peer: Peer) -> _Dialler:
+        return _Dialler(self, id, peer, self._parts.clock, self._parts.tls)
 
     def begin_anew(self, incarnation: str) -> None:
         """Go on as another life of this node: all links are closed, and made anew."""
@@ -209,7 +230,7 @@ class LinkTable(Service):
         late = self._parts.clock.callLater(CLOSING_SECONDS, _abort_all, links)
 
         def closed(_: object) -> None:
-            self._unproven.clear()
+            self._arrivals.stop()
             if late.active():
                 late.cancel()
 
@@ -235,65 +256,56 @@ class LinkTable(Service):
 
     # What links say.
 
-    def new_link(self, dialler: _Dialler | None = None) -> Link | None:
-        """A link for a connection to be made; None when too many are unproven."""
-        if dialler is None and len(self._unproven) >= hello.UNPROVEN_LINKS:
-            self._parts.counters.links_rejected += 1
-            self.log.warn("A link was rejected: {n} are unproven", n=hello.UNPROVEN_LINKS)
-            return None
-        if dialler is None:
-            return Link(
-                parts=self._parts,
-                limit=hello.UNPROVEN_BYTES,
-                greet=self._greeter.listen(self.expects),
-                made=self._accepted,
-                lost=self._lost,
-                strange=self._strange,
-            )
+    def new_link(self, dialler: _Dialler) -> Link:
+        """A link for a connection that this side makes."""
 
         def made(link: Link) -> None:
             self._made(link)
             self._greeter.dial(link, dialler.peer, dialler.incarnation, dialler.failed)
 
         def lost(link: Link, reason: Failure) -> None:
+            if not link.peer:
+                self._parts.counters.links_rejected += 1
             self._lost(link, reason)
             dialler.lost(bool(link.peer))
 
         def greet(link: Link, box: object, ask: bytes | None) -> None:
-            link.abort()  # who is dialled has nothing to ask before it is proven
+            dialler.failed("it asks before it has proven itself")
+            link.abort()
+
+        def broken(link: Link, problem: BoxError, data: bytes) -> None:
+            tls = _TLS.match(data) is not None
+            dialler.failed(
+                "it speaks TLS: start this side with --tls, too" if tls else str(problem)
+            )
 
         return Link(
-            parts=self._parts, limit=hello.UNPROVEN_BYTES, greet=greet, made=made, lost=lost
+            parts=self._parts,
+            limit=hello.UNPROVEN_BYTES,
+            greet=greet,
+            made=made,
+            lost=lost,
+            broken=broken,
         )
-
-    def _accepted(self, link: Link) -> None:
-        self._unproven.start(link)
-        self._made(link)
 
     def _made(self, link: Link) -> None:
         self._closing[link] = Deferred()
 
     def _strange(self, data: bytes) -> str:
         """What to say of bytes with which no link begins."""
-        if not _CLIENT.match(data):
+        tls = _TLS.match(data)
+        if not tls and not _CLIENT.match(data):
             return ""
+        who = "a node with --tls, which this one is without; or a client" if tls else "a client"
         port = self._client_port
         where = "has no client port" if port is None else f"has its client port at {port}"
-        return f". This looks like a client, and this is the link port; {self.id} {where}"
+        return f". This looks like {who}, and this is the link port; {self.id} {where}"
 
     def leave(self) -> None:
         """This node is going to stop: links that end from now on are not lost."""
         self._leaving = True
 
-    def _too_late(self, link: Link) -> None:
-        self.log.warn(
-            "A link was rejected: it did not prove itself within {seconds:g} s",
-            seconds=hello.UNPROVEN_SECONDS,
-        )
-        link.abort()
-
     def _up(self, link: Link) -> None:
-        self._unproven.stop(link)
         if not self._is_meant(link.peer, link.peer_incarnation):
             link.abort()  # the view has changed since it said hello
             return
@@ -312,11 +324,8 @@ class LinkTable(Service):
         self._tell_waiting(link.peer, link)
 
     def _lost(self, link: Link, reason: Failure) -> None:
-        self._unproven.stop(link)
         self._forget_retiring(link)
-        if not link.peer:
-            self._parts.counters.links_rejected += 1
-        elif self._links.get(link.peer) is link:
+        if self._links.get(link.peer) is link:
             self._down(link)
         self._closing.pop(link).callback(None)
 
@@ -330,6 +339,8 @@ class LinkTable(Service):
 
     def _ping(self) -> None:
         now = self._parts.clock.seconds()
+        if self._parts.tls is not None:
+            self._parts.tls.look()
         held_up = now - self._last_pings > 2 * self._parts.settings.ping_interval
         self._last_pings = now
         for link in list(self._links.values()):
@@ -338,34 +349,27 @@ class LinkTable(Service):
             link.ping()
 
 
-class _Listener(Factory):
-    noisy = False
-
-    def __init__(self, table: LinkTable) -> None:
-        self._table = table
-
-    def buildProtocol(self, addr: object) -> Link | None:
-        return self._table.new_link()
-
-
 class _Dialler(Factory):
     """Keeps dialling one peer."""
 
     noisy = False
     log = Logger()
 
-    def __init__(self, table: LinkTable, id: str, peer: Peer, clock: IClock) -> None:
+    def __init__(
+        self, table: LinkTable, id: str, peer: Peer, clock: IClock, tls: LinkTls | None
+    ) -> None:
         self.peer, self.incarnation = id, peer.incarnation
         self._clock = clock
         self._table = table
-        self._endpoint = peer.endpoint
+        self._endpoint = peer.endpoint if tls is None else tls.dialling(peer.endpoint, id)
         self._delay = FIRST_RETRY
         self._attempt: Deferred[Any] | None = None
         self._retry: Any = None
         self._stopped = True
         self._problem: str | None = None
+        self._told = False
 
-    def buildProtocol(self, addr: object) -> Link | None:
+    def buildProtocol(self, addr: object) -> Link:
         return self._table.new_link(self)
 
     def start(self) -> None:
@@ -381,10 +385,14 @@ class _Dialler(Factory):
             self._retry = None
 
     def failed(self, why: str) -> None:
-        """The hello did not hold; say so once for each reason."""
-        if why != self._problem:
+        """The hello did not hold; say so once for each reason.
+
+        What follows from the first reason of an attempt is none of its own.
+        """
+        if not self._told and why != self._problem:
             self._problem = why
             self.log.warn("{peer} can't be linked to: {why}", peer=self.peer, why=why)
+        self._told = True
 
     def lost(self, was_up: bool) -> None:
         """The connection is gone."""
@@ -393,7 +401,7 @@ class _Dialler(Factory):
         self._again()
 
     def _dial(self) -> None:
-        self._retry = None
+        self._retry, self._told = None, False
         attempt: Deferred[Any] = self._endpoint.connect(self)
         self._attempt = attempt
         attempt.addCallbacks(self._connected, lambda _: self._again())

@@ -18,6 +18,7 @@ from chatcore.config.names import MASTER
 from chatcore.links.door import Door
 from chatcore.links.link import Link, LinkParts, Responder
 from chatcore.links.settings import LinkSettings
+from chatcore.links.tls import LinkTls
 from chatcore.master.nodes import Nodes
 from chatcore.node.network import IPlace
 from chatcore.telemetry import Counters
@@ -58,6 +59,7 @@ class Master(Service):
         learning: whether there may be nodes already that know of a cluster. They are heard first.
         guests: who else may come, beside the nodes.
         reactor: the reactor.
+        tls: the certificates of links, where those are encrypted.
     """
 
     log = Logger()
@@ -72,6 +74,7 @@ class Master(Service):
         learning: bool,
         guests: Sequence[IGuests] = (),
         reactor: Any,
+        tls: LinkTls | None = None,
     ) -> None:
         self._place, self._reactor = place, reactor
         self._port: IListeningPort | None = None
@@ -92,6 +95,7 @@ class Master(Service):
                 settings=watched(links, registry),
                 counters=self.counters,
                 responders={command: partial(self._act, command) for command in commands},
+                tls=tls,
             ),
             expects=lambda id, incarnation: self._host(id) is not None,
             up=self._arrived,
@@ -106,7 +110,7 @@ class Master(Service):
             ConfigError: another process listens there since.
         """
         super().startService()
-        self._port = self._place.listen(self._reactor, self._door)
+        self._port = self._place.listen(self._reactor, self._door.factory)
         self._door.start()
 
     def stopService(self) -> Deferred[None]:

@@ -46,6 +46,7 @@ from chatcore.links.link import LinkParts
 from chatcore.links.rpc import Rpc
 from chatcore.links.settings import LinkSettings
 from chatcore.links.table import LinkTable
+from chatcore.links.tls import link_tls
 from chatcore.node.backend import SESSIONS, Backend
 from chatcore.node.blocked import Blocked
 from chatcore.node.client_port import client_limits
@@ -176,6 +177,7 @@ class Node(Service):
                 settings=settings[LinkSettings],
                 counters=counters,
                 responders=responders,
+                tls=link_tls(settings[LinkSettings], catalogue.folder, server.id, reactor),
             ),
             client_port=server.client_port,
         )

@@ -20,7 +20,7 @@ from chatcore.dispatch.blame import guarded, source_of
 from chatcore.dispatch.components import Catalogue
 from chatcore.dispatch.loading import load_plugin
 from chatcore.errors import ConfigError
-from chatcore.links.settings import LinkSettings
+from chatcore.links.settings import ENCRYPT, LinkSettings
 from chatcore.node.access import verify_access
 from chatcore.node.lifecycle import NodeSettings
 from chatcore.node.server_types import verify_components
@@ -76,7 +76,7 @@ def configure(
     settings = resolve(known, _for_this_type(given, known, others))
     _verify_zone(settings)
     _refuse_blind_reload(settings[NodeSettings])
-    if not settings[LinkSettings].insecure:
+    if not (settings[LinkSettings].tls or settings[LinkSettings].insecure):
         _refuse_open_links(servers)
     if settings[ConnectorSettings].udp:
         _refuse_clients_for_ever(settings)
@@ -213,8 +213,7 @@ def _refuse_open_links(servers: Servers) -> None:
                 " and links are not encrypted",
                 file=servers.file,
                 line=server.line,
-                advice="Use a loopback address,"
-                " or accept it on a network of your own with --set links.insecure=true",
+                advice=ENCRYPT,
             )
 
 

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
+
+from twisted.internet.task import Clock
 
 from chatcore.config.servers import Servers
 from chatcore.config.settings import Assignment, Settings
 from chatcore.connectors.settings import ConnectorSettings
+from chatcore.deadlines import IClock
 from chatcore.dispatch.loading import load_application
+from chatcore.links.settings import LinkSettings
+from chatcore.links.tls import link_tls
 from chatcore.node.client_port import check_certificate
 from chatcore.node.configuring import configure
 from chatcore.node.dialects import load_dialects
@@ -40,4 +46,5 @@ def verify(
                 load_dialects(complete, servers, settings[ConnectorSettings], coder)
         for server in servers.of_type(server_type):
             check_certificate(server, found[server_type], folder)
+            link_tls(found[server_type][LinkSettings], folder, server.id, cast(IClock, Clock()))
     return found

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from twisted.logger import LogEvent, globalLogPublisher
 
-from chatcore.connectors.addresses import Address
+from chatcore.interfaces import Address
 from chatcore.wire import package
 from chatcore.wire.proxy import SIGNATURE
 

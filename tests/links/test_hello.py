@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from twisted.internet.address import IPv4Address
 from twisted.internet.protocol import Factory
 
 from chatcore.links import hello
@@ -280,12 +281,19 @@ def test_nothing_is_acted_on_after_a_rejection(scene: Scene, log: Log) -> None:
     scene.nobody_noticed()
 
 
-def test_many_small_boxes_that_mean_nothing_do_no_harm(scene: Scene) -> None:
+def test_boxes_that_mean_nothing_are_put_up_with_for_a_while(scene: Scene, log: Log) -> None:
     raw = scene.attack()
-    raw.send(*[{b"_answer": b"1"}, {b"x": b""}] * 500)
+    raw.send(*[{b"_answer": b"1"}, {b"x": b""}] * 100)
     scene.net.settle()
     assert raw.boxes == []
-    scene.nobody_noticed(rejected=0)
+    assert not raw.closed
+    for _ in range(10):  # endless: reading them costs time, too
+        raw.send(*[{b"_answer": b"1"}, {b"x": b""}] * 100)
+    scene.net.settle()
+    assert raw.closed
+    (text,) = log.texts
+    assert "more than 4096 bytes before" in text
+    scene.nobody_noticed()
 
 
 @pytest.mark.parametrize("way", ["silent", "half a hello", "hello and no proof", "no remotes"])
@@ -318,21 +326,54 @@ def test_who_proves_itself_in_time_stays(scene: Scene) -> None:
     assert scene.b.link("aa").up
 
 
-def test_sixty_four_may_be_unproven(scene: Scene, log: Log) -> None:
+def test_sixty_four_may_be_unproven_and_the_oldest_makes_room(scene: Scene, log: Log) -> None:
     waiting = [scene.attack() for _ in range(64)]
-    extra = [scene.attack() for _ in range(3)]
-    assert [raw.closed for raw in extra] == [True] * 3
     assert not any(raw.closed for raw in waiting)
-    assert len(log.texts) == 3
-    assert all("64" in text for text in log.texts)
-    scene.nobody_noticed(rejected=3)
-    waiting[0].transport.loseConnection()
+    extra = [scene.attack() for _ in range(3)]
     scene.net.settle()
-    assert not scene.attack().closed  # there is room for one again
-    assert scene.attack().closed
+    assert [raw.closed for raw in waiting] == [True] * 3 + [False] * 61
+    assert not any(raw.closed for raw in extra)
+    assert len(log.texts) == 3
+    assert all("64 are unproven" in text for text in log.texts)
+    assert scene.b.counters.links_crowded == 3
     scene.net.pass_time(5)
-    assert all(raw.closed for raw in waiting)
-    assert not scene.attack().closed
+    assert all(raw.closed for raw in (*waiting, *extra))
+    scene.nobody_noticed(rejected=67)
+
+
+def test_who_crowds_the_door_pays_for_it(scene: Scene) -> None:
+    """A stranger at one address holds all it can, and goes on; others have all their time."""
+
+    def come(host: str) -> Raw:
+        raw = Raw()
+        scene.net.join(scene.b.table.factory.buildProtocol(IPv4Address("TCP", host, 1)), raw)
+        scene.net.settle()
+        return raw
+
+    neighbour = come("192.0.2.8")
+    crowd = [come("192.0.2.66") for _ in range(63)]
+    node = come("192.0.2.7")
+    assert crowd[0].closed
+    crowd += [come("192.0.2.66") for _ in range(200)]
+    assert [raw.closed for raw in crowd] == [True] * (263 - 62) + [False] * 62
+    assert not neighbour.closed
+    said = hello_box("aa")
+    node.send(said)
+    scene.net.settle()
+    node.send(prove_box(said, node.boxes[0]), REMOTES)
+    scene.net.settle()
+    assert scene.b.link("aa").up
+    assert not neighbour.closed
+
+
+def test_a_crowd_fills_no_log(scene: Scene, log: Log) -> None:
+    for _ in range(1000):
+        scene.attack().send_bytes(b"\xff\xff")
+    scene.net.settle()
+    assert len(log.texts) == 5
+    scene.net.pass_time(1)
+    assert log.texts[5:] == ["995 more links were rejected"]
+    scene.nobody_noticed(rejected=1000)
 
 
 def test_those_that_this_side_dials_take_no_room(net: Net) -> None:
@@ -428,7 +469,7 @@ def test_a_listener_of_a_few_bytes_is_let_in(net: Net) -> None:
         ({"Hello": lambda box: {b"_answer": box[b"_ask"]}}, "its hello is incomplete"),
         ({"Hello": lambda box: {**introduction(box), b"id": b"\xff"}}, "its hello is incomplete"),
         ({"Hello": refusal}, "not you"),
-        ({"Hello": lambda box: {b"_ask": b"1", b"_command": b"Hello"}}, "lost"),
+        ({"Hello": lambda box: {b"_ask": b"1", b"_command": b"Hello"}}, "it asks before"),
         ({"Hello": introduction, "Prove": refusal}, "not you"),
         ({"Hello": introduction, "Prove": lambda box: {b"_answer": box[b"_ask"]}}, "can't be read"),
         ({"Hello": introduction, "Prove": lambda box: welcome(box, b"\xc1")}, "can't be read"),

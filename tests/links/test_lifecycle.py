@@ -419,11 +419,14 @@ def test_after_sleeping_a_silent_link_is_still_given_up(net: Net, log: Log) -> N
 
 
 @pytest.mark.parametrize("begins", [b"GET / HTTP/1.1\r\n", b"\x01\0\0\x02{}", b"\x16\x03\x01"])
-def test_a_client_at_the_link_port_is_called_one(net: Net, begins: bytes) -> None:
+def test_a_client_at_the_link_port_is_called_one(net: Net, log: Log, begins: bytes) -> None:
     node = Node(net, "a", [])
-    said = node.table._strange(begins)
-    assert said == ". This looks like a client, and this is the link port; a has no client port"
-    assert node.table._strange(b"\xff\xff") == ""
+    net.listening["a"] = node.table.factory
+    net.dial("a", Raw()).send_bytes(begins)
+    net.settle()
+    (text,) = log.texts
+    assert "a client, and this is the link port; a has no client port" in text
+    assert ("--tls" in text) == (begins[0] == 0x16)
 
 
 def test_who_leaves_loses_no_links(net: Net, log: Log) -> None:

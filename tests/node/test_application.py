@@ -459,5 +459,7 @@ async def test_links_stay_on_this_machine_unless_told_otherwise() -> None:
         file = folder / "servers.json"
         file.write_text(file.read_text().replace("}", ', "host": "192.0.2.1", "port": 4050}', 1))
         cluster.servers = load_servers(folder, "development")
-        with pytest.raises(ConfigError, match=r"192\.0\.2\.1.*links\.insecure=true"):
+        with pytest.raises(
+            ConfigError, match=r"192\.0\.2\.1.*chatcore certs.*--tls.*--insecure-links"
+        ):
             await cluster.start()

@@ -1,0 +1,164 @@
+"""``chatcore certs``: the certificates with which the nodes of a cluster know each other."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from chatcore.config.application_folder import find_application
+from chatcore.config.names import SERVER_ID_RULE, is_server_id
+from chatcore.config.servers import Server, load_servers
+from chatcore.errors import ConfigError
+
+if TYPE_CHECKING:
+    from chatcore.config.authority import Issued
+
+MASTER, ADMIN = "master", "admin"
+
+DAYS = 365
+
+RENEWED_DAYS = 30
+"""Certificates that end sooner are made anew by ``--renew``."""
+
+
+def add_parser(commands: Any) -> None:
+    """Add what reads the options of this command."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "certs",
+        help="make the certificates for --tls",
+        description="Makes the certificates with which the nodes of a cluster know each other: an "
+        "authority, and one certificate for each server of servers.json, for the master and for "
+        "those who administer. What is there already stays.",
+    )
+    parser.add_argument("dir", metavar="DIR", help="the folder for them; made if it is not there")
+    parser.add_argument(
+        "ids",
+        metavar="ID",
+        nargs="*",
+        help="a server that servers.json does not list; with --renew, one whose certificate is to "
+        "be made anew",
+    )
+    parser.add_argument(
+        "--app",
+        metavar="DIR",
+        help="the application folder; the current directory unless given",
+    )
+    parser.add_argument(
+        "--env",
+        metavar="ENV",
+        default="development",
+        help="the environment of servers.json; 'development' unless given",
+    )
+    parser.add_argument(
+        "--days",
+        metavar="N",
+        type=int,
+        default=DAYS,
+        help=f"how long new certificates are valid; {DAYS} unless given",
+    )
+    parser.add_argument(
+        "--renew",
+        action="store_true",
+        help="make certificates anew that have expired or will within "
+        f"{RENEWED_DAYS} days, or those of the IDs given",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Make the certificates and say what to copy where.
+
+    Raises:
+        ConfigError: an option, an id or a file can't be used.
+    """
+    # Late, so that help comes at once.
+    from chatcore.config.authority import MOST_DAYS
+
+    if not 1 <= options.days <= MOST_DAYS:
+        raise ConfigError(f"--days {options.days} is not from 1 to {MOST_DAYS}")
+    servers = _servers(options)
+    for id in options.ids:
+        if not is_server_id(id):
+            raise ConfigError(f"'{id}' can't be a server id", advice=SERVER_ID_RULE)
+    folder = Path(options.dir)
+    issued = _issue(folder, [server.id for server in servers], options)
+    hosts = _hosts(issued, servers)
+    if options.json:
+        print(json.dumps(_as_json(folder, issued, hosts), indent=2))
+    else:
+        print("\n".join(_as_text(folder, issued, hosts)))
+    sys.stdout.flush()
+    return 0
+
+
+def _servers(options: argparse.Namespace) -> Sequence[Server]:
+    try:
+        return list(load_servers(find_application(options.app or "."), options.env))
+    except ConfigError:
+        if options.ids and options.app is None:  # made for these alone
+            return []
+        raise
+
+
+def _issue(folder: Path, listed: Iterable[str], options: argparse.Namespace) -> list[Issued]:
+    from chatcore.config.authority import Authority
+
+    now = datetime.datetime.now(datetime.UTC)
+    soon = now + datetime.timedelta(days=RENEWED_DAYS)
+    authority = Authority.open(folder, now)
+    made = [authority.issued]
+    for id in dict.fromkeys([MASTER, ADMIN, *listed, *options.ids]):
+        one = authority.issue(id, options.days)
+        meant = id in options.ids if options.ids else one.end < soon
+        if options.renew and one.state == "there" and meant:
+            one = authority.issue(id, options.days, renew=True)
+        made.append(one)
+    return made
+
+
+def _hosts(issued: Sequence[Issued], servers: Iterable[Server]) -> dict[str, str]:
+    """Where each certificate belongs, in words."""
+    known = {server.id: server.host for server in servers}
+    known |= {MASTER: "where the master runs", ADMIN: "where you administer from"}
+    return {one.name: known.get(one.name, f"where {one.name} runs") for one in issued[1:]}
+
+
+def _as_json(folder: Path, issued: list[Issued], hosts: dict[str, str]) -> dict[str, Any]:
+    return {
+        "folder": str(folder),
+        "certificates": [
+            {
+                "id": one.name,
+                "state": one.state,
+                "end": one.end.isoformat(),
+                "files": list(one.files),
+                "host": hosts.get(one.name),
+            }
+            for one in issued
+        ],
+    }
+
+
+def _as_text(folder: Path, issued: list[Issued], hosts: dict[str, str]) -> Iterator[str]:
+    """What was made, and then what belongs where: one record a line."""
+    soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=RENEWED_DAYS)
+    width = max(len(one.name) for one in issued)
+    for one in issued:
+        late = one.end < soon and one.state == "there"
+        advice = f"; make it anew: chatcore certs {folder} --renew" if late else ""
+        yield f"{one.state:<7}  {one.name:<{width}}  valid until {one.end:%Y-%m-%d}{advice}"
+    authority, *others = issued
+    by_host: dict[str, list[str]] = {}
+    for one in others:
+        by_host.setdefault(hosts[one.name], []).extend(one.files)
+    yield ""
+    yield f"On this machine, {folder} serves as it is. Elsewhere, copy into a folder with mode 700:"
+    for host, files in by_host.items():
+        yield f"{host}: {' '.join([authority.files[0], *files])}"
+    yield f"Copy {authority.files[1]} nowhere: whoever has it can be any node."

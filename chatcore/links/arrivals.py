@@ -1,0 +1,168 @@
+"""Where links come in: who has not proven itself yet, and what is told of those who can't."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.interfaces import IProtocolFactory
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from chatcore.config.peers import address_of, neighbourhood, shown
+from chatcore.deadlines import Deadlines
+from chatcore.errors import BoxError, IdentityError
+from chatcore.interfaces import Address
+from chatcore.links import hello
+from chatcore.links.greeting import Expected, Greeter
+from chatcore.links.link import Link, LinkParts
+from chatcore.telemetry import Rationed
+
+MOST_LINES = 5
+"""Lines a second that are logged of links that are rejected."""
+
+
+class Arrivals(Factory):
+    """Takes links in and leads them through the hello.
+
+    Who holds connections open without proving anything keeps nobody else out: when there are too
+    many, the address that has the most of them loses its oldest.
+
+    Args:
+        greeter: says hello.
+        expected: whether that life of a node may come in.
+        parts: what the links share.
+        made: told of each connection.
+        lost: told when it is gone, proven or not.
+        strange: what more to say of bytes with which no link begins.
+    """
+
+    noisy = False
+    log = Logger()
+
+    def __init__(
+        self,
+        *,
+        greeter: Greeter,
+        expected: Expected,
+        parts: LinkParts,
+        made: Callable[[Link], None],
+        lost: Callable[[Link, Failure], None],
+        strange: Callable[[bytes], str] = lambda data: "",
+    ) -> None:
+        self._greeter, self._expected, self._parts = greeter, expected, parts
+        self._made, self._lost, self._strange = made, lost, strange
+        self._due = Deadlines(hello.UNPROVEN_SECONDS, parts.clock, self._too_late)
+        self._unproven: dict[Link, Address] = {}
+        self._crowds: dict[str | int, int] = {}
+        self._rejected: set[Link] = set()
+        self._lines = Rationed(MOST_LINES, later=parts.clock.callLater, left_out=self._left_out)
+        self._stopped = False
+
+    @property
+    def factory(self) -> IProtocolFactory:
+        """What takes connections in, behind TLS where links are encrypted."""
+        tls = self._parts.tls
+        return self if tls is None else tls.listening(self)
+
+    def stop(self) -> None:
+        """Take nobody in any more, and forget all timers; links stay as they are."""
+        self._stopped = True
+        self._due.clear()
+        self._lines.stop()
+
+    def buildProtocol(self, addr: Any) -> Link | None:
+        if self._stopped:
+            return None
+        if len(self._unproven) >= hello.UNPROVEN_LINKS:
+            self._make_room()
+        address = address_of(addr)
+
+        def made(link: Link) -> None:
+            self._enter(link, address)
+            self._made(link)
+
+        def lost(link: Link, reason: Failure) -> None:
+            self._left(link, reason)
+            self._lost(link, reason)
+
+        return Link(
+            parts=self._parts,
+            limit=hello.UNPROVEN_BYTES,
+            greet=self._greeter.listen(self._expected, rejected=self._refuse, proven=self._forget),
+            made=made,
+            lost=lost,
+            broken=self._broken,
+        )
+
+    # Who is unproven.
+
+    def _enter(self, link: Link, address: Address) -> None:
+        where = neighbourhood(address[0])
+        self._unproven[link] = address
+        self._crowds[where] = self._crowds.get(where, 0) + 1
+        self._due.start(link)
+
+    def _forget(self, link: Link) -> None:
+        """It is proven, or of no interest any more."""
+        address = self._unproven.pop(link, None)
+        if address is None:
+            return
+        where = neighbourhood(address[0])
+        self._crowds[where] -= 1
+        if not self._crowds[where]:
+            del self._crowds[where]
+        self._due.stop(link)
+
+    def _left(self, link: Link, reason: Failure) -> None:
+        if not link.peer:
+            self._parts.counters.links_rejected += 1
+            if isinstance(reason.value, IdentityError):
+                self._refuse(link, reason.value)
+        self._rejected.discard(link)
+        self._forget(link)
+
+    def _make_room(self) -> None:
+        most = max(self._crowds.values())
+        link = next(
+            link
+            for link, address in self._unproven.items()
+            if self._crowds[neighbourhood(address[0])] == most
+        )
+        self._parts.counters.links_crowded += 1
+        self._reject(link, f"{hello.UNPROVEN_LINKS} are unproven, and most of them from there")
+        self._forget(link)
+        link.abort()
+
+    def _too_late(self, link: Link) -> None:
+        self._reject(link, f"it did not prove itself within {hello.UNPROVEN_SECONDS:g} s")
+        self._forget(link)
+        link.abort()
+
+    # What is told.
+
+    def _refuse(self, link: Link, problem: Exception) -> None:
+        if isinstance(problem, IdentityError):
+            self._parts.counters.links_uncertified += 1
+        self._reject(link, str(problem))
+
+    def _broken(self, link: Link, problem: BoxError, data: bytes) -> None:
+        self._reject(link, f"{problem}{self._strange(data)}")
+
+    def _reject(self, link: Link, why: str) -> None:
+        """Say why a link is closed: once, and not too often in all."""
+        if link in self._rejected or self._stopped:
+            return
+        self._rejected.add(link)
+        if not self._lines.admit():
+            return
+        host, port = self._unproven.get(link, ("", 0))
+        self.log.warn(
+            "A link{where} was rejected: {why}",
+            where=f" from {shown((host, port))}" if host else "",
+            why=why,
+        )
+
+    def _left_out(self, number: int) -> None:
+        self.log.warn("{n} more links were rejected", n=number)

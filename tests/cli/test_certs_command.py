@@ -1,0 +1,154 @@
+"""``chatcore certs``: a set of certificates that works, completed and renewed."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from identities import NOW, make_identities
+from twisted.internet.task import Clock
+
+from chatcore.cli.main import main
+from chatcore.links.tls import LinkTls
+
+SERVERS: dict[str, list[dict[str, Any]]] = {
+    "gate": [{"id": "gate-1", "host": "192.0.2.1", "clientPort": 3010, "port": 4010}],
+    "chat": [
+        {"id": "chat-1", "host": "192.0.2.1", "port": 4020},
+        {"id": "chat-2", "host": "192.0.2.2", "port": 4020},
+    ],
+}
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Path:
+    folder = tmp_path / "app"
+    folder.mkdir()
+    write(folder, SERVERS)
+    return folder
+
+
+def write(app: Path, servers: dict[str, list[dict[str, Any]]]) -> None:
+    (app / "servers.json").write_text(json.dumps({"development": servers}))
+
+
+def certs(tls: Path, app: Path, *more: str) -> int:
+    return main(["certs", str(tls), *more, "--app", str(app)])
+
+
+def serial(tls: Path, id: str) -> int:
+    return x509.load_pem_x509_certificate((tls / f"{id}.pem").read_bytes()).serial_number
+
+
+def use(tls: Path, id: str) -> LinkTls:
+    clock: Any = Clock()
+    return LinkTls(tls, id, clock=clock)
+
+
+def test_every_server_gets_a_certificate_that_it_can_use(
+    app: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tls = tmp_path / "new" / "tls"
+    assert certs(tls, app) == 0
+    for id in ("gate-1", "chat-1", "chat-2", "master", "admin", "admin-alice"):
+        use(tls, id)
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tls.iterdir()}
+    assert stat.S_IMODE(tls.stat().st_mode) == 0o700
+    assert {mode for name, mode in modes.items() if name.endswith(".key")} == {0o600}
+    assert len(modes) == 2 * 6
+    lines = capsys.readouterr().out.splitlines()
+    assert "192.0.2.1: ca.pem gate-1.pem gate-1.key chat-1.pem chat-1.key" in lines
+    assert "192.0.2.2: ca.pem chat-2.pem chat-2.key" in lines
+    assert "where the master runs: ca.pem master.pem master.key" in lines
+    assert sum("ca.key" in line for line in lines) == 1
+
+
+def test_what_is_missing_is_added_and_the_rest_stays(
+    app: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tls = tmp_path / "tls"
+    certs(tls, app)
+    (tls / "chat-2.key").unlink()  # copied to where it belongs, and removed here
+    before = {file.name: file.read_bytes() for file in tls.iterdir()}
+    write(app, {**SERVERS, "chat": [*SERVERS["chat"], {"id": "Chat_3"}]})
+    capsys.readouterr()
+    assert certs(tls, app, "elsewhere-1", "--json") == 0
+    told = {one["id"]: one for one in json.loads(capsys.readouterr().out)["certificates"]}
+    assert {id for id, one in told.items() if one["state"] == "made"} == {"Chat_3", "elsewhere-1"}
+    assert told["Chat_3"]["host"] == "127.0.0.1"
+    for name, data in before.items():
+        assert (tls / name).read_bytes() == data
+    use(tls, "Chat_3")
+    use(tls, "elsewhere-1")
+
+
+def test_certificates_are_renewed_before_they_end(
+    app: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tls = make_identities(tmp_path / "tls", "chat-1", "chat-2", days=20)
+    old = {id: serial(tls, id) for id in ("chat-1", "chat-2", "ca")}
+    assert certs(tls, app) == 0
+    assert "make it anew: chatcore certs" in capsys.readouterr().out
+    assert {id: serial(tls, id) for id in old} == old
+    assert certs(tls, app, "chat-1", "--renew") == 0
+    assert serial(tls, "chat-1") != old["chat-1"]
+    assert serial(tls, "chat-2") == old["chat-2"]
+    fresh = serial(tls, "chat-1")
+    assert certs(tls, app, "--renew", "--days", "90") == 0
+    assert serial(tls, "chat-1") == fresh
+    assert serial(tls, "chat-2") != old["chat-2"]
+    assert serial(tls, "ca") == old["ca"]
+    renewed = x509.load_pem_x509_certificate((tls / "chat-2.pem").read_bytes())
+    assert (renewed.not_valid_after_utc - NOW).days in (89, 90)
+    use(tls, "chat-2")
+
+
+def test_ids_alone_need_no_application(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["certs", "tls", "chat-9"]) == 0
+    use(tmp_path / "tls", "chat-9")
+    assert main(["certs", "tls"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("spoil", "arguments", "why"),
+    [
+        (lambda tls: (tls / "ca.key").unlink(), ["new-1"], "the authority's key is not here"),
+        (lambda tls: (tls / "ca.pem").unlink(), [], "is of another authority than ca.pem"),
+        (lambda tls: (tls / "ca.key").chmod(0o644), [], "can be read or written by others"),
+        (lambda tls: None, ["--days", "0"], "--days 0 is not from 1"),
+        (lambda tls: None, ["*.example.org"], "can't be a server id"),
+        (lambda tls: None, ["CA"], "ca.pem is the authority's"),
+    ],
+)
+def test_what_can_not_be_is_refused(
+    app: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    spoil: Any,
+    arguments: list[str],
+    why: str,
+) -> None:
+    tls = tmp_path / "tls"
+    certs(tls, app)
+    (tls / "ca.key").chmod(0o600)
+    spoil(tls)
+    if why.startswith("is of another"):
+        (tls / "ca.key").unlink()
+    assert certs(tls, app, *arguments) == 2
+    assert why in capsys.readouterr().err
+
+
+def test_a_folder_for_everybody_is_not_used(
+    app: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir(0o755)
+    (shared / "things").touch()
+    assert certs(shared, app) == 2
+    assert "open to others" in capsys.readouterr().err
+    assert [file.name for file in shared.iterdir()] == ["things"]

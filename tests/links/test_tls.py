@@ -1,0 +1,385 @@
+"""Links behind TLS: who is who by certificate, over real sockets."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from identities import NOW, make_identities
+from service_identity.hazmat import DNS_ID, DNSPattern
+from small_cluster import until
+from twisted.internet.endpoints import (
+    TCP4ClientEndpoint,
+    TCP4ServerEndpoint,
+    UNIXClientEndpoint,
+    UNIXServerEndpoint,
+)
+from twisted.internet.ssl import CertificateOptions
+from twisted.internet.task import Clock
+
+from chatcore.config.identities import dns_name
+from chatcore.errors import ConfigError
+from chatcore.links.link import LinkParts
+from chatcore.links.settings import LinkSettings
+from chatcore.links.table import LinkTable, Peer
+from chatcore.links.tls import LinkTls
+from chatcore.telemetry import Counters
+from chatcore.turn import Turn
+from chatcore.wire.box import Box, item, join
+
+from .wiring import SECRET, Log
+
+ECHO = item(b"_command", b"Echo")
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder whose name is short enough for a socket's."""
+    with TemporaryDirectory() as name:
+        yield Path(name)
+
+
+@dataclass(frozen=True)
+class Papers:
+    """What somebody has to show.
+
+    Args:
+        folder: where, under the test's.
+        shows: whose certificate; their own unless given.
+        made: when it was made.
+        none: whether they speak no TLS at all.
+    """
+
+    folder: str = "tls"
+    shows: str | None = None
+    made: datetime.datetime = NOW
+    none: bool = False
+
+    def read(self, folder: Path, id: str) -> LinkTls | None:
+        from twisted.internet import reactor
+
+        if self.none:
+            return None
+        shown = self.shows or id
+        make_identities(folder / self.folder, now=NOW - datetime.timedelta(days=100))
+        papers = make_identities(folder / self.folder, shown, now=self.made)
+        clock: Any = reactor
+        return LinkTls(papers, shown, clock=clock, today=lambda: self.made)
+
+
+GOOD, NONE = Papers(), Papers(none=True)
+FOREIGN = Papers("another authority's")
+EXPIRED = Papers(made=NOW - datetime.timedelta(days=90))
+EARLY = Papers(made=NOW + datetime.timedelta(days=90))
+
+
+class TlsNode:
+    """A table of links on the real reactor that echoes."""
+
+    def __init__(
+        self, id: str, peers: dict[str, Any], tls: LinkTls | None, secret: bytes = SECRET
+    ) -> None:
+        from twisted.internet import reactor
+
+        clock: Any = reactor
+        self.counters = Counters()
+        self.table = LinkTable(
+            id=id,
+            incarnation="life 1",
+            secret=secret,
+            remotes={},
+            parts=LinkParts(
+                turn=Turn(clock.callLater),
+                clock=clock,
+                settings=LinkSettings(),
+                counters=self.counters,
+                responders={b"Echo": self.echo},
+                tls=tls,
+            ),
+        )
+        self.table.follow({id: Peer(endpoint) for id, endpoint in peers.items()})
+
+    def echo(self, link: Any, box: Box, ask: bytes | None) -> None:
+        link.answer(ask, item(b"text", join(box, b"text")))
+
+
+NOWHERE: Any = None
+
+
+@asynccontextmanager
+async def nodes(
+    folder: Path,
+    *,
+    a: Papers | LinkTls = GOOD,
+    b: Papers = GOOD,
+    ids: tuple[str, str] = ("a", "b"),
+    kind: str = "tcp",
+    secret: bytes = SECRET,
+) -> AsyncIterator[tuple[TlsNode, TlsNode]]:
+    """Two nodes of which the first dials the second.
+
+    Args:
+        a: what the first one shows.
+        b: what the second one shows.
+        secret: the first one's.
+    """
+    from twisted.internet import reactor
+
+    listener = TlsNode(ids[1], {ids[0]: NOWHERE}, b.read(folder, ids[1]))
+    endpoint: Any
+    if kind == "tcp":
+        place: Any = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
+        port = await place.listen(listener.table.factory)
+        endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", port.getHost().port)
+    else:
+        path = str(folder / "s")
+        port = await UNIXServerEndpoint(reactor, path).listen(listener.table.factory)
+        endpoint = UNIXClientEndpoint(reactor, path)
+    shown = a if isinstance(a, LinkTls) else a.read(folder, ids[0])
+    dialler = TlsNode(ids[0], {ids[1]: endpoint}, shown, secret)
+    dialler.table.startService()
+    listener.table.startService()
+    try:
+        yield dialler, listener
+    finally:
+        await port.stopListening()
+        await dialler.table.stopService()
+        await listener.table.stopService()
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+async def test_two_nodes_with_certificates_talk(kind: str, folder: Path) -> None:
+    async with nodes(folder, kind=kind) as (a, b):
+        link = await until(lambda: a.table.get("b"), "the link")
+        await until(lambda: b.table.get("a"), "the link")
+        answers: list[bytes] = []
+        big = bytes(range(256)) * 20_000
+        for text in (b"1", big, b"2"):
+            link.ask(
+                ECHO + item(b"text", text),
+                lambda box, problem: answers.append(join(box or {}, b"text")),
+                "an echo",
+            )
+        await until(lambda: len(answers) == 3, "the answers")
+        assert answers == [b"1", big, b"2"]
+        assert link.transport.getHandle().get_protocol_version_name() == "TLSv1.3"
+        assert b.counters.links_rejected == a.counters.links_rejected == 0
+
+
+EXPECTS_TLS = "it does not speak TLS, and this side was started with --tls"
+SHOWS_WRONG = "it does not accept the certificate that this side shows"
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "why_a", "why_b"),
+    [
+        (Papers(shows="c"), GOOD, "not that of 'a': it is for c", "not that of 'a': it is for c"),
+        (GOOD, Papers(shows="c"), "not that of 'b': it is for c", SHOWS_WRONG),
+        (FOREIGN, GOOD, "is of another authority", SHOWS_WRONG),
+        (GOOD, FOREIGN, "is of another authority", SHOWS_WRONG),
+        (EXPIRED, GOOD, SHOWS_WRONG, "expired on"),
+        (GOOD, EXPIRED, "expired on", SHOWS_WRONG),
+        (EARLY, GOOD, SHOWS_WRONG, "not valid before"),
+        (NONE, GOOD, "it closed the link instead of saying hello", EXPECTS_TLS),
+        (GOOD, NONE, "was it started with --tls, too?", "looks like a node with --tls"),
+    ],
+    ids=[
+        *("other a", "other b", "foreign a", "foreign b", "expired a", "expired b"),
+        *("early a", "plain a", "plain b"),
+    ],
+)
+async def test_who_shows_something_else_is_not_let_in(
+    folder: Path, a: Papers, b: Papers, why_a: str, why_b: str
+) -> None:
+    with Log() as log:
+        async with nodes(folder, a=a, b=b) as (first, second):
+            await until(lambda: first.counters.links_rejected > 1, "two attempts")
+            await until(lambda: second.counters.links_rejected > 1, "two attempts")
+            assert first.counters.links_up == second.counters.links_up == 0
+            assert (second.counters.links_uncertified > 0) == (b is not NONE)
+        told_a = [text for text in log.texts if text.startswith("b can't be linked to: ")]
+        told_b = [text for text in log.texts if text.startswith("A link from 127.0.0.1:")]
+        assert len(told_a) == 1
+        assert why_a in told_a[0]
+        assert why_b in told_b[0]
+        assert len(told_a) + len(told_b) == len(log.texts)
+
+
+async def test_a_certificate_is_not_enough_without_the_secret(folder: Path) -> None:
+    with Log() as log:
+        async with nodes(folder, secret=b"the secret of some other cluster") as (a, b):
+            await until(lambda: b.counters.links_rejected, "an attempt")
+            assert a.counters.links_up == b.counters.links_up == 0
+            assert b.counters.links_uncertified == 0
+        assert "b can't be linked to: it does not know this cluster's secret" in log.texts
+
+
+async def test_no_certificate_is_not_enough(folder: Path) -> None:
+    """Whoever takes any certificate and shows none."""
+    with Log() as log:
+        papers = GOOD.read(folder, "a")
+        assert papers is not None
+        papers._context = CertificateOptions().getContext()
+        async with nodes(folder, a=papers) as (a, b):
+            await until(lambda: b.counters.links_uncertified, "an attempt")
+            assert a.counters.links_up == b.counters.links_up == 0
+        assert "it showed no certificate" in "".join(log.texts)
+
+
+async def test_new_certificates_are_used_without_a_restart(folder: Path) -> None:
+    async with nodes(folder) as (a, b):
+        link = await until(lambda: a.table.get("b"), "the link")
+        old = link.transport.getPeerCertificate().get_serial_number()
+        shutil.rmtree(folder / "tls")
+        make_identities(folder / "tls", "a", "b")
+        await until(lambda: b.table.get("a"), "the link")
+
+        def renewed() -> bool:
+            for table in (a.table, b.table):
+                assert table._parts.tls is not None
+                table._parts.tls.look()
+            now = a.table.get("b")
+            if now is None:
+                return False
+            if now.transport.getPeerCertificate().get_serial_number() != old:
+                return True
+            now.abort()
+            return False
+
+        with Log() as log:
+            await until(renewed, "a link with the new certificates")
+        assert not [text for text in log.texts if "Lost the link" not in text]
+
+
+class Day:
+    """A time of day that a test sets, and a clock."""
+
+    def __init__(self) -> None:
+        self.now, self.clock = NOW, Clock()
+
+    def pass_days(self, days: float) -> None:
+        self.now += datetime.timedelta(days=days)
+        self.clock.advance(days * 24 * 3600)
+
+    def read(self, tls: Path, id: str = "a") -> LinkTls:
+        clock: Any = self.clock
+        return LinkTls(tls, id, clock=clock, today=lambda: self.now)
+
+
+def test_certificates_that_expire_are_told_in_time_and_every_day(folder: Path) -> None:
+    tls, day = make_identities(folder / "tls", "a", days=60), Day()
+    with Log() as log:
+        papers = day.read(tls)
+        day.pass_days(29)
+        papers.look()
+        assert log.texts == []
+        for _ in range(3):
+            day.pass_days(1)
+            papers.look()
+            papers.look()
+        assert len(log.texts) == 3
+        assert f"{tls}/a.pem: this certificate expires on " in log.texts[2]
+        assert "in 27 days" in log.texts[2]
+        day.pass_days(40)
+        papers.look()
+        assert "this certificate expired on" in log.texts[-1]
+        (tls / "a.pem").unlink()
+        make_identities(tls, "a", now=day.now)
+        day.pass_days(0.1)
+        papers.look()
+        assert len(log.texts) == 4
+
+
+def test_what_can_not_be_used_is_told_and_what_was_read_stays(folder: Path) -> None:
+    tls, day = make_identities(folder / "tls", "a"), Day()
+    papers = day.read(tls)
+    context = papers.clientConnectionForTLS(NOWHERE).get_context()
+    with Log() as log:
+        (tls / "a.pem").write_text("nonsense")
+        day.pass_days(0.1)
+        assert papers.clientConnectionForTLS(NOWHERE).get_context() is context
+        assert log.texts == [
+            "The certificates read before stay in use. "
+            f"{tls}/a.pem: no certificate. It has to begin with -----BEGIN CERTIFICATE-----"
+        ]
+
+
+def _open_key(tls: Path) -> None:
+    (tls / "a.key").chmod(0o640)
+
+
+def _no_authority(tls: Path) -> None:
+    (tls / "ca.pem").unlink()
+
+
+def _another_key(tls: Path) -> None:
+    make_identities(tls, "b")
+    (tls / "b.key").replace(tls / "a.key")
+
+
+def _another_name(tls: Path) -> None:
+    make_identities(tls, "b")
+    for ending in ("pem", "key"):
+        (tls / f"b.{ending}").replace(tls / f"a.{ending}")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (_open_key, r"a\.key: this key can be read or written by others\. .*chmod 600"),
+        (_no_authority, r"ca\.pem: there is no such file\. .*chatcore certs"),
+        (_another_key, r"a\.key: this is not the key of the certificate in .*a\.pem"),
+        (_another_name, r"a\.pem: this certificate is not that of a: it is for b\. .*name a"),
+        (lambda tls: (tls / "a.key").write_bytes(b""), r"a\.key: no private key"),
+    ],
+)
+def test_files_that_can_not_be_used_are_refused(
+    folder: Path, spoil: Callable[[Path], object], why: str
+) -> None:
+    tls = make_identities(folder / "tls", "a")
+    spoil(tls)
+    with pytest.raises(ConfigError, match=why):
+        Day().read(tls)
+
+
+@pytest.mark.parametrize("days", [-90, 90])
+def test_certificates_of_another_time_are_refused(folder: Path, days: int) -> None:
+    day = Day()
+    made = NOW + datetime.timedelta(days=days)
+    tls = make_identities(folder / "tls", "a", now=min(made, NOW))
+    (tls / "a.pem").unlink()
+    make_identities(tls, "a", now=made)
+    with pytest.raises(ConfigError, match=r"a\.pem: this certificate (expired on|is not valid)"):
+        day.read(tls)
+
+
+ids = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}", fullmatch=True).filter(
+    lambda id: not id.startswith("admin")
+)
+
+
+@given(ids, ids)
+def test_every_id_has_a_name_of_its_own(one: str, other: str) -> None:
+    assert (dns_name(one) == dns_name(other)) == (one == other)
+    pattern = DNSPattern.from_bytes(dns_name(one).encode())
+    assert DNS_ID(dns_name(one)).verify(pattern)
+    assert DNS_ID(dns_name(other)).verify(pattern) == (one == other)
+
+
+def test_usual_ids_are_their_own_names() -> None:
+    for id in ("chat-server-1", "gate", "chat.eu.example.org", "cluster-server-chat-0"):
+        assert dns_name(id) == id
+    assert dns_name("Chat_1") == "_chat__1"
+    assert dns_name("10.0.0.1") == "_10.0.0.1"
+    assert dns_name("admin-x") == dns_name("admin") == "admin"
+    with pytest.raises(ValueError, match="can't be an id"):
+        dns_name("*")
