@@ -16,6 +16,7 @@ from chatcore.client.errors import (
     HandshakeRefused,
     HeartbeatLost,
     Kicked,
+    Moved,
     ProtocolBroken,
     TimedOut,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "HandshakeRefused",
     "HeartbeatLost",
     "Kicked",
+    "Moved",
     "ProtocolBroken",
     "TimedOut",
 ]

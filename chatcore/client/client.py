@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Coroutine, MutableMapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, gatherResults
@@ -12,11 +14,13 @@ from twisted.logger import Logger
 import chatcore
 from chatcore.client.conversation import Conversation
 from chatcore.client.dialing import Dialing
-from chatcore.client.errors import Disconnected, HeartbeatLost, ProtocolBroken
+from chatcore.client.errors import Disconnected, HeartbeatLost, Moved, ProtocolBroken
+from chatcore.client.following import Find, Following, HostAndPort
 from chatcore.client.kept import Kept
 from chatcore.client.places import Place, parse_url
 from chatcore.client.socket import Socket
 from chatcore.client.stream import Stream
+from chatcore.config.addresses import is_wildcard
 from chatcore.errors import ChatcoreError
 from chatcore.wire import package
 
@@ -26,6 +30,17 @@ MAX_FRAME = package.LARGEST + package.HEAD
 
 REQUEST_TIMEOUT = 15.0
 """Seconds to wait for a reply; a server gives its handlers less, so that it answers first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _How:
+    """How a connection is made, but for where to."""
+
+    user: Any
+    timeout: float
+    trust: Any
+    endpoint: IStreamClientEndpoint | None
+    names: dict[str, str]
 
 
 class Client:
@@ -40,6 +55,7 @@ class Client:
         cache: where to keep what servers say of route codes and schemas, by their addresses, so
             that they need not say it again: a dict that several clients share, say, or one that
             is loaded from a file of JSON and saved there.
+        chance: where numbers from 0 to 1 come from, for waits that differ from client to client.
     """
 
     _log = Logger()
@@ -50,12 +66,16 @@ class Client:
         reactor: Any,
         max_frame: int = MAX_FRAME,
         cache: MutableMapping[str, Any] | None = None,
+        chance: Callable[[], float] = random.random,
     ) -> None:
         self._reactor = reactor
+        self._chance = chance
         self._cache = {} if cache is None else cache
         self._max_frame = max_frame
         self._listeners: dict[str, list[Listener]] = {}
         self._conversation: Conversation | None = None
+        self._following: Following | None = None
+        self._place = Place("ws", "127.0.0.1", 80)
         self._sockets: set[Dialing] = set()
 
     @property
@@ -80,6 +100,7 @@ class Client:
         trust: Any = None,
         client_type: str = "python",
         client_version: str = chatcore.__version__,
+        follow: bool | Find = False,
     ) -> Deferred[Any]:
         """Connect and make the handshake.
 
@@ -95,6 +116,11 @@ class Client:
                 it; those that the system trusts unless given.
             client_type: what the handshake says that this client is: ``sys.type``.
             client_version: which version of it: ``sys.version``.
+            follow: whether to go on by itself where a server that is emptied sends this client:
+                there, then by the function, if one is given, which finds a server. It returns the
+                host and the port, or what gives them when it is awaited; to ask a gate, it has to
+                take another `Client`. The application is told by ``reconnect`` that it has to log
+                in again.
 
         Returns:
             The ``user`` data of the server's handshake; None when it has none.
@@ -106,6 +132,8 @@ class Client:
             TimedOut: it took too long.
             Disconnected: the connection ended, or was made already.
         """
+        if not self.connected:
+            self._stop_following()
         if self._conversation is not None:
             return fail(Disconnected("there is a connection already; disconnect() it first"))
         if url is not None:
@@ -114,15 +142,39 @@ class Client:
             place = Place("ws", host, port or 80)
         else:
             raise TypeError("init() needs a url, a port or an endpoint")
+        names = {"client_type": client_type, "client_version": client_version}
+        how = _How(user=user, timeout=timeout, trust=trust, names=names, endpoint=endpoint)
+        self._place = place
+        if follow:
+            self._following = Following(
+                clock=self._reactor,
+                chance=self._chance,
+                connect=lambda named: self._connect_anew(how, named),
+                find=None if follow is True else follow,
+                came=lambda told: self._emit("reconnect", told),
+                gave_up=lambda why: self._emit("disconnect", why),
+            )
+        return self._connect(how, endpoint)
+
+    async def _connect_anew(self, how: _How, named: HostAndPort | None) -> dict[str, Any]:
+        endpoint = how.endpoint
+        if named is not None:
+            host, port = named
+            host = self._place.host if is_wildcard(host) else host
+            self._place, endpoint = replace(self._place, host=host, port=port), None
+        user = await self._connect(how, endpoint)
+        return {"host": self._place.host, "port": self._place.port, "user": user}
+
+    def _connect(self, how: _How, endpoint: IStreamClientEndpoint | None) -> Deferred[Any]:
+        place = self._place
         if endpoint is None:
-            endpoint = place.endpoint(self._reactor, timeout, trust)
+            endpoint = place.endpoint(self._reactor, how.timeout, how.trust)
         conversation = Conversation(
             clock=self._reactor,
             listener=_Listener(self),
             max_package=min(self._max_frame, package.LARGEST),
             kept=Kept(self._cache, place.url),
-            client_type=client_type,
-            client_version=client_version,
+            **how.names,
         )
         socket: Socket | Stream
         if place.is_websocket:
@@ -143,7 +195,7 @@ class Client:
         self._conversation = conversation
         self._sockets.add(socket)
         socket.gone().addCallback(lambda _: self._sockets.discard(socket))
-        ready = conversation.begin(socket, user, timeout)
+        ready = conversation.begin(socket, how.user, how.timeout)
         socket.dial()
         return ready
 
@@ -194,6 +246,11 @@ class Client:
         with the reason when a connection ends that had made its handshake, and before that
         ``error`` with the reason where it ended by a mistake of the server or by its silence.
 
+        A server that is emptied sends its clients elsewhere: ``moved`` has the ``host`` and the
+        ``port``, or None for both. A client that follows by itself then tells ``reconnect``, with
+        those and the ``user`` data of the handshake, when the application has to log in again; and
+        ``disconnect`` only if it finds no server.
+
         A listener may be async. What it raises is logged.
         """
         self._listeners.setdefault(event, []).append(listener)
@@ -207,6 +264,7 @@ class Client:
 
     def disconnect(self) -> Deferred[None]:
         """End the connection; what still waits fails. Fires when nothing is left of it."""
+        self._stop_following()
         if self._conversation is not None:
             self._conversation.end(Disconnected("disconnect() was called"))
         return self.closed()
@@ -223,10 +281,24 @@ class Client:
 
     def _ended(self, why: Exception, worked: bool) -> None:
         self._conversation = None
-        if worked and isinstance(why, HeartbeatLost | ProtocolBroken):
+        if not worked:
+            return
+        if isinstance(why, HeartbeatLost | ProtocolBroken):
             self._emit("error", why)
-        if worked:
-            self._emit("disconnect", why)
+        if isinstance(why, Moved):
+            host, port = why.place or (None, None)
+            following = self._following
+            self._emit("moved", {"host": host, "port": port})
+            if following is not None:
+                if following is self._following:  # or it was told to go elsewhere, or nowhere
+                    following.go_on(why)
+                return
+        self._emit("disconnect", why)
+
+    def _stop_following(self) -> None:
+        following, self._following = self._following, None
+        if following is not None:
+            following.stop()
 
     def _emit(self, event: str, data: Any) -> None:
         for listener in tuple(self._listeners.get(event, ())):

@@ -21,6 +21,7 @@ from chatcore.client.errors import (
     HandshakeRefused,
     HeartbeatLost,
     Kicked,
+    Moved,
     ProtocolBroken,
     TimedOut,
 )
@@ -277,7 +278,8 @@ class Conversation:
         except BodyError:
             data = {}
         self._listener.happened("onKick", data)
-        self.end(Kicked(data))
+        why = Kicked(data)
+        self.end(Moved(data) if why.reason == handshake.MOVED else why)
 
     def _take_message(self, came: message.Message) -> None:
         if came.kind == message.RESPONSE:

@@ -9,6 +9,7 @@
         ├── TimedOut            the deadline passed
         └── Disconnected        there is no connection, or no longer
             ├── Kicked          the server said so; carries what it gave as reason
+            │   └── Moved       it named another one to go on at
             ├── HeartbeatLost   nothing came for twice the heartbeat's length
             └── ProtocolBroken  what came is not Pomelo's protocol; the WireError is its cause
 """
@@ -60,6 +61,23 @@ class Kicked(Disconnected):
         self.data = data
         self.reason = data.get("reason") if isinstance(data, dict) else None
         super().__init__(f"kicked by the server: {self.reason}")
+
+
+class Moved(Kicked):
+    """The server sends its clients to others, before it stops.
+
+    What it had not answered by then it did not act on, unless the answer took it too long
+    (``drain.client_seconds``, 5 s).
+
+    Attributes:
+        place: the host and the port to go on at; None where it names none.
+    """
+
+    def __init__(self, data: Any) -> None:
+        super().__init__(data)
+        host, port = data.get("host"), data.get("port")
+        named = isinstance(host, str) and host and type(port) is int and 0 < port < 65536
+        self.place: tuple[str, int] | None = (host, port) if named else None
 
 
 class HeartbeatLost(Disconnected):

@@ -9,9 +9,10 @@ import pytest
 import pytest_twisted
 from running import short_folder
 from small_cluster import Cluster, until
+from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
-from chatcore.client import Client, ClientFailure, Kicked
+from chatcore.client import Client, ClientFailure, Kicked, Moved
 from chatcore.cluster.view import Member, View
 
 FRONT = """
@@ -256,3 +257,101 @@ async def test_who_comes_too_late_is_sent_on(make: Any) -> None:
     assert cluster.room is None
     await cluster.stop("front-1")
     await drained
+
+
+class Follower:
+    """A client that follows by itself, and what it tells."""
+
+    def __init__(self, cluster: Drained) -> None:
+        self.cluster = cluster
+        self.client = Client(reactor=reactor, chance=lambda: 0.0)
+        self.told: list[Any] = []
+        for event in ("moved", "reconnect", "disconnect"):
+            self.client.on(event, lambda data, event=event: self.told.append((event, data)))
+        cluster._clients.append(self.client)
+
+    async def init(self, **how: Any) -> None:
+        place = self.cluster.place("front-1")
+        await self.client.init(url=f"ws://{place['host']}:{place['port']}", **how)
+
+    async def hear(self, event: str) -> Any:
+        def heard() -> Any:
+            return next((data for name, data in self.told if name == event), None)
+
+        return await until(heard, event)
+
+
+class TestFollowing:
+    async def test_by_itself(self, make: Any) -> None:
+        cluster = await make(2)
+        follower = Follower(cluster)
+        await follower.init(follow=True)
+        asked = follower.client.request(WAIT)
+        cluster.data("front-1")["waiting"] = waiting = Deferred()
+        await until(lambda: cluster.nodes["front-1"].counters.requests_now, "the request")
+        drained = cluster.nodes["front-1"].drain()
+        waiting.callback(None)
+        assert await asked == {"waited": True}
+        await drained
+        there = cluster.place("front-2")
+        reached = await follower.hear("reconnect")
+        assert reached == {"host": there["host"], "port": there["port"], "user": None}
+        assert await follower.client.request(ENTER, {"uid": "alice"}) == {"at": "front-2"}
+        assert [event for event, _ in follower.told] == ["moved", "reconnect"]
+
+    async def test_when_it_is_asked_to_only(self, make: Any) -> None:
+        cluster = await make(2)
+        follower = Follower(cluster)
+        await follower.init()
+        await cluster.nodes["front-1"].drain()
+        why = await follower.hear("disconnect")
+        there = cluster.place("front-2")
+        assert follower.told[0] == ("moved", {"host": there["host"], "port": there["port"]})
+        assert isinstance(why, Moved) and why.place == (there["host"], there["port"])
+
+    async def test_by_the_gate(self, make: Any) -> None:
+        """Where none is named, or where the one that is named is gone meanwhile."""
+        cluster = await make(1, servers={"gate": ["gate-1"]}, frontends=("front", "gate"))
+        follower = Follower(cluster)
+        asked = []
+
+        async def find() -> tuple[str, int]:
+            asked.append("gate")
+            place = cluster.place("gate-1")
+            return place["host"], place["port"]
+
+        await follower.init(follow=find)
+        await cluster.nodes["front-1"].drain()
+        reached = await follower.hear("reconnect")
+        assert (reached["port"], asked) == (cluster.place("gate-1")["port"], ["gate"])
+        assert follower.told[0] == ("moved", {"host": None, "port": None})
+
+    async def test_the_same_server_when_it_is_back(self, make: Any) -> None:
+        cluster = await make(1)
+        follower = Follower(cluster)
+        await follower.init(follow=True)
+        await cluster.nodes["front-1"].drain()
+        await cluster.stop("front-1")
+        await cluster.start("front-1")
+        reached = await follower.hear("reconnect")
+        assert reached["port"] == cluster.place("front-1")["port"]
+
+    async def test_until_it_is_disconnected(self, make: Any) -> None:
+        cluster = await make(1)
+        follower = Follower(cluster)
+        await follower.init(follow=True)
+        await cluster.nodes["front-1"].drain()
+        await follower.client.disconnect()
+        assert [event for event, _ in follower.told] == ["moved"]
+
+    async def test_unless_it_is_told_to_go_elsewhere(self, make: Any) -> None:
+        cluster = await make(1, servers={"gate": ["gate-1"]}, frontends=("front", "gate"))
+        follower = Follower(cluster)
+        begun: list[Any] = []
+        gate = cluster.place("gate-1")
+        follower.client.on("moved", lambda _: begun.append(follower.client.init(port=gate["port"])))
+        await follower.init(follow=True)
+        await cluster.nodes["front-1"].drain()
+        await begun[0]
+        assert [event for event, _ in follower.told] == ["moved"]
+        assert cluster.nodes["gate-1"].counters.sessions_now == 1
