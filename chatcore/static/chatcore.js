@@ -28,6 +28,16 @@ const BIGGEST_CODE = 0xffff;
 const MOST_VERSIONS = 8;
 const MOST_SERVERS = 64;
 
+// Where a server sends its clients: how long the waits before each try are at most, in
+// milliseconds, how many there are, and how many of them go to the server that was named where
+// another can be found. After a connection that has lasted, they are counted anew.
+const FIRST_WAIT = 200;
+const SHORTEST_WAIT = 500;
+const LONGEST_WAIT = 10_000;
+const MOST_TRIES = 8;
+const NAMED_TRIES = 3;
+const STEADY = 10_000;
+
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
@@ -35,9 +45,14 @@ const isObject = (value) => typeof value === "object" && value !== null && !Arra
 /**
  * Whatever goes wrong here. `code` says what: `connect` (no connection), `timeout`, `handshake`
  * (refused, with the server's number in `status`, or without what is needed), `closed`, `kicked`,
- * `protocol` (bytes without a meaning), `unsupported` (gzip) or `usage` (what can't be sent).
+ * `moved` (kicked to go on at another server: what was not answered was not acted on, unless it
+ * took long), `protocol` (bytes without a meaning), `unsupported` (gzip) or `usage` (what can't be
+ * sent).
  */
 export class ClientError extends Error {
+  /** Where to go on, with the code `moved`: `{host, port}`, or null if the server named nothing. */
+  place = null;
+
   constructor(code, message, status) {
     super(message);
     this.name = "ClientError";
@@ -611,6 +626,7 @@ function putLast(map, key, value, most) {
 
 const isCode = (code) => Number.isInteger(code) && code > 0 && code <= BIGGEST_CODE;
 const isText = (route) => typeof route === "string";
+const WILDCARD = /^(0\.0\.0\.0|\[?::\]?)$/;
 
 function makeDictionary({ routeToCode, codeToRoute } = { routeToCode: {} }) {
   const isDictionary = isObject(routeToCode) && Object.values(routeToCode).every(isCode);
@@ -646,6 +662,68 @@ const schemas = new Kept({
     return protos && { version, said: { server, client } };
   },
 });
+
+/** The host and the port that a kick names, or null. */
+function placeIn({ host, port }) {
+  const isPlace = host && isText(host) && Number.isInteger(port) && port > 0 && port < 65536;
+  return isPlace ? { host, port } : null;
+}
+
+/** Connects anew where a server has sent its client, for as many tries as are worth it. */
+class Following {
+  #connect;
+  #find;
+  #tries = 0;
+  #since = -Infinity;
+  #timer = 0;
+  #isStopped = false;
+  isGoing = false;
+
+  /** `connect` to a place; `find` gives one, if there is a way, when none is named or reached. */
+  constructor(connect, find) {
+    this.#connect = connect;
+    this.#find = find;
+  }
+
+  /** Then `came` is called with what `connect` gave, or `gaveUp`; or nothing, once stopped. */
+  async goOn(place, came, gaveUp) {
+    this.isGoing = true;
+    if (Date.now() - this.#since >= STEADY) this.#tries = 0;
+    for (let tries = 1; this.#tries < MOST_TRIES; tries += 1) {
+      await this.#pause(place !== null);
+      this.#tries += 1;
+      const isFound = this.#find && (place === null || tries > NAMED_TRIES);
+      let there = null;
+      try {
+        const where = isFound ? await this.#find() : place;
+        if (!this.#isStopped) there = await this.#connect(where);
+      } catch {
+        // The next try may do.
+      }
+      if (this.#isStopped) return;
+      if (!there) continue;
+      this.#since = Date.now();
+      this.isGoing = false;
+      came(there);
+      return;
+    }
+    this.isGoing = false;
+    gaveUp();
+  }
+
+  stop() {
+    this.#isStopped = true;
+    this.isGoing = false;
+    clearTimeout(this.#timer);
+  }
+
+  #pause(isNamed) {
+    const longest = Math.min(LONGEST_WAIT, SHORTEST_WAIT * 2 ** Math.max(this.#tries - 1, 0));
+    const isFirst = isNamed && this.#tries === 0;
+    const wait = isFirst ? FIRST_WAIT * Math.random() : longest * (0.5 + 0.5 * Math.random());
+    return new Promise((resolve) => (this.#timer = setTimeout(resolve, wait)));
+  }
+}
 
 /** One WebSocket, from its opening to its end. A client makes a new one for each `init`. */
 class Connection {
@@ -832,7 +910,14 @@ class Connection {
 
   #kick(body) {
     this.#emit("onKick", body);
-    this.end(new ClientError("kicked", `kicked by the server: ${body?.reason ?? "no reason"}`));
+    const why = `kicked by the server: ${body?.reason ?? "no reason"}`;
+    const error = new ClientError("kicked", why);
+    if (body?.reason === "moved") {
+      error.code = "moved";
+      error.place = placeIn(body);
+      this.#emit("moved", error.place ?? { host: null, port: null });
+    }
+    this.end(error);
   }
 
   #message(bytes) {
@@ -876,11 +961,18 @@ class Connection {
  * @property {string} [clientType]
  * @property {string} [clientVersion]
  * @property {typeof WebSocket} [WebSocket]  instead of the global one
+ * @property {boolean | (() => Promise<{host: string, port: number}>)} [follow]  whether to go on by
+ *   itself where a server that is emptied sends this client: there, then to what the function
+ *   finds, if one is given; to ask a gate, it has to take another client
  */
 export class Client {
   #listeners = new Map();
   #connection = null;
   #requestTimeout = REQUEST_TIMEOUT;
+  /** @type {any} */
+  #options = null;
+  /** @type {Following | null} */
+  #following = null;
 
   /** Whether requests can be made. */
   get connected() {
@@ -896,11 +988,54 @@ export class Client {
   init(options, callback) {
     this.disconnect();
     this.#requestTimeout = options.requestTimeout ?? REQUEST_TIMEOUT;
-    const connection = new Connection(options, (event, value) => this.#emit(event, value));
-    this.#connection = connection;
-    const opened = connection.open();
+    this.#options = options;
+    const { follow } = options;
+    if (follow) {
+      const find = typeof follow === "function" ? follow : null;
+      this.#following = new Following((place) => this.#connectAnew(place), find);
+    }
+    const opened = this.#open();
+    const connection = this.#connection;
     if (callback) opened.then(() => callback(connection.socket), () => {});
     return opened;
+  }
+
+  /** @param {boolean} [isTry]  of which nobody is told as long as it fails */
+  #open(isTry = false) {
+    let isQuiet = isTry;
+    const connection = new Connection(this.#options, (event, value) => {
+      if (!isQuiet) this.#happened(connection, event, value);
+    });
+    this.#connection = connection;
+    const opened = connection.open();
+    opened.then(() => (isQuiet = false), () => {});
+    return opened;
+  }
+
+  async #connectAnew(place) {
+    const { host: last } = this.#options;
+    const host = !place || WILDCARD.test(place.host) ? last : place.host;
+    this.#options = { ...this.#options, ...place, host };
+    const { user } = await this.#open(true);
+    return { host, port: this.#options.port, user };
+  }
+
+  #happened(connection, event, value) {
+    const isEnd = value?.error?.code === "moved";
+    if (!isEnd || !this.#following || connection !== this.#connection) {
+      this.#emit(event, value);
+      return;
+    }
+    if (event !== "disconnect") return; // which comes last
+    this.#following.goOn(
+      value.error.place,
+      (there) => this.#emit("reconnect", there),
+      () => this.#emitEnd(value),
+    );
+  }
+
+  #emitEnd(value) {
+    for (const event of ["close", "disconnect"]) this.#emit(event, value);
   }
 
   /**
@@ -927,14 +1062,24 @@ export class Client {
   /** End the connection: requests that wait are rejected, and `disconnect` is emitted. */
   disconnect() {
     const connection = this.#connection;
-    this.#connection = null;
-    connection?.end(new ClientError("closed", "disconnected by this client"));
+    const following = this.#following;
+    this.#connection = this.#following = null;
+    const wasGoing = following?.isGoing;
+    following?.stop();
+    const error = new ClientError("closed", "disconnected by this client");
+    connection?.end(error);
+    if (wasGoing) this.#emitEnd({ code: 1000, reason: "", error });
   }
 
   /**
    * Events: the route of each push; `onKick` (the server's `{reason}`); `disconnect` and `close`
    * (`{code, reason, error}`, at every end of a connection); `error` (a ClientError); `io-error`
    * (the WebSocket's event); `heartbeat timeout`.
+   *
+   * A server that is emptied sends its clients elsewhere: `moved` has the `host` and the `port`, or
+   * null for both. A client that follows by itself then tells `reconnect`, with those and the
+   * `user` of the handshake, when the application has to log in again; `disconnect` and `close`
+   * only if it finds no server.
    * @type {(event: string, listener: (value: any) => void) => this}
    */
   on(event, listener) {

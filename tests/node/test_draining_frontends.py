@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_twisted
+from npm import missing_node, npm_packages
+from one_registry import OneRegistry
+from pomelo.javascript_client import PACKAGES, bundle
 from running import short_folder
 from small_cluster import Cluster, until
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
 
 from chatcore.client import Client, ClientFailure, Kicked, Moved
-from chatcore.cluster.view import Member, View
 
 FRONT = """
     from zope.interface import implementer
@@ -146,13 +154,18 @@ async def test_the_host_is_the_one_that_clients_are_told(make: Any) -> None:
 
 
 async def test_only_frontends_that_are_up_are_named(make: Any) -> None:
-    cluster = await make(4)
+    """By the registry; it does so, too, for one whose clients are told after it has changed."""
+    registry = OneRegistry(reactor.callLater)
+    cluster = await make(4, registry=registry)
     people = [await cluster.enter(f"user-{n}") for n in range(10)]
-    states: Any = {"front-1": "draining", "front-2": "draining", "front-3": "starting"}
-    members = [Member(server=s, state=states.get(s.id, "up")) for s in cluster.servers]
-    cluster.nodes["front-1"].membership.heard(View(1, tuple(members)))
-    await cluster.nodes["front-1"].drain()
+    await cluster.nodes["front-2"].drain()
+    registry.members["front-3"] = replace(registry.members["front-3"], state="starting")
+    registry.tell()
+    front = cluster.nodes["front-1"]
+    await until(lambda: len(front.servers.of_type("front")) == 2, "the view")
+    await front.drain()
     assert [person.kicks for person in people] == [[cluster.place("front-4")]] * 10
+    assert [each.id for each in cluster.nodes["back-1"].servers.of_type("front")] == ["front-4"]
 
 
 async def test_where_there_is_no_other(make: Any) -> None:
@@ -355,3 +368,30 @@ class TestFollowing:
         await begun[0]
         assert [event for event, _ in follower.told] == ["moved"]
         assert cluster.nodes["gate-1"].counters.sessions_now == 1
+
+
+@pytest.mark.skipif(missing_node() is not None, reason=str(missing_node()))
+async def test_pomelos_own_client_is_told_where_to_go(make: Any, tmp_path: Path) -> None:
+    """As it was published: host and port are in what `onKick` is given."""
+    (tmp_path / "bundle.js").write_text(bundle())
+    cluster = await make(2)
+    script = Path(__file__).with_name("moved.js")
+    ended = deferToThread(
+        subprocess.run,
+        ["node", script, tmp_path / "bundle.js", str(cluster.place("front-1")["port"])],
+        env={**os.environ, "NODE_PATH": str(npm_packages(PACKAGES))},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    await until(lambda: cluster.room is not None and "alice" in cluster.room, "alice")
+    await cluster.nodes["front-1"].drain()
+    result = await ended
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert json.loads(result.stdout) == [
+        ["entered", {"at": "front-1"}],
+        ["onKick", cluster.place("front-2")],
+        ["disconnect", 1001],
+        ["entered", {"at": "front-2"}],
+    ]

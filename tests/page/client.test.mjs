@@ -409,3 +409,157 @@ test("on, once, off; a listener's mistake stays its own", async (t) => {
   assert.deepEqual(heard, ["always a", "once a", "always b"]);
   assert.deepEqual(caught, ["mine", "mine", "mine"]);
 });
+
+const MOVED = { reason: "moved", host: "other", port: 3015 };
+
+/** Servers that accept or refuse whoever comes, and what comes of it. */
+async function follower(t, options = {}) {
+  t.mock.method(Math, "random", () => 0);
+  t.mock.method(Date, "now", () => all.clock.now());
+  const all = await connected(t, OK, options);
+  const { client, clock, events, socket } = all;
+  const seen = FakeSocket.made.length;
+  for (const event of ["moved", "reconnect", "close"]) {
+    client.on(event, (value) => events.push([event, value]));
+  }
+  return {
+    ...all,
+    kick: (value = MOVED, from = socket) => from.receiveJson(5, value),
+    tried: () => FakeSocket.made.slice(seen).map(({ url }) => url),
+    async accept() {
+      FakeSocket.last.open();
+      FakeSocket.last.receiveJson(HANDSHAKE, { code: 200, sys: {}, user: { n: 1 } });
+      await settle();
+    },
+    async refuse() {
+      FakeSocket.last.onerror({});
+      FakeSocket.last.drop();
+      await clock.advance(10_000);
+    },
+  };
+}
+
+test("a kick that names another server is an event of its own", async (t) => {
+  const { client, kick, events } = await follower(t);
+  const answered = client.request("a.b.c");
+  kick();
+  await assert.rejects(answered, { code: "moved", place: { host: "other", port: 3015 } });
+  assert.deepEqual(names(events), ["onKick", "moved", "close", "disconnect"]);
+  assert.deepEqual(events[0][1], MOVED);
+  assert.deepEqual(events[1][1], { host: "other", port: 3015 });
+  assert.equal(events[3][1].error.code, "moved");
+});
+
+test("what is no place is none", async (t) => {
+  for (const odd of [{}, { host: "", port: 1 }, { host: 1, port: 1 }, { host: "h", port: 65536 }]) {
+    const { kick, events } = await follower(t);
+    kick({ reason: "moved", ...odd });
+    assert.deepEqual(events[1], ["moved", { host: null, port: null }]);
+  }
+});
+
+test("follows by itself, and tells when it is there", async (t) => {
+  const { client, kick, events, clock, accept, tried } = await follower(t, { follow: true });
+  kick();
+  assert.equal(client.connected, false);
+  await clock.advance(0);
+  assert.deepEqual(tried(), ["ws://other:3015/"]);
+  await accept();
+  assert.equal(client.connected, true);
+  assert.deepEqual(names(events), ["onKick", "moved", "reconnect"]);
+  assert.deepEqual(events[2][1], { host: "other", port: 3015, user: { n: 1 } });
+  FakeSocket.last.drop();
+  assert.deepEqual(names(events).slice(3), ["close", "disconnect"]);
+  assert.equal(clock.waiting, 0);
+});
+
+test("the wait before is partly chance", async (t) => {
+  const { kick, clock, tried } = await follower(t, { follow: true });
+  t.mock.method(Math, "random", () => 0.5);
+  kick();
+  await clock.advance(99);
+  assert.deepEqual(tried(), []);
+  await clock.advance(1);
+  assert.equal(tried().length, 1);
+});
+
+test("keeps the scheme and the path, and its host where the named one is none", async (t) => {
+  const options = { follow: true, secure: true, path: "/ws" };
+  const { kick, clock, tried } = await follower(t, options);
+  kick({ reason: "moved", host: "0.0.0.0", port: 3015 });
+  await clock.advance(0);
+  assert.deepEqual(tried(), ["wss://h:3015/ws"]);
+});
+
+test("gives up where nobody takes it in", async (t) => {
+  const { kick, events, clock, refuse, tried } = await follower(t, { follow: true });
+  kick();
+  await clock.advance(0);
+  for (let n = 0; n < 8; n += 1) await refuse();
+  assert.deepEqual(tried(), Array(8).fill("ws://other:3015/"));
+  assert.deepEqual(names(events), ["onKick", "moved", "close", "disconnect"]);
+  assert.equal(events[3][1].error.code, "moved");
+  assert.equal(clock.waiting, 0);
+});
+
+test("asks where to go when none is named, or it can't be reached", async (t) => {
+  const found = [];
+  const follow = async () => {
+    found.push("asked");
+    return { host: "third", port: 3016 };
+  };
+  const { kick, events, clock, refuse, accept, tried } = await follower(t, { follow });
+  kick();
+  await clock.advance(0);
+  for (let n = 0; n < 3; n += 1) await refuse();
+  assert.deepEqual(tried(), [...Array(3).fill("ws://other:3015/"), "ws://third:3016/"]);
+  await accept();
+  kick({ reason: "moved" }, FakeSocket.last);
+  await clock.advance(10_000);
+  assert.deepEqual(tried().slice(4), ["ws://third:3016/"]);
+  await accept();
+  assert.deepEqual(found, ["asked", "asked"]);
+  assert.deepEqual(names(events).slice(-4), ["reconnect", "onKick", "moved", "reconnect"]);
+});
+
+test("servers that send it back and forth are not followed for ever", async (t) => {
+  const { kick, events, clock, accept, tried } = await follower(t, { follow: true });
+  let last = FakeSocket.last;
+  for (let n = 0; n < 8; n += 1) {
+    kick(MOVED, last);
+    while (FakeSocket.last === last) await clock.advance(50);
+    last = FakeSocket.last;
+    await accept();
+  }
+  kick(MOVED, last);
+  await clock.advance(60_000);
+  assert.equal(tried().length, 8);
+  assert.equal(events.at(-1)[0], "disconnect");
+});
+
+test("a connection that has lasted counts anew", async (t) => {
+  const { kick, clock, accept, tried } = await follower(t, { follow: true });
+  for (let n = 0; n < 20; n += 1) {
+    kick(MOVED, FakeSocket.last);
+    await clock.advance(0);
+    await accept();
+    await clock.advance(10_000);
+  }
+  assert.equal(tried().length, 20);
+});
+
+test("to disconnect, or to init, is to follow no more", async (t) => {
+  const { client, kick, events, clock, tried } = await follower(t, { follow: true });
+  kick();
+  client.disconnect();
+  await clock.advance(60_000);
+  assert.deepEqual(tried(), []);
+  assert.deepEqual(names(events), ["onKick", "moved", "close", "disconnect"]);
+  const other = await follower(t, { follow: true });
+  other.kick();
+  await other.clock.advance(0);
+  other.client.init({ host: "mine", port: 1, WebSocket: FakeSocket });
+  await other.clock.advance(5_000);
+  assert.deepEqual(other.tried(), ["ws://other:3015/", "ws://mine:1/"]);
+  other.client.disconnect();
+});

@@ -377,3 +377,146 @@ test("what an old connection still says is not heard in the new room", async () 
   old.emit("onChat", { msg: "late", from: "bob", target: "*" });
   assert.deepEqual(world.heard("message"), []);
 });
+
+const OTHER = { host: "127.0.0.1", port: 3051 };
+
+/** The server kicks everybody to another one, as chatcore.js tells it. */
+function move(client, to = OTHER) {
+  client.emit("onKick", { reason: "moved", ...to });
+  client.emit("moved", to);
+  client.disconnect();
+}
+
+test("a server that sends us elsewhere: there, and nobody has to know", async () => {
+  const world = await new World().join();
+  world.calls.length = 0;
+  move(world.open[0]);
+  assert.equal(world.room.phase, "moving");
+  await world.clock.advance(200);
+  assert.deepEqual(world.calls, ["init 127.0.0.1:3051", enter]);
+  assert.deepEqual(world.states(), ["entering", "in", "moving", "in"]);
+  assert.equal(world.heard("state").at(-1).server, "127.0.0.1:3051");
+  assert.equal(world.heard("users").length, 2);
+  assert.equal(world.open.length, 1);
+});
+
+test("elsewhere is where a browser reaches it", async () => {
+  const world = await new World({ pageHost: "10.0.0.7" }).join();
+  world.calls.length = 0;
+  move(world.open[0]);
+  await world.clock.advance(200);
+  assert.equal(world.calls[0], "init 10.0.0.7:3051");
+});
+
+test("a server that sends us away, and names no other: by the gate", async () => {
+  const world = await new World().join();
+  world.calls.length = 0;
+  move(world.open[0], { host: null, port: null });
+  await world.clock.advance(200);
+  assert.equal(world.calls[0], "init 127.0.0.1:3014");
+  assert.deepEqual(world.states().slice(-2), ["moving", "in"]);
+});
+
+test("the other server does not answer: by the gate, and not in secret any more", async () => {
+  const world = await new World().join();
+  world.answers[3051] = down;
+  world.calls.length = 0;
+  move(world.open[0]);
+  await world.clock.advance(200);
+  assert.equal(world.room.phase, "waiting");
+  await world.clock.advance(1000);
+  assert.deepEqual(world.calls.slice(0, 2), ["init 127.0.0.1:3051", "init 127.0.0.1:3014"]);
+  assert.deepEqual(world.states().slice(2), ["moving", "waiting", "entering", "in"]);
+});
+
+test("sent on while entering: at the next, the first time as well", async () => {
+  for (const to of [OTHER, { host: null, port: null }]) {
+    const world = new World();
+    const answer = world.answers[enter];
+    world.answers[enter] = (msg, client) => {
+      world.answers[enter] = answer;
+      move(client, to);
+      throw new ClientError("moved", "elsewhere");
+    };
+    const joining = world.join();
+    await world.clock.advance(200);
+    await joining;
+    assert.equal(world.room.phase, "in");
+    const last = world.calls.filter((call) => call.startsWith("init")).at(-1);
+    assert.equal(last, `init 127.0.0.1:${to.port ?? 3050}`);
+    assert.equal(world.open.length, 1);
+  }
+});
+
+test("servers that send us on and on: ever more slowly, and said", async () => {
+  const world = await new World().join();
+  const answer = world.answers[enter];
+  world.answers[enter] = (msg, client) => {
+    move(client);
+    throw new ClientError("moved", "elsewhere");
+  };
+  move(world.open[0]);
+  await world.clock.advance(60_000);
+  assert.equal(world.room.phase, "waiting");
+  assert.equal(world.problems().at(-1), "moved");
+  assert.ok(world.calls.filter((call) => call === enter).length < 15);
+  world.answers[enter] = answer;
+  await world.clock.advance(15_000);
+  assert.equal(world.room.phase, "in");
+});
+
+test("joining where servers send on and on fails", async () => {
+  const world = new World();
+  world.answers[enter] = (msg, client) => {
+    move(client);
+    throw new ClientError("moved", "elsewhere");
+  };
+  const failed = assert.rejects(world.join(), { kind: "moved" });
+  await world.clock.advance(10_000);
+  await failed;
+  assert.equal(world.room.phase, "out");
+  assert.equal(world.open.length, 0);
+});
+
+test("what is said while one is moved is said at the other server", async () => {
+  const world = await new World().join();
+  const said = [];
+  world.answers["chat.chatHandler.send"] = ({ content }, client) => {
+    if (said.length === 0) {
+      said.push("not acted on");
+      move(client);
+      throw new ClientError("moved", "elsewhere");
+    }
+    said.push(content);
+    return {};
+  };
+  const first = world.room.send("one", "*");
+  await settle();
+  assert.equal(world.room.phase, "moving");
+  const second = world.room.send("two", "*");
+  await world.clock.advance(200);
+  await Promise.all([first, second]);
+  assert.deepEqual(said, ["not acted on", "one", "two"]);
+});
+
+test("what is said while one is moved, and nobody takes us in", async () => {
+  const world = await new World().join();
+  world.answers[3051] = down;
+  move(world.open[0]);
+  const refused = assert.rejects(world.room.send("x", "*"), { kind: "offline" });
+  await world.clock.advance(200);
+  await refused;
+  world.room.leave();
+});
+
+test("leaving while one is moved", async () => {
+  const world = await new World().join();
+  move(world.open[0]);
+  const refused = assert.rejects(world.room.send("x", "*"), { kind: "offline" });
+  world.room.leave();
+  await refused;
+  await world.clock.advance(60_000);
+  assert.equal(world.room.phase, "out");
+  assert.equal(world.open.length, 0);
+  assert.equal(world.clock.waiting, 0);
+});

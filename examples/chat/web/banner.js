@@ -19,7 +19,7 @@ export class Banner {
   show({ phase, problem = null, delay = 0 }) {
     clearInterval(this.#ticking);
     this.problem = phase === "ended" ? problem : null;
-    byId("banner").hidden = phase === "in" || phase === "out";
+    byId("banner").hidden = phase === "in" || phase === "out" || phase === "moving";
     this.#count(0);
     if (phase === "ended") {
       const [label, action] =

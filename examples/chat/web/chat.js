@@ -24,6 +24,7 @@ const room = new Room({ report, locateGate, pageHost, secure: location.protocol 
 let visit = { name: "", room: "" };
 let shownRoom = "";
 let away = false;
+let moving = false;
 let knownGate = null;
 
 /** Where the gate is: the page's server knows; by convention otherwise. */
@@ -55,7 +56,7 @@ function joinAgain() {
 function leave() {
   const { problem } = banner;
   room.leave();
-  away = false;
+  away = moving = false;
   remember({ ...visit, inside: false });
   people.clear();
   attention.in("");
@@ -93,17 +94,19 @@ const reports = {
       away = true;
       if (problem) log.notice(textOf(problem));
     }
-    byId("chat-view").classList.toggle("off", phase !== "in");
+    if (phase === "moving") moving = true;
+    byId("chat-view").classList.toggle("off", phase !== "in" && phase !== "moving");
     banner.show(state);
     showLine();
   },
 
   users(names) {
     const back = away;
-    away = false;
+    const moved = moving && !away; // of which nobody has to know
+    away = moving = false;
     const { came, went } = people.replace(names, visit.name);
-    log.notice(back ? "You are back." : `You are in ${visit.room}.`);
-    if (back) {
+    if (!moved) log.notice(back ? "You are back." : `You are in ${visit.room}.`);
+    if (back || moved) {
       for (const name of went) log.notice(`${name} is offline now.`);
       for (const name of came) log.notice(`${name} is online now.`);
     } else {
@@ -138,7 +141,8 @@ function showLine() {
   const count = people.count;
   const here = count === 1 ? "nobody else is here" : `${count} people here`;
   byId("room-me").textContent = visit.name;
-  byId("room-line").textContent = room.phase === "in" ? here : "not connected";
+  const isHere = room.phase === "in" || room.phase === "moving";
+  byId("room-line").textContent = isHere ? here : "not connected";
 }
 
 let toastTimer = 0;

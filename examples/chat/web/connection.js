@@ -10,6 +10,8 @@ const LONGEST_DELAY = 15_000;
 const DUPLICATE_DELAY = 1_000;
 const DUPLICATE_PATIENCE = 10_000;
 const STEADY = 10_000;
+const MOVE_DELAY = 200;
+const QUICK_MOVES = 3;
 const PUSHES = ["onChat", "onAdd", "onLeave"];
 
 /** Something a person must be told about; `kind` is a key of the texts in words.js. */
@@ -52,7 +54,8 @@ const realClock = {
  * A person's place in a room. What happens is reported as `report(event, value)`:
  *
  *   state    {phase, problem, delay, server}: phase is one of `out`, `entering` (under way),
- *            `in`, `waiting` (tries again in `delay` ms) and `ended` (doesn't try again)
+ *            `in`, `moving` (to another server, by the server's wish), `waiting` (tries again in
+ *            `delay` ms) and `ended` (doesn't try again)
  *   users    the names of all who are there, after every entering
  *   online, offline    a name
  *   message  {from, target, text}
@@ -68,6 +71,8 @@ export class Room {
   #client = null;
   #visit = null;
   #wake = null;
+  #arrival = null;
+  #arrived = null;
   phase = "out";
 
   constructor({
@@ -92,12 +97,22 @@ export class Room {
   async join(name, room) {
     const visit = this.#begin(name, room);
     this.#become("entering");
-    try {
-      await this.#enter(visit);
-    } catch (error) {
-      if (error instanceof Overtaken) return;
-      this.leave();
-      throw error;
+    let place = null;
+    for (let moves = 0; ; moves += 1) {
+      try {
+        await this.#enter(visit, place);
+        return;
+      } catch (error) {
+        if (error instanceof Overtaken) return;
+        if (error.kind !== "moved" || moves === QUICK_MOVES) {
+          this.leave();
+          throw error;
+        }
+        place = error.detail.place;
+      }
+      this.#dropClient();
+      await this.#pause(MOVE_DELAY * this.#random());
+      if (visit !== this.#visit) return;
     }
   }
 
@@ -118,16 +133,22 @@ export class Room {
     this.#wake?.();
   }
 
-  /** Say something to all (`*`) or to one; rejected with a Problem when it didn't arrive. */
+  /**
+   * Say something to all (`*`) or to one; rejected with a Problem when it didn't arrive. While one
+   * is being moved, it waits until one is there.
+   */
   async send(text, target) {
     const visit = this.#visit;
-    if (this.phase !== "in") throw new Problem("offline");
+    await this.#arrival;
+    if (this.phase !== "in" || visit !== this.#visit) throw new Problem("offline");
     const { name, room } = visit;
     let reply;
     try {
       const msg = { rid: room, content: text, from: name, target };
       reply = await this.#client.request("chat.chatHandler.send", msg);
     } catch (error) {
+      // Who moves us has not acted on what is not answered.
+      if (error.code === "moved" && this.phase === "moving") return this.send(text, target);
       throw new Problem(error.code === "timeout" ? "slow" : "cut");
     }
     if (reply?.code && reply.code !== 200) {
@@ -150,6 +171,12 @@ export class Room {
 
   #become(phase, more = {}) {
     this.phase = phase;
+    if (phase === "moving") {
+      this.#arrival ??= new Promise((resolve) => (this.#arrived = resolve));
+    } else {
+      this.#arrived?.();
+      this.#arrival = this.#arrived = null;
+    }
     this.#report("state", { phase, ...more });
   }
 
@@ -200,12 +227,14 @@ export class Room {
     return { host: reachable(reply.host, this.#pageHost), port: reply.port };
   }
 
-  async #enter(visit) {
+  /** Enter by the server that was named as the place to go on, or by one that the gate names. */
+  async #enter(visit, place = null) {
     const { name, room } = visit;
-    const { host, port } = await this.#findConnector(visit);
+    const { host, port } = place ?? (await this.#findConnector(visit));
     const client = await this.#connect(visit, host, port, "connector");
     let early = [];
     let reason = null;
+    let moved = null;
     // Pushes may overtake the list of users, which would then undo them: they wait for it.
     for (const route of PUSHES) {
       client.on(route, (body) => {
@@ -214,13 +243,21 @@ export class Room {
       });
     }
     client.on("onKick", (body) => (reason = body?.reason ?? ""));
+    client.on("moved", (to) => {
+      const there = to.host === null ? null : { ...to, host: reachable(to.host, this.#pageHost) };
+      moved = { place: there };
+    });
     client.on("disconnect", () => {
       if (early || client !== this.#client) return;
-      if (reason === null) this.#lose(visit, "lost");
+      if (moved) this.#move(visit, moved.place);
+      else if (reason === null) this.#lose(visit, "lost");
       else this.#end(new Problem("kicked", { reason }));
     });
     const msg = { username: name, rid: room };
-    const reply = await this.#ask(visit, client, "connector", "connector.entryHandler.enter", msg);
+    const route = "connector.entryHandler.enter";
+    const reply = await this.#ask(visit, client, "connector", route, msg).catch((error) => {
+      throw moved && error.kind === "connector" ? new Problem("moved", moved) : error;
+    });
     if (!Array.isArray(reply?.users)) {
       this.#dropClient();
       throw new Problem(reply?.error ? "duplicate" : "refused", { name, room });
@@ -250,30 +287,45 @@ export class Room {
     this.#keepTrying(visit, delay, new Problem(kind, visit));
   }
 
+  /** The server is emptied, and sends us elsewhere. */
+  #move(visit, place) {
+    this.#dropClient();
+    if (this.#clock.now() - visit.since >= STEADY) visit.tries = 0;
+    this.#keepTrying(visit, this.#moveDelay(visit), null, { place, isMove: true });
+  }
+
+  #moveDelay({ tries }) {
+    if (tries >= QUICK_MOVES) return backOff(tries, this.#random);
+    return MOVE_DELAY * this.#random();
+  }
+
   #end(problem) {
     this.#visit = null;
     this.#dropClient();
     this.#become("ended", { problem });
   }
 
-  async #keepTrying(visit, delay, problem) {
+  async #keepTrying(visit, delay, problem, { place = null, isMove = false } = {}) {
     let duplicateSince = null;
     while (visit === this.#visit) {
+      if (isMove) this.#become("moving");
       if (delay) {
-        this.#become("waiting", { problem, delay });
+        if (!isMove) this.#become("waiting", { problem, delay });
         await this.#pause(delay);
         if (visit !== this.#visit) return;
       }
-      this.#become("entering", { problem });
+      if (!isMove) this.#become("entering", { problem });
       visit.tries += 1;
       try {
-        await this.#enter(visit);
+        await this.#enter(visit, place);
         return;
       } catch (error) {
         if (error instanceof Overtaken) return;
         this.#dropClient();
         problem = error;
       }
+      isMove &&= problem.kind === "moved" && visit.tries < QUICK_MOVES;
+      place = problem.kind === "moved" ? problem.detail.place : null;
       // The server may not have noticed yet that our own last connection is gone.
       if (problem.kind === "duplicate") duplicateSince ??= this.#clock.now();
       const tooLong = this.#clock.now() - (duplicateSince ?? Infinity) >= DUPLICATE_PATIENCE;
@@ -281,8 +333,9 @@ export class Room {
         this.#end(problem);
         return;
       }
-      const again = problem.kind === "duplicate";
-      delay = again ? DUPLICATE_DELAY : backOff(visit.tries, this.#random);
+      if (problem.kind === "duplicate") delay = DUPLICATE_DELAY;
+      else if (problem.kind === "moved") delay = this.#moveDelay(visit);
+      else delay = backOff(visit.tries, this.#random);
     }
   }
 

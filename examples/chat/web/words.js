@@ -29,6 +29,7 @@ const TEXTS = {
   connector: () => "The server that should take you in doesn’t answer.",
   duplicate: ({ name, room }) => `Somebody called ${name} is in ${room} already.`,
   refused: ({ room }) => `The server of ${room} is away.`,
+  moved: () => "The server sends everybody to another one.",
   lost: () => "The connection was lost.",
   kicked: ({ reason }) => `The server ended your visit${reason ? `: ${reason}` : ""}.`,
   version: () => "This page is too old for the server. Please reload it.",
