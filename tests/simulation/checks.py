@@ -164,11 +164,12 @@ class Checker:
             return False
         acts = [act for act in self._play.stage.acted if act.said == said.id]
         for act in acts:
-            # Bytes that were on a connection that broke.
+            # What was on a connection that broke, or waited for it.
             if any(
                 lost.sender == act.life[0]
                 and lost.receiver == stay.front
-                and act.time <= lost.written <= said.answered
+                and lost.since <= said.answered
+                and lost.until >= act.time
                 for lost in self._play.wires.losses
             ):
                 return True

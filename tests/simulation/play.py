@@ -41,8 +41,8 @@ KINDS = ("planned", "crashes", "cuts", "everything")
 """What happens in a schedule: changes that an operator makes; also nodes that die; also a network
 and a registry that fail, and nodes that are stopped for a while; all of it."""
 
-STOP_SECONDS = 30.0
-"""How long a node may take to stop."""
+STOP_SECONDS = 40.0
+"""How long a node may take to stop; it gives up to drain after 30."""
 
 SETTLING_SECONDS = 14.0
 """How long a healed cluster may take until nothing of its trouble can be seen any more."""
@@ -216,6 +216,11 @@ class Play:
     def living(self, *ids: str) -> list[str]:
         return [id for id in ids or (*self.fronts, *self.chats) if self.alive(id)]
 
+    def up(self, *ids: str) -> list[str]:
+        """Those of them that are up, and will be."""
+        members = (self.numbering.view.get(id) for id in self.living(*ids))
+        return [each.id for each in members if each is not None and each.state == "up"]
+
     def open_fronts(self) -> list[str]:
         """The frontends that take clients."""
         listening = self.wires.listening
@@ -225,7 +230,7 @@ class Play:
         known = self.machines.get(id)
         if known is not None and not known.dead:
             return
-        self.world.tell(f"{id} starts")
+        self.note(f"{id} starts")
         machine = self.machines[id] = Machine(self.world, id)
         machine.on_death(lambda: self.wires.machine_died(machine))
         machine.on_wake(lambda: self.wires.machine_woke(machine))
@@ -266,7 +271,8 @@ class Play:
             left.callback(None)
 
         def gone(result: Any) -> None:
-            late.cancel()
+            if late.active():
+                late.cancel()
             if isinstance(result, Failure):
                 self.world.fault(f"{id} could not stop: {result.getTraceback()}")
             if not machine.dead:

@@ -50,14 +50,14 @@ def _add(play: Play, ids: list[str], all_ids: list[str]) -> None:
 
 
 def drop_backend(play: Play) -> None:
-    living = play.living(*play.chats)
+    living = play.up(*play.chats)
     if len(living) > 1:
         play.note("a backend is taken away")
         play.stop(play.world.random.choice(living))
 
 
 def restart_backend(play: Play) -> None:
-    living = play.living(*play.chats)
+    living = play.up(*play.chats)
     if len(living) > 1:
         id = play.world.random.choice(living)
         play.note(f"{id} is restarted")
@@ -65,7 +65,7 @@ def restart_backend(play: Play) -> None:
 
 
 def drop_frontend(play: Play) -> None:
-    living = play.living(*play.fronts)
+    living = play.up(*play.fronts)
     if len(living) > 1:
         play.note("a frontend is taken away")
         play.stop(play.world.random.choice(living))

@@ -32,12 +32,17 @@ SPLIT = 0.03
 
 
 @dataclass(frozen=True, slots=True)
-class LostWrite:
-    """Bytes that a machine wrote and another never read."""
+class Loss:
+    """What a machine wrote, or was told to keep for later, and another never read.
+
+    Args:
+        since: when it was written; the same as ``until`` for bytes that were on their way.
+    """
 
     sender: str
     receiver: str
-    written: float
+    since: float
+    until: float
 
 
 class Pipe:
@@ -182,8 +187,7 @@ class Transport:
         self.connected = True
         self._producer: Any = None
         self._streams = False
-        self._stopped = False
-        self._pulling = False
+        self._stopped: float | None = None
 
     def __repr__(self) -> str:
         return f"<{self.machine} to {self.peer}>"
@@ -197,8 +201,8 @@ class Transport:
             return
         out = self.out
         out.write(bytes(data))
-        if out.size > out.room and self._producer is not None and not self._stopped:
-            self._stopped = True
+        if out.size > out.room and self._producer is not None and self._stopped is None:
+            self._stopped = self._wires.world.now
             if self._streams:
                 self._producer.pauseProducing()
 
@@ -216,6 +220,7 @@ class Transport:
         if not self.connected:
             return
         self.disconnecting = True
+        self._note_kept()
         if self.machine.may_write():
             self.out.cut()
         self.connected = False
@@ -268,6 +273,7 @@ class Transport:
     def ended(self, why: Exception) -> None:
         """The other side has closed, or the connection broke."""
         if self.connected:
+            self._note_kept()
             self.connected = False
             self.out.snap()
             self._lost(why)
@@ -275,20 +281,28 @@ class Transport:
     def drained(self) -> None:
         """Some of what was written has been read."""
         out = self.out
-        if self.connected and not self.machine.dead and self._stopped and out.size <= out.room // 2:
-            self._stopped = False
+        if not self.connected or self.machine.dead or self._stopped is None:
+            return
+        if out.size <= out.room // 2:
             self.machine.callLater(0, self._resume)
 
     def died(self) -> None:
         """Its machine was killed: the system closes what it had."""
         if self.connected:
+            self._note_kept()
             self.connected = False
             self.out.cut(self.out.room)
             self._wires.pipe_to(self).snap()
             self._wires.forget(self)
 
+    def _note_kept(self) -> None:
+        """What its user kept while it could not be written is lost, too."""
+        if self._stopped is not None:
+            self._wires.lost(self.out, self._stopped, self._wires.world.now)
+
     def _resume(self) -> None:
-        if self._producer is not None and self.connected and not self._stopped:
+        if self._producer is not None and self.connected and self._stopped is not None:
+            self._stopped = None
             self._producer.resumeProducing()
 
     def _finish(self) -> None:
@@ -321,7 +335,7 @@ class Wires:
         self.world = world
         self.latency, self.room = latency, room
         self.listening: dict[tuple[str, str], tuple[Machine, Any]] = {}
-        self.losses: list[LostWrite] = []
+        self.losses: list[Loss] = []
         self.open: dict[Transport, Transport] = {}
         self._pipes_to: dict[Transport, Pipe] = {}
         self.held: dict[tuple[str, str], int] = {}
@@ -417,8 +431,9 @@ class Wires:
     def forget(self, transport: Transport) -> None:
         self.open.pop(transport, None)
 
-    def lost(self, pipe: Pipe, written: float) -> None:
-        self.losses.append(LostWrite(pipe.sender.machine.id, pipe.receiver.machine.id, written))
+    def lost(self, pipe: Pipe, since: float, until: float | None = None) -> None:
+        sender, receiver = pipe.sender.machine.id, pipe.receiver.machine.id
+        self.losses.append(Loss(sender, receiver, since, since if until is None else until))
 
     def of(self, machine: Machine) -> list[Transport]:
         return [each for each in self.open if each.machine is machine]
