@@ -118,6 +118,7 @@ def check(history: Iterable[Event], *, grace: float = GRACE) -> Findings:
         _out_of_order(record),
         _orders_differ(record),
         _acknowledged_first(record),
+        _acted_on(record),
         presence(record),
     )
     return Findings(
@@ -258,6 +259,34 @@ def _acknowledged_first(record: Record) -> Iterator[Violation]:
                 says = f"#{event.number} of {who} was acknowledged before {who} heard it"
                 about = [event, *_about(message)]
                 yield Violation("acknowledged first", says, about, marks(record))
+
+
+def _acted_on(record: Record) -> Iterator[Violation]:
+    """What a client had asked, and was not answered when it was moved, has not been done."""
+    undone = {
+        (stay.who, message.number): message
+        for stay in record.all_stays()
+        if stay.ended is not None and _is_move(stay.ended)
+        for message in (
+            record.messages[stay.who, e.number]
+            for e in stay.events
+            if e.number and e.what is What.SENT
+        )
+        if message.answer is not None and message.answer.what is What.CUT_OFF
+    }
+    for who, events in record.heard.items():
+        for event in events:
+            message = undone.get(_told(event))
+            if message is not None:
+                says = f"{who} heard what {event.other} was not answered when it was moved"
+                yield Violation("acted on", says, [event, *_about(message)], marks(record))
+
+
+def _is_move(event: Event) -> bool:
+    detail = event.detail
+    return (
+        event.what is What.KICKED and isinstance(detail, dict) and detail.get("reason") == "moved"
+    )
 
 
 def _first_served(messages: Sequence[Message]) -> float:

@@ -170,7 +170,8 @@ class Member:
         while not self._crowd.over:
             place, self._kicked_to = self._kicked_to, None
             try:
-                await self._stay(*(place or await self._asked_gate()))
+                place = place or await self._asked_gate()
+                await self._stay(*place)
             except ClientFailure as why:
                 if not self._crowd.over and not self._ending:
                     self._note(self.name, What.TURNED_AWAY, detail=f"{place}: {why}")
@@ -280,7 +281,7 @@ class Member:
         self._left.add(msg["user"])
 
     def _kicked(self, data: Any) -> None:
-        if isinstance(data, dict) and data.get("reason") == "moved":
+        if isinstance(data, dict) and data.get("reason") == "moved" and "port" in data:
             self._kicked_to = data["host"], data["port"]
 
     def _disconnected(self, why: Exception) -> None:

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from checking import Findings, check
 from crowd import Crowd
 from history import History
-from running import RunningChat
+from running import RunningChat, wait_until
 from twisted.internet.threads import deferToThread
 
 
 class LoadedChat(RunningChat):
     """The example chat without its page, for a crowd."""
 
-    def __init__(self, folder: Path, arguments: Sequence[str] = ()) -> None:
-        super().__init__(folder, arguments, change=self._without_page)
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, ("--set", "drain.on_term=true"), change=self._without_page)
 
     def _without_page(self, servers: Any) -> None:
         shutil.rmtree(self.app / "web")
+
+    def restart(self, server_id: str) -> None:
+        """Have a node end as an operator would, and wait until it serves again."""
+        pid, before = self.pid(server_id), len(self.output)
+        assert pid is not None, f"{server_id} does not run"
+        os.kill(pid, signal.SIGTERM)
+        wait_until(
+            lambda: f"{server_id} is up again" in self.output[before:],
+            f"{server_id} to be back",
+            60,
+        )
 
 
 class Stage:
@@ -55,6 +67,10 @@ class Stage:
     async def kill(self, server_id: str) -> float:
         """End a server with SIGKILL, and wait until it runs again; when it was ended comes back."""
         return await self.do(f"kill -9 {server_id}", self.chat.kill, server_id)
+
+    async def restart(self, server_id: str) -> float:
+        """Restart a server; when that began comes back."""
+        return await self.do(f"restart {server_id}", self.chat.restart, server_id)
 
     async def freeze(self, server_id: str, seconds: float) -> float:
         """Have a server do nothing for a while; when that began comes back."""

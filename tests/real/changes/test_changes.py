@@ -55,6 +55,16 @@ async def test_a_connector_is_killed(stage: Stage) -> None:
     assert not [event for event in found.refused if event.what is What.FAILED], str(found)
 
 
+async def test_connectors_are_restarted(stage: Stage) -> None:
+    """Whoever was moved heard everything before; nobody is refused or cut off."""
+    await stage.begin()
+    for server_id in stage.chat.ids("connector"):
+        await stage.restart(server_id)
+    found = await stage.end()
+    assert not (found.violations or found.refused or found.losses), str(found)
+    assert len(found.kicks) > 300, str(found)
+
+
 async def test_chat_servers_are_killed(stage: Stage) -> None:
     """Nothing that was acknowledged is lost, and soon every room is served again."""
     await stage.begin()

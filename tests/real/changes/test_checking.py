@@ -60,6 +60,8 @@ def event(line: str, room: str = "den") -> Event:
         return Event(float(at), who, what, other=rest[0])
     if what is What.ENTERED:
         return Event(float(at), who, what, room, detail=rest[0].split(","))
+    if what is What.KICKED:
+        return Event(float(at), who, what, room, detail={"reason": "moved"})
     if what is What.CHANGED:
         return Event(float(at), "", what, detail=" ".join(rest))
     return Event(float(at), who, what, room, int(rest[0]) if rest else 0)
@@ -109,6 +111,7 @@ def test_rooms_do_not_mix() -> None:
         ("7.1", "7.1 ann heard ann 3 attic", "wrong room"),
         ("", "5.5 bob heard cid 1", "heard outside"),
         ("7.1", "7.5 ann heard ann 3", "acknowledged first"),
+        ("", "3.95 bob sent 8; 4.0 bob cut 8; 4.05 ann heard bob 8", "acted on"),
         ("7.4", "", "unanswered"),
         ("7.4", "9.9 ann unanswered 3", "unanswered"),
         ("2.3", "2.3 cid entered bob,cid", "not named"),
