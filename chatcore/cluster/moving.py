@@ -62,5 +62,6 @@ class Sends(Protocol):
 
     def offers_done(self, to: str, epoch: int) -> None: ...
 
-    def gone(self, to: str, channel: str, uid: str) -> None:
-        """A member of a channel is connected to this frontend no more."""
+    def gone(self, to: str, channel: str, uid: str, done: Callable[[bool], None]) -> None:
+        """A member of a channel is connected to this frontend no more; ``done`` is told whether
+        its owner knows that now."""

@@ -55,6 +55,9 @@ class Offering:
         self._before: dict[str, Ownership] = {}
         # Who left while the owner of his channel could not be told.
         self._untold: dict[str, list[tuple[str, str]]] = {}
+        # Who left and whose owner was told, as long as it has not said that it knows.
+        self._told: dict[str, dict[int, tuple[str, str]]] = {}
+        self._last_told = 0
 
     # What happens.
 
@@ -82,7 +85,7 @@ class Offering:
     def gone(self, owner: str, channel: str, uid: str) -> None:
         """A member is connected here no more: tell who owns the channel, as soon as that can be."""
         if self._sends.linked(owner):
-            self._sends.gone(owner, channel, uid)
+            self._tell(owner, channel, uid)
         else:
             self._untold.setdefault(owner, []).append((channel, uid))
 
@@ -95,6 +98,9 @@ class Offering:
     def link_down(self, backend: str) -> None:
         """A link was lost: its other side says nothing any more."""
         self._here.pop(backend, None)
+        told = self._told.pop(backend, None)
+        if told is not None:  # it may have died before it read that, or told the others
+            self._untold.setdefault(backend, []).extend(told.values())
         self.check()
 
     def check(self) -> None:
@@ -110,6 +116,22 @@ class Offering:
                         self._say(member, self._groups.unconfirmed(member.id))
 
     # Its own.
+
+    def _tell(self, owner: str, channel: str, uid: str) -> None:
+        """Tell that a member is gone."""
+        self._last_told += 1
+        number = self._last_told
+        self._told.setdefault(owner, {})[number] = channel, uid
+
+        def done(known: bool) -> None:
+            told = self._told.get(owner, {})
+            left = told.pop(number, None)
+            if not told:
+                self._told.pop(owner, None)
+            if left is not None and not known:
+                self._untold.setdefault(owner, []).append(left)
+
+        self._sends.gone(owner, channel, uid, done)
 
     def _is_done(self, server_type: str) -> bool:
         return self._done.get(server_type, -1) == self._servers.view.epoch
@@ -176,4 +198,4 @@ class Offering:
             self._sends.offer(to, epoch, channel, [uid], moved=False)
         self._sends.offers_done(to, epoch)
         for channel, uid in untold:
-            self._sends.gone(to, channel, uid)
+            self._tell(to, channel, uid)

@@ -212,10 +212,11 @@ class GroupLeave(Command):
 
 
 class GroupGone(Command):
-    """Frontend to backend: these members of a channel of yours are not connected here any more."""
+    """Frontend to backend: these members of a channel of yours are not connected here any more.
+
+    Answered once the others have been told."""
 
     arguments = [*GroupJoin.arguments, *STAMP]
-    requiresAnswer = False
 
 
 class GroupRenew(Command):

@@ -21,7 +21,7 @@ from chatcore.deadlines import IClock
 from chatcore.errors import RpcError
 from chatcore.links.link import Link, Responder
 from chatcore.links.table import LinkTable
-from chatcore.node.arrivals import Arrivals
+from chatcore.node.arrivals import FOR_EVER, Arrivals
 from chatcore.node.replies import TRUE, chunks
 from chatcore.node.under_way import UnderWay
 from chatcore.telemetry import Counters
@@ -279,10 +279,7 @@ class Moves:
         payload = HAND_OVER + _epoch(epoch) + item(b"channel", channel.encode())
         payload += item(b"members", pack(hand.members)) + item(b"state", pack(hand.state))
 
-        def answered(box: Box | None, problem: RpcError | None) -> None:
-            done(box is not None)
-
-        link.ask(payload, answered, "HandOver", 0)
+        link.ask(payload, _told(done), "HandOver", FOR_EVER)
 
     def handed_over(self, to: str, epoch: int) -> None:
         self._tell(to, HANDED_OVER + _epoch(epoch))
@@ -301,12 +298,17 @@ class Moves:
         else:
             self._tell(to, OFFERS_DONE + _epoch(epoch))
 
-    def gone(self, to: str, channel: str, uid: str) -> None:
+    def gone(self, to: str, channel: str, uid: str, done: Callable[[bool], None]) -> None:
         if to == self._id:
+            done(True)
             self._gone_here(channel, uid)
             return
+        link = self._links.get(to)
+        if link is None:
+            done(False)
+            return
         box = GROUP_GONE + item(b"channel", channel.encode()) + item(b"uids", pack([uid]))
-        self._tell(to, box + self.stamp(None))
+        link.ask(box + self.stamp(None), _told(done), "GroupGone", FOR_EVER)
 
     def _tell(self, to: str, payload: bytes) -> None:
         link = self._links.get(to)
@@ -387,17 +389,19 @@ class Moves:
         owner = self._servers.ownership.owner(self._type, key)
         if not self._channels.has(name) and self._servers.view.epoch and owner is not None:
             if owner.id != self._id:
-                if not self.arrivals.pass_on(owner.id, link, box, None):
-                    self.arrivals.put_off(link, box, None, self._on_gone)
+                if not self.arrivals.pass_on(owner.id, link, box, ask):
+                    self.arrivals.put_off(link, box, ask, self._on_gone)
                 return
             if not self.settling.may_answer(key):
-                self.arrivals.put_off(link, box, None, self._on_gone)
+                self.arrivals.put_off(link, box, ask, self._on_gone)
                 return
         elif not self.settling.ready:
-            self.arrivals.put_off(link, box, None, self._on_gone)
+            self.arrivals.put_off(link, box, ask, self._on_gone)
             return
         for uid in unpack(join(box, b"uids")):
             self._channels.gone(frontend, name, uid)
+        if ask is not None:  # last: what the others are told of it leaves before
+            link.answer(ask, b"")
 
     def _gone_here(self, name: str, uid: str) -> None:
         """A member of a channel of this very node is connected here no more."""
@@ -414,6 +418,10 @@ class Moves:
 
     def _own_key(self, channel: str) -> str:
         return self._key_of(self._type, channel)
+
+
+def _told(done: Callable[[bool], None]) -> Callable[[Box | None, RpcError | None], None]:
+    return lambda box, problem: done(box is not None)
 
 
 def _epoch(epoch: int) -> bytes:

@@ -134,7 +134,9 @@ class Here:
         }
 
     def note(self, link: Link, box: Box, ask: bytes | None) -> None:
-        assert ask is None
+        assert (ask is None) != box[b"_command"].startswith(b"GroupGone")
+        if ask is not None:
+            link.answer(ask, b"")
         told = {
             name: unpack(join(box, name.encode())) if name in ("uids", "body") else text
             for name, text in (

@@ -1,0 +1,133 @@
+"""A frontend tells the owners of channels who left, until one of them has said that it knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+import pytest
+
+from chatcore.cluster.offering import Offering
+from chatcore.cluster.servers import ClusterServers
+from chatcore.cluster.view import Member, View
+from chatcore.config.servers import Server
+
+
+def member(id: str) -> Member:
+    server_type = id.partition("-")[0]
+    server = Server(id=id, type=server_type, host="h", frontend=server_type == "front")
+    return Member(server=server, incarnation="life 1")
+
+
+class NoGroups:
+    """Nobody is a member any more."""
+
+    def owners(self) -> Collection[str]:
+        return []
+
+    def held(self, backend: str) -> Mapping[str, Sequence[str]]:
+        return {}
+
+    unconfirmed = held
+
+    def move(self, channel: str, backend: str, to: str) -> None:
+        raise AssertionError("nothing is held")
+
+
+class Frontend:
+    """The frontend's side of moves, and what it says."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[object, ...]] = []
+        self.away: set[str] = set()
+        self.answers: list[Callable[[bool], None]] = []
+        view = View(1, tuple(map(member, ("back-1", "back-2", "front-1"))))
+        self.servers = ClusterServers(view)
+        self.offering = Offering(
+            id="front-1",
+            servers=self.servers,
+            key_of=lambda server_type, channel: channel,
+            groups=NoGroups(),
+            sends=self,  # type: ignore[arg-type]  # as much of it as a frontend uses
+        )
+        self.servers.on_changed(self.offering.view_changed)
+        self.offering.view_changed(View(0, ()), view)
+        for backend in ("back-1", "back-2"):
+            self.offering.pushes_done(backend, 1)
+        self.said.clear()
+
+    def dies(self, backend: str) -> None:
+        """A backend is not reached any more, and then taken out of the view."""
+        self.away.add(backend)
+        self.offering.link_down(backend)
+        view = self.servers.view
+        left = tuple(each for each in view.members if each.id != backend)
+        self.servers.follow(View(view.epoch + 1, left))
+        for each in left:
+            self.offering.pushes_done(each.id, view.epoch + 1)
+
+    # What it says.
+
+    def linked(self, id: str) -> bool:
+        return id not in self.away
+
+    def offer(self, to: str, epoch: int, channel: str, uids: list[str], *, moved: bool) -> None:
+        self.said.append(("offer", to, channel, *uids, moved))
+
+    def offers_done(self, to: str, epoch: int) -> None:
+        if to != "front-1":  # who owns channels of its type is told, too
+            self.said.append(("done", to))
+
+    def gone(self, to: str, channel: str, uid: str, done: Callable[[bool], None]) -> None:
+        self.said.append(("gone", to, channel, uid))
+        self.answers.append(done)
+
+
+@pytest.fixture
+def frontend() -> Frontend:
+    return Frontend()
+
+
+TO_THE_NEXT = [
+    ("offer", "back-2", "den", "ann", False),
+    ("done", "back-2"),
+    ("gone", "back-2", "den", "ann"),
+]
+
+
+def test_who_knows_is_told_once(frontend: Frontend) -> None:
+    frontend.offering.gone("back-1", "den", "ann")
+    assert frontend.said == [("gone", "back-1", "den", "ann")]
+    frontend.answers.pop()(True)
+    frontend.said.clear()
+    frontend.dies("back-1")
+    assert frontend.said == [("done", "back-2")]
+
+
+def test_the_next_is_told_what_one_that_died_may_not_have_read(frontend: Frontend) -> None:
+    """First as of a member, so that it can tell the others that this one left."""
+    frontend.offering.gone("back-1", "den", "ann")
+    frontend.said.clear()
+    frontend.dies("back-1")
+    assert frontend.said == TO_THE_NEXT
+    frontend.answers[0](False)  # the old call ends with its link: it is of no interest any more
+    frontend.answers[1](True)
+    frontend.said.clear()
+    frontend.offering.link_up("back-2")
+    assert frontend.said == [("done", "back-2")]
+
+
+def test_who_left_while_the_owner_was_away_is_told_to_the_next(frontend: Frontend) -> None:
+    frontend.away.add("back-1")
+    frontend.offering.link_down("back-1")
+    frontend.offering.gone("back-1", "den", "ann")
+    assert frontend.said == []
+    frontend.dies("back-1")
+    assert frontend.said == TO_THE_NEXT
+
+
+def test_what_was_refused_is_told_again(frontend: Frontend) -> None:
+    frontend.offering.gone("back-2", "den", "ann")
+    frontend.answers.pop()(False)
+    frontend.said.clear()
+    frontend.offering.link_up("back-2")
+    assert frontend.said == TO_THE_NEXT
