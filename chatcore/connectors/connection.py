@@ -399,12 +399,24 @@ class Connection:
         return self._under_way == 0 and self.outbox.empties()
 
     def move(self, told: bytes, closings: Deadlines) -> None:
-        """Tell the client where to go on, and close.
+        """End the session, tell the client where to go on, and close.
+
+        What others are told of the end of its session leaves before the kick: a client that comes
+        to the next frontend finds that it has left its channels.
 
         Args:
             told: the body of the kick.
             closings: cut it off when it takes too long.
         """
+        try:
+            if self.works:
+                self._state = State.LEAVING
+                self._end_session(handshake.MOVED)
+            self._parts.turn.at_end(partial(self._move_now, told, closings))
+        except Exception:
+            self._failed()
+
+    def _move_now(self, told: bytes, closings: Deadlines) -> None:
         try:
             if self.works:
                 self._parts.counters.clients_moved += 1
@@ -466,8 +478,12 @@ class Connection:
         if self._asked is not None:  # not at once: it may be what closes this
             parts.turn.at_end(self._asked.call_off)
             self._asked = None
-        if self._session is not None:
-            parts.sessions.close(self._session, reason)
+        self._end_session(reason)
+
+    def _end_session(self, reason: str) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            self._parts.sessions.close(session, reason)
 
     # The conversation: Pomelo's states, and what each of them listens to.
 

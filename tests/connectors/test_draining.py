@@ -378,3 +378,18 @@ class TestTimeInAll:
         assert not drained.ended
         drained.draining.stop()
         assert drained.ended  # and no timer is left: `make` looks
+
+
+def test_what_others_are_told_of_its_end_leaves_before_the_kick(
+    connector: Connector, drain: Any
+) -> None:
+    """Whoever moves fast must not come to the next frontend before its channels let it go."""
+    client = connector.enter("alice")
+    seen = []
+    parts = connector.parts
+    parts.sessions.on_uid_changed(
+        lambda uid: parts.turn.at_end(lambda: seen.append((uid, client.take())))
+    )
+    drain()
+    assert seen == [("alice", b"")]
+    assert kick_of(client) == MOVED
