@@ -383,7 +383,10 @@ class TestBodies:
         dispatcher = Dispatcher(caller=caller, counters=connector.counters)
         dispatcher.add_handler("connector.echo.say", lambda msg, session: msg)
         links: Any = SimpleNamespace(
-            on_up=lambda hook: None, get=lambda id: None, knows=lambda id: True
+            on_up=lambda hook: None,
+            get=lambda id: None,
+            knows=lambda id: True,
+            wait_for=lambda id, send: False,
         )
         sessions = connector.sessions
         groups = GroupTable(sessions=sessions, gone=print, counters=connector.counters)
