@@ -208,7 +208,7 @@ class HeartbeatSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrainSettings:
-    """How a frontend that drains sends its clients on."""
+    """How a server that drains gets rid of what it has; most of it is about clients."""
 
     batch: Annotated[int, Meta(ge=1)] = setting(
         50, "clients that are sent on at a time; more where half of seconds would not do for all"
@@ -226,7 +226,7 @@ class DrainSettings:
         30.0, "seconds in all; who is left then is cut off"
     )
     on_term: bool = setting(
-        False, "whether SIGTERM, and whatever else stops a frontend, drains it first"
+        False, "whether SIGTERM, and whatever else stops a server, drains it first"
     )
 
 

@@ -70,6 +70,9 @@ from chatcore.sessions.settings import SessionSettings
 from chatcore.telemetry import Counters
 from chatcore.turn import Turn
 
+LAST_SECONDS = 1.0
+"""How long a node that drains may always take to hand over what it has."""
+
 OPENING_SECONDS = 5.0
 """How long a frontend waits for its links before it opens its port to clients."""
 
@@ -365,7 +368,7 @@ class Node(Service):
             )
             self.application.files.follow(reloading.files, reloading.load)
         self._drain_seconds = settings[DrainSettings].seconds
-        self._drains_first = server.frontend and settings[DrainSettings].on_term
+        self._drains_first = settings[DrainSettings].on_term
         self.stop_seconds = settings[NodeSettings].stop_seconds
         if self._drains_first:
             self.stop_seconds += settings[DrainSettings].seconds
@@ -412,19 +415,26 @@ class Node(Service):
         """Take nothing new, and hand over what this node has; fires when that is done.
 
         A frontend sends its clients on to others. It goes on running without any. It is the same
-        drain, however often it is asked for.
+        drain, however often it is asked for; if the node is stopped meanwhile, it is over.
         """
         if self._draining is None:
             self._draining = Deferred.fromCoroutine(self._drain())
+            self._draining.addErrback(self._not_drained)
         waiting: Deferred[None] = Deferred()
         self._draining.chainDeferred(waiting)
         return waiting
 
     async def _drain(self) -> None:
+        begun = self._reactor.seconds()
         self.membership.enter("draining")
         if self._clients is not None:
             await self._clients.drain()
-        await self.moves.emptied(self._drain_seconds)
+        passed = self._reactor.seconds() - begun
+        await self.moves.emptied(max(self._drain_seconds - passed, LAST_SECONDS))
+
+    def _not_drained(self, failure: Failure) -> None:
+        if not failure.check(CancelledError):
+            self.log.failure("Draining {id}", failure, id=self.server.id)
 
     def stopService(self) -> Deferred[None]:
         """Close to clients, then to other nodes."""
@@ -456,6 +466,8 @@ class Node(Service):
         await leaving
         await self._life.stop()
         await self.links.stopService()
+        if self._draining is not None:
+            self._draining.cancel()
         self._forget_timers()
 
     def _stop_itself(self) -> None:
@@ -505,8 +517,9 @@ class Node(Service):
         missing = self.links.missing()
         if missing:
             self.log.warn("{id} has no link to {missing} yet", id=self.server.id, missing=missing)
-        if self._clients is not None:
-            await self._clients.open()
-        self.membership.enter("up")
+        if self._draining is None:
+            if self._clients is not None:
+                await self._clients.open()
+            self.membership.enter("up")
         self.log.info("{id} is ready", id=self.server.id)
         self._ready()

@@ -176,15 +176,21 @@ async def test_where_there_is_no_other(make: Any) -> None:
     assert person.kicks == [{"reason": "moved"}]
 
 
-async def test_until_the_kick_everything_works(make: Any) -> None:
-    """Pushes, sessions and kicks from other nodes; and what was asked is answered."""
-    cluster = await make()
+@pytest.mark.parametrize("known", [True, False])
+async def test_until_the_kick_everything_works(make: Any, known: bool) -> None:
+    """Pushes, sessions and kicks from other nodes; and what was asked is answered.
+
+    Whether the others know that it drains, or there is nobody to tell them.
+    """
+    cluster = await make(registry=OneRegistry(reactor.callLater) if known else None)
     cluster.data("front-1")["waiting"] = waiting = Deferred()
     alice, bob = await cluster.enter("alice"), await cluster.enter("bob")
     answers = [person.client.request(WAIT) for person in (alice, bob)]
     await until(lambda: cluster.nodes["front-1"].counters.requests_now == 2, "the requests")
     drained = cluster.nodes["front-1"].drain()
     back = cluster.nodes["back-1"].application
+    view = cluster.nodes["back-1"].servers
+    await until(lambda: len(view.of_type("front")) == (2 if known else 3), "the view")
     for n in range(3):
         assert await cluster.room.push("onWord", {"n": n}) == []
     assert await back.channels.push_to_uids("onWord", {"n": 3}, ["alice"]) == []
@@ -255,6 +261,50 @@ async def test_a_stop_may_drain_first(make: Any, on_term: bool) -> None:
     await cluster.stop("front-1")
     expected = [cluster.place(cluster.nodes["back-1"].servers.pick("front", "alice").id)]
     assert person.kicks == (expected if on_term else [])
+
+
+async def test_a_backend_may_as_well(make: Any) -> None:
+    """It hands its channels over first."""
+    registry = OneRegistry(reactor.callLater)
+    settings = {"drain.on_term": True}
+    cluster = await make(
+        1, servers={"back": ["back-1", "back-2"]}, registry=registry, settings=settings
+    )
+    person = await cluster.enter("alice")
+    states = []
+    announce = registry.tell
+
+    def tell() -> None:
+        states.append(registry.members["back-1"].state if "back-1" in registry.members else "gone")
+        announce()
+
+    registry.tell = tell  # type: ignore[method-assign]
+    await cluster.stop("back-1")
+    assert states == ["draining", "gone"]
+    assert (person.kicks, person.client.connected) == ([], True)
+
+
+async def test_one_that_is_told_to_drain_before_it_serves(make: Any) -> None:
+    registry = OneRegistry(reactor.callLater)
+    cluster = await make(2, registry=registry)
+    await cluster.stop("front-2")
+    starting = Deferred.fromCoroutine(cluster.start("front-2"))
+    await cluster.nodes["front-2"].drain()
+    await starting
+    assert registry.members["front-2"].state == "draining"
+    with pytest.raises(ClientFailure):
+        await cluster.client("front-2")
+
+
+async def test_a_stop_gives_up_whoever_waits_for_a_drain(make: Any) -> None:
+    registry = OneRegistry(reactor.callLater)
+    cluster = await make(2, registry=registry)
+    person = await cluster.enter("alice")
+    registry.tell = lambda: None  # type: ignore[method-assign]
+    drained = cluster.nodes["front-1"].drain()
+    await until(lambda: person.kicks, "the kick")
+    await cluster.stop("front-1")
+    await drained
 
 
 async def test_who_comes_too_late_is_sent_on(make: Any) -> None:
