@@ -49,8 +49,8 @@ class Checker:
         play = self._play
         for id in play.nodes:
             self._fault(f"{id} has not left")
-        if play.numbering.view.members:
-            self._fault(f"all have left, and the view has {play.numbering.view.members}")
+        if members := play.registry.members():
+            self._fault(f"all have left, and the view has {members}")
         for machine in play.machines.values():
             if machine.calls:
                 self._fault(f"{machine} is gone, and {machine.getDelayedCalls()} are to come")
@@ -174,7 +174,7 @@ class Checker:
             ):
                 return True
             # A node that others had taken the place of, and that did not know it yet.
-            removed = self._play.numbering.removed_at.get(act.life)
+            removed = self._play.registry.record.removed_at.get(act.life)
             if removed is not None and act.time >= removed:
                 return True
         return self._was_removed(stay.front, said)
@@ -183,7 +183,7 @@ class Checker:
         """Whether the frontend was out of the view when something was said."""
         return any(
             view.get(front) is None and began <= (said.answered or 0) and ended >= said.sent - 1.5
-            for began, ended, view in self._play.numbering.spans()
+            for began, ended, view in self._play.registry.record.spans()
         )
 
     def _orders(self) -> None:
@@ -218,7 +218,7 @@ class Checker:
     def _owners(self) -> None:
         """In each room, the owners acted one after the other, as the views say."""
         newest: dict[str, int] = {}
-        numbering = self._play.numbering
+        numbering = self._play.registry.record
         for act in self._play.stage.acted:
             removed = numbering.removed_at.get(act.life)
             if removed is not None and act.time >= removed:

@@ -16,8 +16,8 @@ from chatcore.node import Node, assembly
 
 from . import stage
 from .checks import Checker
-from .numbering import Delays, Handle, Numbering
 from .people import Person
+from .registries import Centre, Delays, MasterCentre, Numbering
 from .stage import Script, Stage
 from .wires import MemoryNetwork, Wires
 from .world import Machine, World, steady
@@ -40,6 +40,9 @@ ASSIGNMENTS = [Assignment(key=k, value=v, source="simulation") for k, v in SETTI
 KINDS = ("planned", "crashes", "cuts", "everything")
 """What happens in a schedule: changes that an operator makes; also nodes that die; also a network
 and a registry that fail, and nodes that are stopped for a while; all of it."""
+
+REGISTRIES = ("own", "master")
+"""Who numbers the views: something of the simulation's own, or the real master."""
 
 STOP_SECONDS = 40.0
 """How long a node may take to stop; it gives up to drain after 30."""
@@ -68,6 +71,11 @@ def kind_of(seed: int) -> str:
     return KINDS[seed % len(KINDS)]
 
 
+def registry_of(seed: int) -> str:
+    """Which registry the cluster of a seed has."""
+    return REGISTRIES[seed // len(KINDS) % len(REGISTRIES)]
+
+
 def play(script: Script, seed: int, kind: str | None = None, loud: bool = False) -> Outcome:
     """Play the schedule of a seed.
 
@@ -83,7 +91,7 @@ def play(script: Script, seed: int, kind: str | None = None, loud: bool = False)
     gc.disable()
     try:
         with steady(world.random):
-            Play(script, world, chosen).run()
+            Play(script, world, chosen, registry_of(seed)).run()
         gc.collect()  # a failure that nobody handles is logged when its Deferred is collected
     except AssertionError as problem:
         world.fault(f"it went wrong: {problem}")
@@ -112,10 +120,11 @@ class Play:
     """A simulation.
 
     Args:
-        kind: one of `KINDS`.
+        kind: one of `KINDS`, or "quiet".
+        registry: one of `REGISTRIES`.
     """
 
-    def __init__(self, script: Script, world: World, kind: str) -> None:
+    def __init__(self, script: Script, world: World, kind: str, registry: str) -> None:
         self.script, self.world, self.kind = script, world, kind
         chance = world.random
         hard = kind != "planned"
@@ -124,17 +133,9 @@ class Play:
             latency=chance.choice(((0.0002, 0.001), (0.001, 0.03), (0.0, 0.2))),
             room=chance.choice((4096, 65536, 1 << 20)) if hard else 1 << 20,
         )
-        self.numbering = Numbering(
-            world,
-            Delays(
-                notice=chance.choice((0.0, 0.3, 2.5)),
-                silence=chance.choice((2.0, 3.0)),
-                telling=chance.choice(((0.0, 0.002), (0.0, 0.2), (0.0, 1.0))),
-            ),
-        )
+        self.registry = self._registry(registry)
         self.stage = Stage(world)
         self.machines: dict[str, Machine] = {}
-        self.handles: dict[str, Handle] = {}
         self.nodes: dict[str, Node] = {}
         self.leaving: set[str] = set()
         self.trouble: list[tuple[float, str]] = []
@@ -157,6 +158,21 @@ class Play:
             for n in range(1, chance.randint(2, 7) + 1)
         ]
         self.checker = Checker(self)
+
+    def _registry(self, registry: str) -> Centre:
+        chance = self.world.random
+        silence = chance.choice((2.0, 3.0))
+        if registry == "master":
+            secret = self.script.run_folder.secret()
+            return MasterCentre(self.world, self.wires, secret, silence)
+        return Numbering(
+            self.world,
+            Delays(
+                notice=chance.choice((0.0, 0.3, 2.5)),
+                silence=silence,
+                telling=chance.choice(((0.0, 0.002), (0.0, 0.2), (0.0, 1.0))),
+            ),
+        )
 
     # The acts
 
@@ -189,6 +205,8 @@ class Play:
         for id in list(self.nodes):
             self.stop(id, gently=chance.random() < 0.5)
         world.run(STOP_SECONDS)
+        self.registry.stop()
+        world.run(2)
         self.checker.at_the_end()
 
     def _hush(self) -> None:
@@ -218,7 +236,7 @@ class Play:
 
     def up(self, *ids: str) -> list[str]:
         """Those of them that are up, and will be."""
-        members = (self.numbering.view.get(id) for id in self.living(*ids))
+        members = (self.registry.record.view.get(id) for id in self.living(*ids))
         return [each.id for each in members if each is not None and each.state == "up"]
 
     def open_fronts(self) -> list[str]:
@@ -235,7 +253,6 @@ class Play:
         machine.on_death(lambda: self.wires.machine_died(machine))
         machine.on_wake(lambda: self.wires.machine_woke(machine))
         self.leaving.discard(id)
-        handle = self.handles[id] = self.numbering.handle(machine)
         servers = self.script.cast([id, *self.fronts[:1], *self.chats[:1]])
         node = self.nodes[id] = Node(
             folder=self.script.folder,
@@ -244,7 +261,7 @@ class Play:
             run_folder=self.script.run_folder,
             assignments=ASSIGNMENTS,
             reactor=machine,
-            registry=handle,
+            registry=self.registry.handle(machine),
             network=MemoryNetwork(self.wires, machine),
             ready=lambda: self.world.tell(f"{id} is ready"),
             failed=lambda problem: self.world.fault(f"{id} can't start: {problem}"),

@@ -149,15 +149,12 @@ def lose_registry(play: Play) -> None:
 
 
 def _cut_off(play: Play, id: str, seconds: float) -> None:
-    handle = play.handles[id]
     play.note(f"{id} can't reach the registry for {seconds} s")
-    handle.cut_off = True
-    handle.look()
+    reach = play.registry.cut_off(play.machines[id])
 
     def heal() -> None:
         play.world.tell(f"{id} can reach the registry again")
-        handle.cut_off = False
-        handle.look()
+        reach()
 
     play.heal_later(seconds, heal)
 
@@ -165,11 +162,11 @@ def _cut_off(play: Play, id: str, seconds: float) -> None:
 def stop_registry(play: Play) -> None:
     seconds = _seconds(play)
     play.note(f"the registry is down for {seconds} s")
-    play.numbering.set_down(True)
+    come_back = play.registry.go_down()
 
     def heal() -> None:
         play.world.tell("the registry is back")
-        play.numbering.set_down(False)
+        come_back()
 
     play.heal_later(seconds, heal)
 
@@ -179,14 +176,8 @@ def lag(play: Play) -> None:
     living = play.living()
     if living:
         id, seconds = play.world.random.choice(living), play.world.random.choice((0.5, 1.5, 3.0))
-        handle = play.handles[id]
         play.note(f"{id} hears of views {seconds} s late")
-        handle.lag = seconds
-
-        def heal() -> None:
-            handle.lag = 0.0
-
-        play.heal_later(_seconds(play), heal)
+        play.heal_later(_seconds(play), play.registry.lag(play.machines[id], seconds))
 
 
 def pause(play: Play) -> None:
@@ -194,16 +185,16 @@ def pause(play: Play) -> None:
     living = [id for id in play.living() if not play.machines[id].paused]
     if living:
         id, seconds = play.world.random.choice(living), _seconds(play)
-        machine, handle = play.machines[id], play.handles[id]
+        machine = play.machines[id]
         play.note(f"{id} is stopped for {seconds} s")
         machine.pause()
-        handle.look()
+        play.registry.changed(machine)
 
         def heal() -> None:
             if not machine.dead:
                 play.world.tell(f"{id} goes on")
                 machine.wake()
-                handle.look()
+                play.registry.changed(machine)
 
         play.heal_later(seconds, heal)
 
