@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from . import insight
 from .people import Said, Stay
+from .stage import Act
 
 if TYPE_CHECKING:
     from .play import Play
@@ -20,7 +21,6 @@ class Checker:
 
     def __init__(self, play: Play) -> None:
         self._play, self._world = play, play.world
-        self._baseline: dict[str, dict[str, int]] = {}
 
     # Moments
 
@@ -34,6 +34,7 @@ class Checker:
         self._deliveries()
         self._orders()
         self._owners()
+        self._states()
 
     def all_gone(self) -> None:
         """All clients have left."""
@@ -235,10 +236,31 @@ class Checker:
                 )
             newest[act.rid] = max(newest.get(act.rid, 0), epoch or 0)
 
-    # What has to hold in the end
+    def _states(self) -> None:
+        """A channel's state went along wherever the channel went."""
+        if self._play.kind not in ("quiet", "planned"):
+            return
+        last: dict[str, Act] = {}
+        for act in self._play.stage.acted:
+            if act.said is None:
+                continue
+            before, last[act.rid] = last.get(act.rid), act
+            if before is None or act.number == before.number + 1:
+                continue
+            if act.number != 1 or self._lived_on(before, act):
+                self._fault(f"{act.said} is number {act.number} after {before}")
 
-    def note_tables(self) -> None:
-        """Note what nodes keep before the first client has come."""
+    def _lived_on(self, before: Act, act: Act) -> bool:
+        """Whether somebody was in a room all the time between two messages there."""
+        return any(
+            stay.rid == act.rid
+            and stay.since <= before.time
+            and stay.leaves is None
+            and (stay.until is None or stay.until > act.time)
+            for stay in self._stays
+        )
+
+    # What has to hold in the end
 
     def _tables(self, id: str) -> None:
         for name, size in insight.tables(self._play.nodes[id]).items():

@@ -92,7 +92,8 @@ class ChatHandler:
         channel = self.app.channels.get(rid)
         if channel is None or session.uid not in channel:
             return {"code": 404, "by": me}
-        stage.now().pushes(me, rid, msg["id"])
+        number = channel.state["said"] = channel.state.get("said", 0) + 1
+        stage.now().pushes(me, rid, msg["id"], number)
         missed = await channel.push("onChat", {"id": msg["id"], "rid": rid, "pad": msg["pad"]})
         if after := msg.get("after"):
             await stage.now().sleep(me, after)
@@ -119,6 +120,7 @@ class Act:
         life: of the backend.
         epoch: of the view that it knew.
         said: the message that it pushed, if that is what it did.
+        number: which one that was since the channel began, as its state has it.
     """
 
     time: float
@@ -126,6 +128,7 @@ class Act:
     life: tuple[str, str]
     epoch: int
     said: str | None
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,16 +192,16 @@ class Stage:
         return slept
 
     def acts(self, server_id: str, rid: str, what: str) -> None:
-        self._note(server_id, rid, None)
+        self._note(server_id, rid, None, 0)
 
-    def pushes(self, server_id: str, rid: str, said: str) -> None:
-        self._note(server_id, rid, said)
+    def pushes(self, server_id: str, rid: str, said: str, number: int) -> None:
+        self._note(server_id, rid, said, number)
 
-    def _note(self, server_id: str, rid: str, said: str | None) -> None:
+    def _note(self, server_id: str, rid: str, said: str | None, number: int) -> None:
         node = self.nodes[server_id]
         life = server_id, node.links.incarnation
         epoch = node.servers.view.epoch
-        self.acted.append(Act(self.world.now, rid, life, epoch, said))
+        self.acted.append(Act(self.world.now, rid, life, epoch, said, number))
 
 
 _now: list[Stage] = []
