@@ -42,7 +42,7 @@ def _on_entering(record: Record, stay: Stay) -> Iterator[Violation]:
     there = {
         other.who
         for other in others
-        if other is stay or (other.since <= stay.asked_last and other.until >= stay.since)
+        if other is stay or (other.since <= stay.asked_last and other.until > stay.since + GRACE)
     }
     for who in sorted(there - named):
         says = f"{stay.who} was not told of {who}, who was in {stay.room}"

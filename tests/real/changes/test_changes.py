@@ -56,12 +56,17 @@ async def test_a_connector_is_killed(stage: Stage) -> None:
 
 
 async def test_connectors_are_restarted(stage: Stage) -> None:
-    """Whoever was moved heard everything before; nobody is refused or cut off."""
+    """Whoever was moved heard everything before; nobody is refused or cut off.
+
+    But the gate, which knows from servers.json alone who is there, may name one that is not open
+    yet.
+    """
     await stage.begin()
     for server_id in stage.chat.ids("connector"):
         await stage.restart(server_id)
     found = await stage.end()
-    assert not (found.violations or found.refused or found.losses), str(found)
+    assert not (found.violations or found.losses), str(found)
+    assert not [e for e in found.refused if e.what is not What.TURNED_AWAY], str(found)
     assert len(found.kicks) > 300, str(found)
 
 
