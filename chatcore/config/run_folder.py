@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
 
 from chatcore.config import claims
 from chatcore.config.claims import Claim
@@ -21,10 +23,15 @@ from chatcore.config.names import SERVER_ID_RULE, is_server_id
 from chatcore.errors import ConfigError
 
 VARIABLE = "CHATCORE_RUN_DIR"
+SECRET_VARIABLE = "CHATCORE_SECRET_FILE"
 MIN_SECRET = 32
 MAX_SECRET = 4096
 MAX_SOCKET_PATH = 100
 """Bytes of a unix socket's path; systems allow from 104 to 108 with the final zero byte."""
+
+_LIKE_A_SECRET = re.compile(r"[A-Za-z0-9+/=_-]{32,}")
+
+_NEW_SECRET = "Stop all nodes and remove the file: a new one is made at the next start"
 
 _ELSEWHERE = f"Choose a folder of your own on a local disk with --run-dir or {VARIABLE}"
 
@@ -32,17 +39,19 @@ _ELSEWHERE = f"Choose a folder of your own on a local disk with --run-dir or {VA
 class RunFolder:
     """The run folder; made by :meth:`open`."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, secret_file: Path | None = None) -> None:
+        self.path, self.secret_file = path, secret_file
 
     @classmethod
-    def open(cls, app: Path, given: str | None = None) -> RunFolder:
+    def open(cls, app: Path, given: str | None = None, secret_file: str | None = None) -> RunFolder:
         """Find the run folder and create it where it does not exist.
 
         Args:
             app: the application folder.
             given: what ``--run-dir`` said, if anything. Without it the environment variable
                 CHATCORE_RUN_DIR counts, and without that ``.chatcore`` in the application folder.
+            secret_file: what ``--secret-file`` said, if anything; without it the environment
+                variable CHATCORE_SECRET_FILE counts. Without both, the secret is in the folder.
 
         Raises:
             ConfigError: it can't be created or written, or belongs to somebody else.
@@ -53,21 +62,25 @@ class RunFolder:
             path.parent.mkdir(parents=True, exist_ok=True)
             _make_private(path)
             _ignore_in_git(path)
-        return cls(path)
+        elsewhere = secret_file or os.environ.get(SECRET_VARIABLE)
+        return cls(path, Path(os.path.abspath(elsewhere)) if elsewhere else None)
 
     def secret(self) -> bytes:
         """Return the cluster's secret, creating it when there is none yet.
 
-        However many processes ask at once, all get the same.
+        However many processes ask at once, all get the same. In a file of its own, outside the run
+        folder, it is never created: it is there because other machines have the same.
 
         Raises:
             ConfigError: the file is too short, or others may read it.
         """
+        if self.secret_file is not None:
+            return _read_given_secret(self.secret_file)
         file = self.path / "secret"
         with _explained(file):
             if not file.exists():
                 self._create_secret(file)
-            return _read_secret(file)
+            return _read_secret(file, _ELSEWHERE, _NEW_SECRET)
 
     def pid_file(self, id: str) -> Path:
         """Return where the pid of a server is written."""
@@ -144,20 +157,50 @@ class RunFolder:
             os.unlink(name)
 
 
-def _read_secret(file: Path) -> bytes:
+def refuse_secret() -> NoReturn:
+    """Refuse a secret in an argument.
+
+    Raises:
+        ConfigError: always, without the secret.
+    """
+    raise ConfigError(
+        "a secret in an argument can be read by everybody on this machine",
+        advice="Write a new one into a file with mode 600, and name that with --secret-file or"
+        f" {SECRET_VARIABLE}",
+    )
+
+
+def _read_given_secret(file: Path) -> bytes:
+    if not file.exists():
+        # Who gives the secret itself by mistake must not find it in a log.
+        if _LIKE_A_SECRET.fullmatch(file.name):
+            refuse_secret()
+        raise ConfigError(
+            "there is no such file, where the cluster's secret should be",
+            file=file if file.parent.is_dir() else "--secret-file",
+            advice="Copy the file 'secret' from the run folder of another machine, with mode 600;"
+            " or make one with: (umask 077; head -c 32 /dev/urandom | base64 > FILE)",
+        )
+    try:
+        return _read_secret(file, "Make it a file of your own", "Make a longer one for all")
+    except OSError as error:
+        raise ConfigError(f"can't be read: {error.strerror}", file=file) from None
+
+
+def _read_secret(file: Path, elsewhere: str, anew: str) -> bytes:
     with file.open("rb") as opened:
         found = os.fstat(opened.fileno())
         if not stat.S_ISREG(found.st_mode):
             raise ConfigError("the cluster's secret is not a regular file", file=file)
         if found.st_uid != os.geteuid():
             raise ConfigError(
-                "the cluster's secret belongs to somebody else", file=file, advice=_ELSEWHERE
+                "the cluster's secret belongs to somebody else", file=file, advice=elsewhere
             )
         if stat.S_IMODE(found.st_mode) & 0o077:
             raise ConfigError(
                 "the cluster's secret can be read or written by others",
                 file=file,
-                advice=f"Remove it, or run chmod 600 {file} if nobody has seen it",
+                advice=f"Make a new one, or run chmod 600 {file} if nobody has seen it",
             )
         secret = opened.read(MAX_SECRET + 1).strip()
     if not MIN_SECRET <= len(secret) <= MAX_SECRET:
@@ -165,7 +208,7 @@ def _read_secret(file: Path) -> bytes:
             f"the cluster's secret has {len(secret)} bytes, "
             f"where {MIN_SECRET} to {MAX_SECRET} were expected",
             file=file,
-            advice="Stop all nodes and remove the file: a new one is made at the next start",
+            advice=anew,
         )
     return secret
 

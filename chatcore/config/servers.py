@@ -92,6 +92,11 @@ class Servers:
                 advice=suggestion(id, self._by_id, "ids"),
             ) from None
 
+    def having(self, server: Server) -> Servers:
+        """The same servers and this one, which stands for the one with its id if there is one."""
+        every = {**self._by_id, server.id: server}
+        return Servers(every.values(), file=self.file, env=self.env, types=self.types)
+
 
 def load_servers(app: Path, env: str) -> Servers:
     """Read the servers of an application.

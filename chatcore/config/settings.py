@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,9 @@ from chatcore.config.names import listing, nearest, suggestion
 from chatcore.errors import ConfigError
 
 T = TypeVar("T")
+
+_SECRET = re.compile(r"(?i)secret|password|passwd|token|credential")
+"""What keys of secrets are called."""
 
 
 def setting(default: T, doc: str) -> T:
@@ -66,8 +70,9 @@ def parse_assignment(text: str) -> Assignment:
     Raises:
         ConfigError: there is no ``=`` or no key.
     """
-    source = f"--set {text}"
     key, equals, value = (part.strip() for part in text.partition("="))
+    # What it may hold must not stand in an error's text, which goes into logs.
+    source = f"--set {key}=***" if _SECRET.search(key) else f"--set {text}"
     if not equals or not key:
         raise ConfigError(
             "expected KEY=VALUE", file=source, advice="As in --set limits.messages_per_second=0"
@@ -190,8 +195,9 @@ def _convert(hint: Any, assignment: Assignment) -> Any:
             raise msgspec.ValidationError(f"{value} is not a number one can count with")
         return value
     except msgspec.ValidationError as error:
+        shown = "that" if _SECRET.search(assignment.key) else repr(given)
         raise ConfigError(
-            f"'{assignment.key}' can't be {given!r}; expected {in_words(hint)}",
+            f"'{assignment.key}' can't be {shown}; expected {in_words(hint)}",
             file=assignment.source,
         ) from error
 

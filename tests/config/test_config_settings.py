@@ -224,3 +224,10 @@ def test_lengths_and_patterns_in_words() -> None:
     assert in_words(kind) == (
         "a text, its length at least 1, its length at most 3, matching the pattern ^a"
     )
+
+
+@pytest.mark.parametrize("text", ["page.password=hush", "limits.secret=hush", "Token=hush"])
+def test_what_may_be_secret_is_not_repeated(text: str) -> None:
+    said = mistake(text)
+    assert "unknown setting" in said
+    assert "hush" not in said

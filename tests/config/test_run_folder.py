@@ -235,6 +235,56 @@ class TestTheSecret:
             run.secret()
 
 
+class TestASecretElsewhere:
+    """``--secret-file``, for clusters of several machines."""
+
+    SECRET = "0123456789abcdef" * 4
+
+    def given(self, folder: Path, mode: int = 0o600) -> Path:
+        file = folder / "cluster"
+        file.write_text(f"{self.SECRET}\n")
+        file.chmod(mode)
+        return file
+
+    def test_is_read_and_none_is_made(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        file = self.given(tmp_path)
+        run = RunFolder.open(tmp_path, secret_file=str(file))
+        assert run.secret() == self.SECRET.encode()
+        monkeypatch.setenv("CHATCORE_SECRET_FILE", str(file))
+        assert RunFolder.open(tmp_path).secret() == self.SECRET.encode()
+        other = tmp_path / "other"
+        other.write_text("x" * 40)
+        other.chmod(0o600)
+        assert RunFolder.open(tmp_path, secret_file=str(other)).secret() == b"x" * 40
+        assert not (run.path / "secret").exists()
+
+    def test_one_that_is_missing_is_not_made(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match=r"there is no such file.*umask 077") as caught:
+            RunFolder.open(tmp_path, secret_file=str(tmp_path / "cluster")).secret()
+        assert caught.value.file == tmp_path / "cluster"
+        assert not (tmp_path / "cluster").exists()
+
+    def test_the_secret_itself_is_refused_and_not_repeated(self, tmp_path: Path) -> None:
+        for text in (self.SECRET, "ab/" + self.SECRET, "/nowhere/" + self.SECRET[:20]):
+            with pytest.raises(ConfigError) as caught:
+                RunFolder.open(tmp_path, secret_file=text).secret()
+            assert self.SECRET[:20] not in str(caught.value)
+
+    @pytest.mark.parametrize("loose", [0o644, 0o640, 0o602])
+    def test_open_to_others(self, tmp_path: Path, loose: int) -> None:
+        file = self.given(tmp_path, loose)
+        with pytest.raises(ConfigError, match=r"cluster: .*read or written by others"):
+            RunFolder.open(tmp_path, secret_file=str(file)).secret()
+
+    def test_too_short(self, tmp_path: Path) -> None:
+        file = self.given(tmp_path)
+        file.write_text("short")
+        with pytest.raises(ConfigError, match=r"has 5 bytes.*Make a longer one for all"):
+            RunFolder.open(tmp_path, secret_file=str(file)).secret()
+
+
 class TestSockets:
     def test_lies_in_the_run_folder(self, tmp_path: Path) -> None:
         run = RunFolder(Path("/run/chat"))
