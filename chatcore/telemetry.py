@@ -73,6 +73,8 @@ class Counters:
     """Of these: links to this node without a certificate that is their own, or without TLS."""
     links_crowded: int = 0
     """Of these: links to this node closed for others, because too many were unproven."""
+    links_flooding: int = 0
+    """Of these: links to this node not heard, because too many of their address were rejected."""
     link_pushes_shed: int = 0
     """Pushes given up because a link was blocked."""
     calls_failed: int = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from chatcore.config.addresses import is_loopback
 from chatcore.config.peers import address_of, neighbourhood, shown
 from chatcore.deadlines import Deadlines
 from chatcore.errors import BoxError, IdentityError
@@ -22,12 +24,17 @@ from chatcore.telemetry import Rationed
 MOST_LINES = 5
 """Lines a second that are logged of links that are rejected."""
 
+MOST_REJECTED = 50
+"""Links a second that may be rejected of one address; more are closed before they cost anything."""
+
 
 class Arrivals(Factory):
     """Takes links in and leads them through the hello.
 
     Who holds connections open without proving anything keeps nobody else out: when there are too
-    many, the address that has the most of them loses its oldest.
+    many, the address that has the most of them loses its oldest. Nor does it help to open more and
+    more of them: an address of which too many were rejected is not listened to for a while, unless
+    it is this machine's own.
 
     Args:
         greeter: says hello.
@@ -56,6 +63,7 @@ class Arrivals(Factory):
         self._due = Deadlines(hello.UNPROVEN_SECONDS, parts.clock, self._too_late)
         self._unproven: dict[Link, Address] = {}
         self._crowds: dict[str | int, int] = {}
+        self._second, self._rejected_there = 0.0, Counter[str | int]()
         self._rejected: set[Link] = set()
         self._lines = Rationed(MOST_LINES, later=parts.clock.callLater, left_out=self._left_out)
         self._stopped = False
@@ -73,18 +81,18 @@ class Arrivals(Factory):
         self._lines.stop()
 
     def buildProtocol(self, addr: Any) -> Link | None:
-        if self._stopped:
+        address = address_of(addr)
+        if self._stopped or self._floods(address[0]):
             return None
         if len(self._unproven) >= hello.UNPROVEN_LINKS:
             self._make_room()
-        address = address_of(addr)
 
         def made(link: Link) -> None:
             self._enter(link, address)
             self._made(link)
 
         def lost(link: Link, reason: Failure) -> None:
-            self._left(link, reason)
+            self._left(link, address[0], reason)
             self._lost(link, reason)
 
         return Link(
@@ -115,13 +123,28 @@ class Arrivals(Factory):
             del self._crowds[where]
         self._due.stop(link)
 
-    def _left(self, link: Link, reason: Failure) -> None:
+    def _left(self, link: Link, host: str, reason: Failure) -> None:
         if not link.peer:
             self._parts.counters.links_rejected += 1
+            self._rejected_there[neighbourhood(host)] += 1
             if isinstance(reason.value, IdentityError):
                 self._refuse(link, reason.value)
         self._rejected.discard(link)
         self._forget(link)
+
+    def _floods(self, host: str) -> bool:
+        """Whether so many of that address were rejected in this second that no more are heard."""
+        now = self._parts.clock.seconds()
+        if now - self._second >= 1:
+            self._second = now
+            self._rejected_there.clear()
+        where = neighbourhood(host)
+        if self._rejected_there[where] < MOST_REJECTED or not host or is_loopback(host):
+            return False
+        self._parts.counters.links_rejected += 1
+        self._parts.counters.links_flooding += 1
+        self._tell((host, 0), f"{MOST_REJECTED} of its address were, in this second")
+        return True
 
     def _make_room(self) -> None:
         most = max(self._crowds.values())
@@ -155,14 +178,12 @@ class Arrivals(Factory):
         if link in self._rejected or self._stopped:
             return
         self._rejected.add(link)
-        if not self._lines.admit():
-            return
-        host, port = self._unproven.get(link, ("", 0))
-        self.log.warn(
-            "A link{where} was rejected: {why}",
-            where=f" from {shown((host, port))}" if host else "",
-            why=why,
-        )
+        self._tell(self._unproven.get(link, ("", 0)), why)
+
+    def _tell(self, address: Address, why: str) -> None:
+        if self._lines.admit():
+            where = f" from {shown(address)}" if address[0] else ""
+            self.log.warn("A link{where} was rejected: {why}", where=where, why=why)
 
     def _left_out(self, number: int) -> None:
         self.log.warn("{n} more links were rejected", n=number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from twisted.internet.address import IPv4Address
@@ -18,6 +19,7 @@ from .wiring import (
     NOTE,
     REMOTES,
     SECRET,
+    Closing,
     Log,
     Net,
     Node,
@@ -341,21 +343,25 @@ def test_sixty_four_may_be_unproven_and_the_oldest_makes_room(scene: Scene, log:
     scene.nobody_noticed(rejected=67)
 
 
+def comes(scene: Scene, host: str) -> Raw:
+    """Somebody who dials b from there."""
+    raw = Raw()
+    link = scene.b.table.factory.buildProtocol(IPv4Address("TCP", host, 1))
+    scene.net.join(link or Closing(), raw)
+    scene.net.settle()
+    return raw
+
+
 def test_who_crowds_the_door_pays_for_it(scene: Scene) -> None:
     """A stranger at one address holds all it can, and goes on; others have all their time."""
 
-    def come(host: str) -> Raw:
-        raw = Raw()
-        scene.net.join(scene.b.table.factory.buildProtocol(IPv4Address("TCP", host, 1)), raw)
-        scene.net.settle()
-        return raw
-
+    come = partial(comes, scene)
     neighbour = come("192.0.2.8")
     crowd = [come("192.0.2.66") for _ in range(63)]
     node = come("192.0.2.7")
     assert crowd[0].closed
-    crowd += [come("192.0.2.66") for _ in range(200)]
-    assert [raw.closed for raw in crowd] == [True] * (263 - 62) + [False] * 62
+    crowd += [come("192.0.2.66") for _ in range(40)]
+    assert [raw.closed for raw in crowd] == [True] * 41 + [False] * 62
     assert not neighbour.closed
     said = hello_box("aa")
     node.send(said)
@@ -364,6 +370,22 @@ def test_who_crowds_the_door_pays_for_it(scene: Scene) -> None:
     scene.net.settle()
     assert scene.b.link("aa").up
     assert not neighbour.closed
+
+
+def test_an_address_that_floods_is_not_heard_for_a_while(scene: Scene, log: Log) -> None:
+    for _ in range(70):
+        comes(scene, "192.0.2.66").send_bytes(b"\xff\xff")
+        scene.net.settle()
+    assert scene.b.counters.links_flooding == 20
+    assert scene.b.counters.links_rejected == 70
+    assert not comes(scene, "192.0.2.7").closed
+    assert comes(scene, "192.0.2.66").closed
+    scene.net.pass_time(1)
+    assert not comes(scene, "192.0.2.66").closed
+    for _ in range(70):  # who is on this machine may as well be a node that shares its address
+        comes(scene, "127.0.0.1").send_bytes(b"\xff\xff")
+        scene.net.settle()
+    assert not comes(scene, "127.0.0.1").closed
 
 
 def test_a_crowd_fills_no_log(scene: Scene, log: Log) -> None:
