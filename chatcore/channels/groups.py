@@ -25,11 +25,12 @@ Encode = Callable[[Any], bytes]
 class Group:
     """The members of one channel that are connected to this frontend."""
 
-    __slots__ = ("confirmed", "targets", "uids")
+    __slots__ = ("confirmed", "moved", "targets", "uids")
 
     def __init__(self) -> None:
-        # Whether the node that it belongs to has said so.
-        self.confirmed = False
+        # Whether the node that it belongs to has said so; and whether it came to that node by a
+        # move, of which it has not said so yet.
+        self.confirmed = self.moved = False
         self.uids: dict[str, None] = {}
         # Outboxes by encoding, flat, so that a push is one loop; None when it has to be made anew.
         self.targets: dict[Any, list[Any]] | None = None
@@ -69,6 +70,8 @@ class GroupTable:
         self._failures = Seen(MOST_FAILURES)
         self._backends: dict[str, dict[str, Group]] = {}
         self._of_uid: dict[str, set[tuple[str, str]]] = {}
+        # Who is gone, by backend and channel, until the backend says that it knows.
+        self._leaving: dict[str, dict[tuple[str, str], None]] = {}
         self._scheduler = None if schedule is None else Scheduler(schedule)
         self._send = self._write if schedule is None else self._put_off
         sessions.on_uid_changed(self._uid_changed)
@@ -76,15 +79,17 @@ class GroupTable:
     def join(self, backend: str, channel: str, uids: Iterable[str]) -> None:
         """These uids are members now; who isn't here any more is reported as gone."""
         for uid in uids:
+            if (channel, uid) in self._leaving.get(backend, ()):
+                continue  # it does not know yet; who has that uid now has not entered
             if not self._sessions.has_uid(uid):
-                self._gone(backend, channel, uid)
+                self._say_gone(backend, channel, uid)
                 continue
             # Looked up each time: a backend that is this very node may have changed the groups.
             groups = self._backends.setdefault(backend, {})
             group = groups.get(channel)
             if group is None:
                 group = groups[channel] = Group()
-            group.confirmed = True
+            group.confirmed, group.moved = True, False
             group.uids[uid] = None
             group.targets = None
             self._of_uid.setdefault(uid, set()).add((backend, channel))
@@ -94,13 +99,28 @@ class GroupTable:
         for uid in uids:
             self._remove(backend, channel, uid)
 
-    def drop(self, backend: str) -> set[str]:
-        """Forget all groups of a backend; who was in them comes back."""
-        dropped: set[str] = set()
+    def leaving(self, backend: str) -> list[tuple[str, str]]:
+        """The channels and uids of those who are gone, of which a backend has to be told."""
+        return list(self._leaving.get(backend, ()))
+
+    def told(self, channel: str, uid: str) -> None:
+        """The backend that owns a channel knows that somebody is gone."""
+        for backend in [each for each, who in self._leaving.items() if (channel, uid) in who]:
+            self.move_leaving(backend, channel, uid, None)
+
+    def move_leaving(self, backend: str, channel: str, uid: str, to: str | None) -> None:
+        """Have another backend be told of somebody who is gone, or none."""
+        leaving = self._leaving[backend]
+        del leaving[channel, uid]
+        if not leaving:
+            del self._leaving[backend]
+        if to is not None:
+            self._leaving.setdefault(to, {})[channel, uid] = None
+
+    def drop(self, backend: str) -> None:
+        """Forget all groups of a backend."""
         for channel, group in list(self._backends.get(backend, {}).items()):
-            dropped.update(group.uids)
             self.leave(backend, channel, list(group.uids))
-        return dropped
 
     def held(self, backend: str) -> dict[str, list[str]]:
         """The members here of each channel of a backend."""
@@ -108,13 +128,18 @@ class GroupTable:
         return {channel: list(group.uids) for channel, group in groups.items()}
 
     def owners(self) -> Collection[str]:
-        """Whose groups there are."""
-        return list(self._backends)
+        """Whose groups there are, or who has to be told of somebody who is gone."""
+        return list(self._backends | self._leaving)
 
     def unconfirmed(self, backend: str) -> dict[str, list[str]]:
         """The same, of the channels of which that backend has not said yet that they are its."""
         groups = self._backends.get(backend, {})
         return {name: list(group.uids) for name, group in groups.items() if not group.confirmed}
+
+    def moved(self, backend: str) -> list[str]:
+        """The channels that have moved to a backend, of which it has not said so yet."""
+        groups = self._backends.get(backend, {})
+        return [name for name, group in groups.items() if group.moved]
 
     def confirm_nothing(self) -> None:
         """Take no group for one that its backend knows of."""
@@ -127,7 +152,7 @@ class GroupTable:
         group = self._backends.get(backend, {}).get(channel)
         if group is None:
             return
-        group.confirmed = False
+        group.confirmed, group.moved = False, True
         if backend == to:
             return
         del self._backends[backend][channel]
@@ -135,7 +160,7 @@ class GroupTable:
             del self._backends[backend]
         there = self._backends.setdefault(to, {}).setdefault(channel, Group())
         there.uids.update(group.uids)
-        there.targets, there.confirmed = None, False
+        there.targets, there.confirmed, there.moved = None, False, True
         for uid in group.uids:
             places = self._of_uid[uid]
             places.discard((backend, channel))
@@ -227,7 +252,11 @@ class GroupTable:
             return
         for backend, channel in list(places):
             self._remove(backend, channel, uid)
-            self._gone(backend, channel, uid)
+            self._say_gone(backend, channel, uid)
+
+    def _say_gone(self, backend: str, channel: str, uid: str) -> None:
+        self._leaving.setdefault(backend, {})[channel, uid] = None
+        self._gone(backend, channel, uid)
 
     def _remove(self, backend: str, channel: str, uid: str) -> None:
         groups = self._backends.get(backend, {})

@@ -38,6 +38,9 @@ MOST_MOVED = 10_000
 MOST_FORGOTTEN = 100
 """Frontends of which it is remembered whom they have to forget."""
 
+REMEMBERING_SECONDS = 300.0
+"""How long that is remembered of one that does not come back."""
+
 MovingHook = Callable[[Channel, str], "Deferred[Any] | None"]
 LeftHook = Callable[[IChannel, str, str, str], Any]
 
@@ -130,6 +133,7 @@ class ChannelService:
         self._incarnations: dict[str, str] = {}
         self._adopting: set[str] = set()
         self._forgotten: dict[str, dict[str, None]] = {}
+        self._remembering = Deadlines(REMEMBERING_SECONDS, clock, self._remember_no_more)
 
     def get(self, name: str, create: bool = False) -> Channel | None:
         channel = self._channels.get(name)
@@ -337,6 +341,7 @@ class ChannelService:
         self._lost.clear()
         self._incarnations.clear()
         self._adopting.clear()
+        self._remembering.clear()
         self._forgotten.clear()
         return states
 
@@ -350,9 +355,6 @@ class ChannelService:
         channel = self._channels.get(name)
         if channel is None or not channel.take(uid, frontend):
             return
-        if reason == CLOSED:
-            # It may have crossed a join of mine, and that have found a new session of the same uid.
-            self._frontends.leave(frontend, name, [uid])
         for hook in tuple(self._hooks):
             maybeDeferred(hook, channel, uid, frontend, reason).addErrback(self._hook_failed, name)
         self._drop_if_empty(channel)
@@ -401,6 +403,7 @@ class ChannelService:
         """A frontend has offered all that it holds."""
         if frontend in self._adopting:
             self._adopting.discard(frontend)
+            self._remembering.stop(frontend)
             self._forgotten.pop(frontend, None)
 
     def frontend_left(self, frontend: str) -> None:
@@ -420,6 +423,7 @@ class ChannelService:
     def stop(self) -> None:
         """Forget the timers."""
         self._lost.clear()
+        self._remembering.clear()
 
     def _miss(self, frontend: str) -> None:
         if frontend not in self._lost:
@@ -432,24 +436,28 @@ class ChannelService:
                 self._frontends.join(frontend, channel.name, list(uids))
 
     def _renew(self, frontend: str) -> None:
+        self._remembering.stop(frontend)
+        forgotten = self._forgotten.pop(frontend, None)
+        if forgotten:  # before the groups are: who they mean is known by those
+            self._frontends.forget(frontend, list(forgotten))
         self._frontends.renew(frontend)
         self._join_all(frontend)
-        self._say_forgotten(frontend)
-
-    def _say_forgotten(self, frontend: str) -> None:
-        forgotten = self._forgotten.pop(frontend, None)
-        if forgotten:
-            self._frontends.forget(frontend, list(forgotten))
 
     def _give_up(self, frontend: str, reason: str = "frontend lost") -> None:
-        while len(self._forgotten) >= MOST_FORGOTTEN:
-            del self._forgotten[next(iter(self._forgotten))]
-        self._forgotten.setdefault(frontend, {}).update(
-            dict.fromkeys(
-                uid for c in self._channels.values() for uid in c.by_frontend.get(frontend, ())
-            )
+        uids = dict.fromkeys(
+            uid for c in self._channels.values() for uid in c.by_frontend.get(frontend, ())
         )
+        if uids:
+            while len(self._forgotten) >= MOST_FORGOTTEN:
+                oldest = next(iter(self._forgotten))
+                self._remembering.stop(oldest)
+                del self._forgotten[oldest]
+            self._forgotten.setdefault(frontend, {}).update(uids)
+            self._remembering.start(frontend)
         self._strike(frontend, reason)
+
+    def _remember_no_more(self, frontend: str) -> None:
+        del self._forgotten[frontend]
 
     def _strike(self, frontend: str, reason: str) -> None:
         for channel in list(self._channels.values()):

@@ -84,8 +84,10 @@ class HandingOver:
 
     @property
     def done(self) -> bool:
-        """Whether all that belongs to others has arrived there."""
-        return self._done == self._epoch and not self._outgoing
+        """Whether all that belongs to others has arrived there, if there are any."""
+        return self._done == self._epoch and not any(
+            self._owner_of(self._key_of(name)) for name in self._outgoing
+        )
 
     # What happens.
 

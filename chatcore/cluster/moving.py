@@ -40,8 +40,8 @@ class Sends(Protocol):
     """What a node says to others, itself included. What can't be said now is dropped: it is said
     again when the link is back."""
 
-    def linked(self, id: str) -> bool:
-        """Whether a node can be reached now; this one always can."""
+    def linked(self, id: str, incarnation: str = "") -> bool:
+        """Whether that life of a node, or any, can be reached now; this one always can."""
 
     def seen(self, to: str, epoch: int) -> None: ...
 

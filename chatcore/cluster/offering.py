@@ -23,6 +23,18 @@ class IGroups(Protocol):
     def unconfirmed(self, backend: str) -> Mapping[str, Sequence[str]]:
         """The same, of the channels of which that node has not said yet that they are its."""
 
+    def moved(self, backend: str) -> Sequence[str]:
+        """The channels that have moved to a node, of which it has not said so yet."""
+
+    def leaving(self, backend: str) -> Sequence[tuple[str, str]]:
+        """The channels and uids of those who are gone, of which a node may not know yet."""
+
+    def told(self, channel: str, uid: str) -> None:
+        """The owner of a channel knows that somebody is gone."""
+
+    def move_leaving(self, backend: str, channel: str, uid: str, to: str | None) -> None:
+        """Have another node be told of somebody who is gone, or none."""
+
     def move(self, channel: str, backend: str, to: str) -> None:
         """Have a group belong to another node's channel of the same name."""
 
@@ -53,11 +65,6 @@ class Offering:
         self._here: dict[str, int] = {}
         self._done: dict[str, int] = {}
         self._before: dict[str, Ownership] = {}
-        # Who left while the owner of his channel could not be told.
-        self._untold: dict[str, list[tuple[str, str]]] = {}
-        # Who left and whose owner was told, as long as it has not said that it knows.
-        self._told: dict[str, dict[int, tuple[str, str]]] = {}
-        self._last_told = 0
 
     # What happens.
 
@@ -78,16 +85,19 @@ class Offering:
         """Channels of a node belong to another now."""
         for channel in channels:
             self._groups.move(channel, backend, owner)
-        member = self._servers.view.get(owner)
+        member = self._owners.get(owner)
         if member is not None and self._is_done(member.server.type):
-            self._say(member, self._groups.unconfirmed(owner))  # later than it was waited for
+            self._offer_all(member.server.type)  # later than it was waited for
 
     def gone(self, owner: str, channel: str, uid: str) -> None:
-        """A member is connected here no more: tell who owns the channel, as soon as that can be."""
+        """A member is connected here no more: tell who owns the channel, until that one knows."""
+
+        def done(known: bool) -> None:
+            if known:
+                self._groups.told(channel, uid)
+
         if self._sends.linked(owner):
-            self._tell(owner, channel, uid)
-        else:
-            self._untold.setdefault(owner, []).append((channel, uid))
+            self._sends.gone(owner, channel, uid, done)
 
     def link_up(self, backend: str) -> None:
         """A link is there: offer what is held of its other side."""
@@ -98,9 +108,6 @@ class Offering:
     def link_down(self, backend: str) -> None:
         """A link was lost: its other side says nothing any more."""
         self._here.pop(backend, None)
-        told = self._told.pop(backend, None)
-        if told is not None:  # it may have died before it read that, or told the others
-            self._untold.setdefault(backend, []).extend(told.values())
         self.check()
 
     def check(self) -> None:
@@ -111,27 +118,26 @@ class Offering:
             if not self._is_done(server_type) and not any(self._is_waited_for(server_type)):
                 self._follow(server_type)
                 self._done[server_type] = view.epoch
-                for member in view.members:
-                    if member.server.type == server_type:
-                        self._say(member, self._groups.unconfirmed(member.id))
+                self._offer_all(server_type)
 
     # Its own.
 
-    def _tell(self, owner: str, channel: str, uid: str) -> None:
-        """Tell that a member is gone."""
-        self._last_told += 1
-        number = self._last_told
-        self._told.setdefault(owner, {})[number] = channel, uid
+    def _offer_all(self, server_type: str) -> None:
+        """Offer what has moved within a type to its owners, as the newest view has them."""
+        for id in list(self._groups.owners()):
+            if (member := self._owners.get(id)) and member.server.type == server_type:
+                for channel in self._groups.moved(id):
+                    self._move(channel, member)
+        for member in self._servers.view.members:
+            if member.server.type == server_type:
+                self._say(member, self._groups.unconfirmed(member.id))
 
-        def done(known: bool) -> None:
-            told = self._told.get(owner, {})
-            left = told.pop(number, None)
-            if not told:
-                self._told.pop(owner, None)
-            if left is not None and not known:
-                self._untold.setdefault(owner, []).append(left)
-
-        self._sends.gone(owner, channel, uid, done)
+    def _move(self, channel: str, member: Member) -> None:
+        """Have the group of a member's channel belong to whom the view says."""
+        key = self._key_of(member.server.type, channel)
+        owner = self._servers.ownership.owner(member.server.type, key)
+        if owner is not None:
+            self._groups.move(channel, member.id, owner.id)
 
     def _is_done(self, server_type: str) -> bool:
         return self._done.get(server_type, -1) == self._servers.view.epoch
@@ -140,7 +146,7 @@ class Offering:
         """Who may have pushed by an older view what is not here yet."""
         view = self._servers.view
         for id, member in self._owners.items():
-            if member.server.type != server_type or not self._sends.linked(id):
+            if member.server.type != server_type or not self._sends.linked(*member.life):
                 continue
             gone = not view.has(member)
             # Of a node that has left the view what is on its way is waited for, and no more.
@@ -149,31 +155,30 @@ class Offering:
 
     def _follow(self, server_type: str) -> None:
         """Have the groups of those that are gone, or can't say it, belong to the new owners."""
-        view, ownership = self._servers.view, self._servers.ownership
+        view = self._servers.view
         before = self._before.get(server_type)
-        self._before[server_type] = ownership
+        self._before[server_type] = self._servers.ownership
         for id, member in list(self._owners.items()):
             if member.server.type != server_type:
                 continue
             gone = not view.has(member)
-            if gone or not self._sends.linked(id):
+            if gone or not self._sends.linked(*member.life):
                 for channel in list(self._groups.held(id)):
                     key = self._key_of(server_type, channel)
-                    owner = ownership.owner(server_type, key)
                     was = None if before is None else before.owner(server_type, key)
-                    if owner is not None and (gone or (was is not None and was.id == id)):
-                        self._groups.move(channel, id, owner.id)
+                    if gone or (was is not None and was.id == id):
+                        self._move(channel, member)
             if gone:
-                self._move_untold(id, server_type)
+                self._move_leaving(member)
                 self._forget(id)
 
-    def _move_untold(self, id: str, server_type: str) -> None:
-        """Have the new owners be told what a node that is gone could not be."""
-        for channel, uid in self._untold.pop(id, []):
-            key = self._key_of(server_type, channel)
-            owner = self._servers.ownership.owner(server_type, key)
-            if owner is not None:
-                self._untold.setdefault(owner.id, []).append((channel, uid))
+    def _move_leaving(self, member: Member) -> None:
+        """Have the new owners be told what a node that is gone may not have heard."""
+        for channel, uid in self._groups.leaving(member.id):
+            key = self._key_of(member.server.type, channel)
+            owner = self._servers.ownership.owner(member.server.type, key)
+            to = None if owner is None else owner.id
+            self._groups.move_leaving(member.id, channel, uid, to)
 
     def _forget(self, id: str) -> None:
         """Take the present life of a node for the one that is meant, or none."""
@@ -190,12 +195,12 @@ class Offering:
         Who owns a channel anew has to know them, so that it can tell the others that they left.
         """
         to, epoch = member.id, self._servers.view.epoch
-        untold = self._untold.pop(to, []) if self._sends.linked(to) else []
+        leaving = self._groups.leaving(to)
         unconfirmed = self._groups.unconfirmed(to)
         for channel, uids in groups.items():
             self._sends.offer(to, epoch, channel, uids, moved=channel in unconfirmed)
-        for channel, uid in untold:
+        for channel, uid in leaving:
             self._sends.offer(to, epoch, channel, [uid], moved=False)
         self._sends.offers_done(to, epoch)
-        for channel, uid in untold:
-            self._tell(to, channel, uid)
+        for channel, uid in leaving:
+            self.gone(to, channel, uid)

@@ -30,8 +30,11 @@ class Ownership:
         self._rules = rules
         self.servers: dict[str, Server] = {}
         self.by_type: dict[str, list[Server]] = {}
+        up = {each.server.type for each in view.members if each.state == "up"}
         for member in view.members:
-            if member.state == "up":
+            # A backend that drains goes on until somebody can take its place.
+            goes_on = member.state == "draining" and not member.server.frontend
+            if member.state == "up" or (goes_on and member.server.type not in up):
                 self.servers[member.id] = member.server
                 self.by_type.setdefault(member.server.type, []).append(member.server)
         # Rooms are asked for again and again; a bounded memory of the last ones saves hashing.

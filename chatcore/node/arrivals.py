@@ -136,7 +136,15 @@ class Arrivals:
         self._wait(partial(act, link, box, ask), _keep_silent, passed=False, for_ever=True)
         return True
 
-    def put_off(self, link: Link, box: Box, ask: bytes | None, act: Responder) -> None:
+    def put_off(
+        self,
+        link: Link,
+        box: Box,
+        ask: bytes | None,
+        act: Responder,
+        *,
+        for_ever: bool = False,
+    ) -> None:
         """Have a box wait until something changes."""
 
         def serve() -> None:
@@ -147,7 +155,7 @@ class Arrivals:
             if ask is not None:
                 link.refuse(ask, b"REFUSED", why)
 
-        self._wait(serve, refuse, passed=b"origin" in box)
+        self._wait(serve, refuse, passed=b"origin" in box, for_ever=for_ever)
 
     def pass_on(self, owner: str, link: Link, box: Box, ask: bytes | None) -> bool:
         """Send a box on to who owns its key; False if that can't be reached now."""

@@ -92,8 +92,6 @@ class Frontend:
         self._most = most
         # The backend answers in this time, also when its handler does not.
         self._patience = handler_seconds + 1 if handler_seconds else 0
-        # Who was dropped with a backend's groups.
-        self._dropped: dict[str, set[str]] = {}
         self._unknown_routes = Seen(MOST_REFUSALS)
         self._unchosen = Seen(MOST_REFUSALS)
         self._barred = Seen(MOST_REFUSALS)
@@ -362,11 +360,11 @@ class Frontend:
         self._groups.join(link.peer, box[b"channel"].decode(), _uids(box))
 
     def _renew(self, link: Link, box: Box, ask: bytes | None) -> None:
-        self._dropped[link.peer] = self._groups.drop(link.peer)
+        self._groups.drop(link.peer)
 
     def _forget(self, link: Link, box: Box, ask: bytes | None) -> None:
-        # Only those that were members until now: who has come anew since is not meant.
-        members = self._dropped.get(link.peer, set()).union(*self._groups.held(link.peer).values())
+        # Only those that are members until now: who has come anew since is not meant.
+        members = set().union(*self._groups.held(link.peer).values())
         for uid in members.intersection(_uids(box)):
             for session in self._sessions.by_uid(uid):
                 session.connection.kick("membership lost")

@@ -86,8 +86,8 @@ class Membership:
         self._registry.start(self.member, self)
 
     def enter(self, state: State) -> None:
-        """Announce that the node is in another state."""
-        if state != self.member.state:
+        """Announce that the node is in another state; who drains is in none other any more."""
+        if self.member.state not in (state, "draining"):
             self.member = replace(self.member, state=state)
             self._registry.announce(self.member)
 

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from chatcore.channels.groups import GroupTable
-from chatcore.channels.moving import Arriving, Hand
+from chatcore.channels.moving import Hand
 from chatcore.channels.service import ChannelService
 from chatcore.cluster.handing_over import HandingOver
 from chatcore.cluster.offering import Offering
@@ -164,6 +164,14 @@ class Moves:
             and not self.arrivals.relaying
         )
 
+    @property
+    def _awaits_another(self) -> bool:
+        """Whether this node still owns its keys, and another will soon be able to."""
+        return self._id in self._servers.ownership.servers and any(
+            each.state == "starting" and each.server.type == self._type
+            for each in self._servers.view.members
+        )
+
     def emptied(self, seconds: float) -> Deferred[None]:
         """What fires when this node has nothing more to hand over.
 
@@ -176,7 +184,7 @@ class Moves:
         def look() -> None:
             member = self._servers.view.get(self._id)
             known = member is None or member.state == "draining" or not self._servers.view.epoch
-            if known and self.empty:
+            if known and self.empty and not self._awaits_another:
                 emptied.callback(None)
             elif self._clock.seconds() >= end:
                 self.log.warn(
@@ -210,16 +218,9 @@ class Moves:
             self.offering.view_changed(old, new)
         self.settling.view_changed(old, new)
         for name, arriving in self.settling.foreign():
-            self._pass_on(name, arriving)
+            for hand in arriving.hands:
+                self.handing_over.pass_on(name, hand)
         self.arrivals.again()
-
-    def _pass_on(self, name: str, arriving: Arriving) -> None:
-        for hand in arriving.hands or [Hand()]:
-            self.handing_over.pass_on(name, hand)
-        owner = self._servers.ownership.owner(self._type, self._own_key(name))
-        if owner is not None:
-            for frontend in arriving.offers:
-                self.group_moved(frontend, owner.id, [name])
 
     def _settled(self) -> None:
         self.arrivals.again()
@@ -246,8 +247,11 @@ class Moves:
 
     # What this node says.
 
-    def linked(self, id: str) -> bool:
-        return id == self._id or self._links.get(id) is not None
+    def linked(self, id: str, incarnation: str = "") -> bool:
+        if id == self._id:
+            return True
+        link = self._links.get(id)
+        return link is not None and incarnation in ("", link.peer_incarnation)
 
     def seen(self, to: str, epoch: int) -> None:
         self._tell(to, SEEN + _epoch(epoch))
@@ -390,13 +394,13 @@ class Moves:
         if not self._channels.has(name) and self._servers.view.epoch and owner is not None:
             if owner.id != self._id:
                 if not self.arrivals.pass_on(owner.id, link, box, ask):
-                    self.arrivals.put_off(link, box, ask, self._on_gone)
+                    self.arrivals.put_off(link, box, ask, self._on_gone, for_ever=True)
                 return
             if not self.settling.may_answer(key):
-                self.arrivals.put_off(link, box, ask, self._on_gone)
+                self.arrivals.put_off(link, box, ask, self._on_gone, for_ever=True)
                 return
         elif not self.settling.ready:
-            self.arrivals.put_off(link, box, ask, self._on_gone)
+            self.arrivals.put_off(link, box, ask, self._on_gone, for_ever=True)
             return
         for uid in unpack(join(box, b"uids")):
             self._channels.gone(frontend, name, uid)

@@ -21,13 +21,30 @@ def member(id: str) -> Member:
 class NoGroups:
     """Nobody is a member any more."""
 
+    def __init__(self) -> None:
+        self.gone: list[tuple[str, str, str]] = []
+
     def owners(self) -> Collection[str]:
-        return []
+        return [backend for backend, *_ in self.gone]
 
     def held(self, backend: str) -> Mapping[str, Sequence[str]]:
         return {}
 
     unconfirmed = held
+
+    def moved(self, backend: str) -> Sequence[str]:
+        return []
+
+    def leaving(self, backend: str) -> Sequence[tuple[str, str]]:
+        return [(channel, uid) for owner, channel, uid in self.gone if owner == backend]
+
+    def told(self, channel: str, uid: str) -> None:
+        self.gone = [each for each in self.gone if each[1:] != (channel, uid)]
+
+    def move_leaving(self, backend: str, channel: str, uid: str, to: str | None) -> None:
+        self.told(channel, uid)
+        if to is not None:
+            self.gone.append((to, channel, uid))
 
     def move(self, channel: str, backend: str, to: str) -> None:
         raise AssertionError("nothing is held")
@@ -41,12 +58,12 @@ class Frontend:
         self.away: set[str] = set()
         self.answers: list[Callable[[bool], None]] = []
         view = View(1, tuple(map(member, ("back-1", "back-2", "front-1"))))
-        self.servers = ClusterServers(view)
+        self.servers, self.groups = ClusterServers(view), NoGroups()
         self.offering = Offering(
             id="front-1",
             servers=self.servers,
             key_of=lambda server_type, channel: channel,
-            groups=NoGroups(),
+            groups=self.groups,
             sends=self,  # type: ignore[arg-type]  # as much of it as a frontend uses
         )
         self.servers.on_changed(self.offering.view_changed)
@@ -54,6 +71,10 @@ class Frontend:
         for backend in ("back-1", "back-2"):
             self.offering.pushes_done(backend, 1)
         self.said.clear()
+
+    def leaves(self, owner: str, channel: str, uid: str) -> None:
+        self.groups.gone.append((owner, channel, uid))
+        self.offering.gone(owner, channel, uid)
 
     def dies(self, backend: str) -> None:
         """A backend is not reached any more, and then taken out of the view."""
@@ -67,7 +88,7 @@ class Frontend:
 
     # What it says.
 
-    def linked(self, id: str) -> bool:
+    def linked(self, id: str, incarnation: str = "") -> bool:
         return id not in self.away
 
     def offer(self, to: str, epoch: int, channel: str, uids: list[str], *, moved: bool) -> None:
@@ -95,7 +116,7 @@ TO_THE_NEXT = [
 
 
 def test_who_knows_is_told_once(frontend: Frontend) -> None:
-    frontend.offering.gone("back-1", "den", "ann")
+    frontend.leaves("back-1", "den", "ann")
     assert frontend.said == [("gone", "back-1", "den", "ann")]
     frontend.answers.pop()(True)
     frontend.said.clear()
@@ -105,7 +126,7 @@ def test_who_knows_is_told_once(frontend: Frontend) -> None:
 
 def test_the_next_is_told_what_one_that_died_may_not_have_read(frontend: Frontend) -> None:
     """First as of a member, so that it can tell the others that this one left."""
-    frontend.offering.gone("back-1", "den", "ann")
+    frontend.leaves("back-1", "den", "ann")
     frontend.said.clear()
     frontend.dies("back-1")
     assert frontend.said == TO_THE_NEXT
@@ -119,14 +140,14 @@ def test_the_next_is_told_what_one_that_died_may_not_have_read(frontend: Fronten
 def test_who_left_while_the_owner_was_away_is_told_to_the_next(frontend: Frontend) -> None:
     frontend.away.add("back-1")
     frontend.offering.link_down("back-1")
-    frontend.offering.gone("back-1", "den", "ann")
+    frontend.leaves("back-1", "den", "ann")
     assert frontend.said == []
     frontend.dies("back-1")
     assert frontend.said == TO_THE_NEXT
 
 
 def test_what_was_refused_is_told_again(frontend: Frontend) -> None:
-    frontend.offering.gone("back-2", "den", "ann")
+    frontend.leaves("back-2", "den", "ann")
     frontend.answers.pop()(False)
     frontend.said.clear()
     frontend.offering.link_up("back-2")

@@ -58,7 +58,11 @@ class Frontend:
         self.backend: ChannelService | None = None
 
     def gone(self, backend: str, channel: str, uid: str) -> None:
-        self.tell(lambda service: service.gone(self.id, channel, uid))
+        def act(service: ChannelService) -> None:
+            service.gone(self.id, channel, uid)
+            self.link.to_frontend.append(lambda: self.groups.told(channel, uid))
+
+        self.tell(act)
 
     def tell(self, what: Callable[[ChannelService], None]) -> None:
         if self.link.up:
@@ -71,7 +75,12 @@ class Frontend:
         self.backend = service
         for channel, uids in self.groups.held(BACKEND).items():
             self.tell(lambda s, channel=channel, uids=uids: s.offered(self.id, channel, uids))
+        leaving = self.groups.leaving(BACKEND)
+        for channel, uid in leaving:
+            self.tell(lambda s, channel=channel, uid=uid: s.offered(self.id, channel, [uid]))
         self.tell(lambda s: s.offers_done(self.id))
+        for channel, uid in leaving:
+            self.gone(BACKEND, channel, uid)
 
 
 class Frontends:

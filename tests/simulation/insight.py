@@ -14,11 +14,8 @@ ROOMS = ("chatcore.channels", "chatcore.node", "chatcore.cluster", "chatcore.lin
 
 EMPTY = {
     "ChannelService._channels",
-    "ChannelService._forgotten",
     "GroupTable._backends",
     "GroupTable._of_uid",
-    "Frontend._untold",
-    "Frontend._dropped",
     "Link._calls",
     "Link._queue",
     "LinkTable._retiring",
