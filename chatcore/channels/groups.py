@@ -28,9 +28,10 @@ class Group:
     __slots__ = ("confirmed", "moved", "targets", "uids")
 
     def __init__(self) -> None:
-        # Whether the node that it belongs to has said so; and whether it came to that node by a
-        # move, of which it has not said so yet.
-        self.confirmed = self.moved = False
+        # Whether the backend that it belongs to has said so; and until then by which move, of all
+        # those on this frontend, it came to it.
+        self.confirmed = False
+        self.moved = 0
         self.uids: dict[str, None] = {}
         # Outboxes by encoding, flat, so that a push is one loop; None when it has to be made anew.
         self.targets: dict[Any, list[Any]] | None = None
@@ -70,6 +71,8 @@ class GroupTable:
         self._failures = Seen(MOST_FAILURES)
         self._backends: dict[str, dict[str, Group]] = {}
         self._of_uid: dict[str, set[tuple[str, str]]] = {}
+        self.moves = 0
+        """How often a group has come to belong to another backend."""
         # Who is gone, by backend and channel, until the backend says that it knows.
         self._leaving: dict[str, dict[tuple[str, str], None]] = {}
         self._scheduler = None if schedule is None else Scheduler(schedule)
@@ -89,7 +92,7 @@ class GroupTable:
             group = groups.get(channel)
             if group is None:
                 group = groups[channel] = Group()
-            group.confirmed, group.moved = True, False
+            group.confirmed, group.moved = True, 0
             group.uids[uid] = None
             group.targets = None
             self._of_uid.setdefault(uid, set()).add((backend, channel))
@@ -136,10 +139,13 @@ class GroupTable:
         groups = self._backends.get(backend, {})
         return {name: list(group.uids) for name, group in groups.items() if not group.confirmed}
 
-    def moved(self, backend: str) -> list[str]:
-        """The channels that have moved to a backend, of which it has not said so yet."""
+    def moved(self, backend: str) -> dict[str, int]:
+        """The channels that have moved to a backend, of which it has not said so yet.
+
+        With the number of that move; later moves have higher ones.
+        """
         groups = self._backends.get(backend, {})
-        return [name for name, group in groups.items() if group.moved]
+        return {name: group.moved for name, group in groups.items() if group.moved}
 
     def confirm_nothing(self) -> None:
         """Take no group for one that its backend knows of."""
@@ -152,7 +158,10 @@ class GroupTable:
         group = self._backends.get(backend, {}).get(channel)
         if group is None:
             return
-        group.confirmed, group.moved = False, True
+        if backend != to or not group.moved:
+            self.moves += 1
+            group.moved = self.moves
+        group.confirmed = False
         if backend == to:
             return
         del self._backends[backend][channel]
@@ -160,7 +169,7 @@ class GroupTable:
             del self._backends[backend]
         there = self._backends.setdefault(to, {}).setdefault(channel, Group())
         there.uids.update(group.uids)
-        there.targets, there.confirmed, there.moved = None, False, True
+        there.targets, there.confirmed, there.moved = None, False, group.moved
         for uid in group.uids:
             places = self._of_uid[uid]
             places.discard((backend, channel))

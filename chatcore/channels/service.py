@@ -355,6 +355,9 @@ class ChannelService:
         channel = self._channels.get(name)
         if channel is None or not channel.take(uid, frontend):
             return
+        if reason == CLOSED:
+            # It may have crossed a join of mine, and that have found a new session of the same uid.
+            self._frontends.leave(frontend, name, [uid])
         for hook in tuple(self._hooks):
             maybeDeferred(hook, channel, uid, frontend, reason).addErrback(self._hook_failed, name)
         self._drop_if_empty(channel)

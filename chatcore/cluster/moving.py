@@ -56,11 +56,12 @@ class Sends(Protocol):
 
     def handed_over(self, to: str, epoch: int) -> None: ...
 
-    def offer(
-        self, to: str, epoch: int, channel: str, uids: Sequence[str], *, moved: bool
-    ) -> None: ...
+    def offer(self, to: str, epoch: int, channel: str, uids: Sequence[str], *, moved: int) -> None:
+        """Offer a group; ``moved`` is the number of the move by which it came to that node, 0 if
+        by none."""
 
-    def offers_done(self, to: str, epoch: int) -> None: ...
+    def offers_done(self, to: str, epoch: int, moves: int) -> None:
+        """All groups have been offered that moved there by one of so many moves."""
 
     def gone(self, to: str, channel: str, uid: str, done: Callable[[bool], None]) -> None:
         """A member of a channel is connected to this frontend no more; ``done`` is told whether

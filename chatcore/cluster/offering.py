@@ -23,8 +23,14 @@ class IGroups(Protocol):
     def unconfirmed(self, backend: str) -> Mapping[str, Sequence[str]]:
         """The same, of the channels of which that node has not said yet that they are its."""
 
-    def moved(self, backend: str) -> Sequence[str]:
-        """The channels that have moved to a node, of which it has not said so yet."""
+    moves: int
+    """How often a group has come to belong to another node."""
+
+    def moved(self, backend: str) -> Mapping[str, int]:
+        """The channels that have moved to a node, of which it has not said so yet.
+
+        With the number of that move; later moves have higher ones.
+        """
 
     def leaving(self, backend: str) -> Sequence[tuple[str, str]]:
         """The channels and uids of those who are gone, of which a node may not know yet."""
@@ -126,7 +132,7 @@ class Offering:
         """Offer what has moved within a type to its owners, as the newest view has them."""
         for id in list(self._groups.owners()):
             if (member := self._owners.get(id)) and member.server.type == server_type:
-                for channel in self._groups.moved(id):
+                for channel in list(self._groups.moved(id)):
                     self._move(channel, member)
         for member in self._servers.view.members:
             if member.server.type == server_type:
@@ -196,11 +202,11 @@ class Offering:
         """
         to, epoch = member.id, self._servers.view.epoch
         leaving = self._groups.leaving(to)
-        unconfirmed = self._groups.unconfirmed(to)
+        moved = self._groups.moved(to)
         for channel, uids in groups.items():
-            self._sends.offer(to, epoch, channel, uids, moved=channel in unconfirmed)
+            self._sends.offer(to, epoch, channel, uids, moved=moved.get(channel, 0))
         for channel, uid in leaving:
-            self._sends.offer(to, epoch, channel, [uid], moved=False)
-        self._sends.offers_done(to, epoch)
+            self._sends.offer(to, epoch, channel, [uid], moved=0)
+        self._sends.offers_done(to, epoch, self._groups.moves)
         for channel, uid in leaving:
             self.gone(to, channel, uid)

@@ -235,21 +235,22 @@ class GroupForget(Command):
 class GroupOffer(Command):
     """Frontend to backend: whom I hold as members of a channel of yours.
 
-    ``moved`` says that the channel was another's, and that you have not told me its members yet.
+    ``moved`` is not 0 where the channel was another's, and you have not told me its members yet:
+    the number of that move, of all moves that I have seen.
     """
 
     arguments = [
         *GroupJoin.arguments,
         (b"epoch", Integer()),
-        (b"moved", Boolean(optional=True)),
+        (b"moved", Integer(optional=True)),
     ]
     requiresAnswer = False
 
 
 class OffersDone(Command):
-    """Frontend to backend: that was all I hold by that view."""
+    """Frontend to backend: that was all I hold by that view, after so many moves."""
 
-    arguments = [(b"epoch", Integer())]
+    arguments = [(b"epoch", Integer()), (b"moves", Integer(optional=True))]
     requiresAnswer = False
 
 

@@ -22,7 +22,7 @@ from chatcore.errors import RpcError
 from chatcore.links.link import Link, Responder
 from chatcore.links.table import LinkTable
 from chatcore.node.arrivals import FOR_EVER, Arrivals
-from chatcore.node.replies import TRUE, chunks
+from chatcore.node.replies import chunks
 from chatcore.node.under_way import UnderWay
 from chatcore.telemetry import Counters
 from chatcore.wire.box import END, Box, item, join
@@ -36,7 +36,6 @@ HANDED_OVER = item(b"_command", b"HandedOver")
 GROUP_OFFER = item(b"_command", b"GroupOffer")
 OFFERS_DONE = item(b"_command", b"OffersDone")
 GROUP_GONE = item(b"_command", b"GroupGone")
-MOVED = item(b"moved", TRUE)
 
 
 LOOK = 0.05
@@ -83,6 +82,8 @@ class Moves:
         self._channels, self._groups = channels, groups
         self._key_of, self._clock = key_of, clock
         self._look: Any = None
+        # How many moves each frontend had told of when it last said that it was done.
+        self._settled_with: dict[str, int] = {}
         self._told = settled
         self.under_way = UnderWay()
         self.settling = Settling(
@@ -212,6 +213,7 @@ class Moves:
     def _view_changed(self, old: View, new: View) -> None:
         for member in old.members:
             if member.server.frontend and not new.has(member):
+                self._settled_with.pop(member.id, None)
                 self._channels.frontend_left(member.id)
         self.handing_over.view_changed(old, new)
         if self.offering is not None:
@@ -288,19 +290,21 @@ class Moves:
     def handed_over(self, to: str, epoch: int) -> None:
         self._tell(to, HANDED_OVER + _epoch(epoch))
 
-    def offer(self, to: str, epoch: int, channel: str, uids: Sequence[str], *, moved: bool) -> None:
+    def offer(self, to: str, epoch: int, channel: str, uids: Sequence[str], *, moved: int) -> None:
         if to == self._id:
             self._offered_here(self._id, channel, list(uids), moved)
             return
         head = GROUP_OFFER + _epoch(epoch) + item(b"channel", channel.encode())
+        head += item(b"moved", b"%d" % moved)
         for some in chunks(uids):
-            self._tell(to, head + item(b"uids", pack(list(some))) + (MOVED if moved else b""))
+            self._tell(to, head + item(b"uids", pack(list(some))))
 
-    def offers_done(self, to: str, epoch: int) -> None:
+    def offers_done(self, to: str, epoch: int, moves: int) -> None:
         if to == self._id:
+            self._settled_with[to] = moves
             self.settling.offers_done(to, epoch)
         else:
-            self._tell(to, OFFERS_DONE + _epoch(epoch))
+            self._tell(to, OFFERS_DONE + _epoch(epoch) + item(b"moves", b"%d" % moves))
 
     def gone(self, to: str, channel: str, uid: str, done: Callable[[bool], None]) -> None:
         if to == self._id:
@@ -368,20 +372,23 @@ class Moves:
     def _on_offer(self, link: Link, box: Box, ask: bytes | None) -> None:
         if not self.arrivals.hold(link, box, ask, self._on_offer):
             name, uids = box[b"channel"].decode(), unpack(join(box, b"uids"))
-            self._offered_here(link.peer, name, uids, box.get(b"moved") == TRUE)
+            self._offered_here(link.peer, name, uids, int(box.get(b"moved", b"0")))
 
-    def _offered_here(self, frontend: str, name: str, uids: list[str], moved: bool) -> None:
+    def _offered_here(self, frontend: str, name: str, uids: list[str], moved: int) -> None:
         key = self._own_key(name)
         owner = self._servers.ownership.owner(self._type, key)
         mine = owner is None or owner.id == self._id
         if mine and not self.settling.may_answer(key):
             self.settling.offered(frontend, name, uids)
         elif mine or not moved:
-            self._channels.offered(frontend, name, uids, moved=moved)
+            # What this node has settled with already is older than what it has said since.
+            late = moved > self._settled_with.get(frontend, 0)
+            self._channels.offered(frontend, name, uids, moved=late)
 
     def _on_offers_done(self, link: Link, box: Box, ask: bytes | None) -> None:
         if not self.arrivals.hold(link, box, ask, self._on_offers_done):
             self._channels.offers_done(link.peer)
+            self._settled_with[link.peer] = int(box.get(b"moves", b"0"))
             self.settling.offers_done(link.peer, int(box[b"epoch"]))
 
     def _on_gone(self, link: Link, box: Box, ask: bytes | None) -> None:

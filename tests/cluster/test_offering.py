@@ -32,8 +32,10 @@ class NoGroups:
 
     unconfirmed = held
 
-    def moved(self, backend: str) -> Sequence[str]:
-        return []
+    moves = 0
+
+    def moved(self, backend: str) -> Mapping[str, int]:
+        return {}
 
     def leaving(self, backend: str) -> Sequence[tuple[str, str]]:
         return [(channel, uid) for owner, channel, uid in self.gone if owner == backend]
@@ -91,10 +93,10 @@ class Frontend:
     def linked(self, id: str, incarnation: str = "") -> bool:
         return id not in self.away
 
-    def offer(self, to: str, epoch: int, channel: str, uids: list[str], *, moved: bool) -> None:
+    def offer(self, to: str, epoch: int, channel: str, uids: list[str], *, moved: int) -> None:
         self.said.append(("offer", to, channel, *uids, moved))
 
-    def offers_done(self, to: str, epoch: int) -> None:
+    def offers_done(self, to: str, epoch: int, moves: int) -> None:
         if to != "front-1":  # who owns channels of its type is told, too
             self.said.append(("done", to))
 
@@ -109,7 +111,7 @@ def frontend() -> Frontend:
 
 
 TO_THE_NEXT = [
-    ("offer", "back-2", "den", "ann", False),
+    ("offer", "back-2", "den", "ann", 0),
     ("done", "back-2"),
     ("gone", "back-2", "den", "ann"),
 ]

@@ -584,8 +584,8 @@ class TestLosingAFrontend:
         frontends.take()
         channels.frontend_up("connector-1", "first")
         assert frontends.take() == [
-            ("renew", "connector-1"),
             ("forget", "connector-1", ["alice", "bob"]),
+            ("renew", "connector-1"),
         ]
         channels.frontend_down("connector-1")
         channels.frontend_up("connector-1", "first")
