@@ -31,8 +31,10 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
         chat = LoadedChat(Path(folder))
         stage = Stage(reactor=reactor, chat=chat, saved=tmp_path / "history")
         yield stage
-        pytest_twisted.blockon(Deferred.fromCoroutine(stage.crowd.disperse()))
-        chat.close()
+        try:
+            pytest_twisted.blockon(Deferred.fromCoroutine(stage.crowd.disperse()))
+        finally:
+            chat.close()
 
 
 async def test_nothing_is_done(stage: Stage) -> None:
