@@ -91,14 +91,22 @@ class CopiedChat:
         servers = json.loads(self._file.read_text())
         entries = [entry for entry_list in servers["development"].values() for entry in entry_list]
         keys = [(entry, key) for entry in entries for key in ("port", "clientPort") if key in entry]
-        with free_ports(len(keys) + 1) as ports:
+        with free_ports(len(keys) + 2) as ports:
             for (entry, key), port in zip(keys, ports, strict=False):
                 entry[key] = port
-            self.page_port = ports[-1]
+            self.page_port, self.master_port = ports[-2:]
         if change is not None:
             change(servers["development"])
         self.servers: dict[str, list[dict[str, Any]]] = servers["development"]
         self._file.write_text(json.dumps({"development": self.servers}, indent=1))
+
+    @property
+    def ports(self) -> list[str]:
+        """The settings of ``chatcore start`` that choose its own ports."""
+        return [
+            *("--set", f"page.port={self.page_port}"),
+            *("--set", f"master.port={self.master_port}"),
+        ]
 
     @property
     def page(self) -> str:
@@ -183,7 +191,7 @@ class RunningChat(CopiedChat):
                 self.process = subprocess.Popen(
                     [
                         *(sys.executable, "-m", "chatcore", "start"),
-                        *("--app", str(self.app), "--set", f"page.port={self.page_port}"),
+                        *("--app", str(self.app), *self.ports),
                         *self._arguments,
                     ],
                     stdin=subprocess.DEVNULL,

@@ -74,6 +74,12 @@ def make_parser() -> argparse.ArgumentParser:
         "application folder unless given",
     )
     start.add_argument(
+        "--registry",
+        metavar="URL",
+        help="what knows which servers there are: static:, or a master that runs already, as "
+        "master://127.0.0.1:3005; this command keeps one itself unless given",
+    )
+    start.add_argument(
         "--set",
         metavar="KEY=VALUE",
         dest="assignments",
@@ -91,7 +97,9 @@ def _start(options: argparse.Namespace) -> int:
     # Late, so that help and version come at once.
     from chatcore.master.plan import make_plan
 
-    plan = make_plan(options.app, options.env, options.run_dir, options.assignments)
+    plan = make_plan(
+        options.app, options.env, options.run_dir, options.assignments, options.registry
+    )
 
     from twisted.internet import reactor
 

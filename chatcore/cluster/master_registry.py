@@ -16,6 +16,8 @@ from twisted.logger import Logger
 from chatcore.cluster.registry import IHearer
 from chatcore.cluster.settings import RegistrySettings
 from chatcore.cluster.view import Member, View
+from chatcore.config.addresses import is_wildcard
+from chatcore.config.entries import LOOPBACK
 from chatcore.config.names import MASTER
 from chatcore.config.servers import Server
 from chatcore.deadlines import IClock
@@ -48,6 +50,12 @@ LEAVE = item(b"_command", b"Leave")
 def master_server(host: str, port: int) -> Server:
     """The master as a server, which can be dialled and listened for like one."""
     return Server(id=MASTER, type=MASTER, host=host, port=port)
+
+
+def url_of(master: Server) -> str:
+    """Where nodes on the same machine find a master that listens at that address."""
+    host = LOOPBACK if is_wildcard(master.host) else master.host
+    return f"master://{f'[{host}]' if ':' in host else host}:{master.port}"
 
 
 def master_of(url: str) -> Server:
@@ -183,15 +191,15 @@ class MasterRegistry:
         if box is None and not isinstance(problem, RemoteRefused):
             link.abort()
             return
-        self._found()
         outcome, why = (b"", str(problem)) if box is None else _outcome(box)
         if outcome == b"welcome":
             self._welcome_on, self._problem = link, ""
         elif outcome == b"removed":
-            self._removed()
+            self._removed()  # before it may think that it has found its place again
         else:
             self._say(f"{member.id} is not let into the view: {why}")
             self._again = self._clock.callLater(ASK_AGAIN, self._announce)
+        self._found()
 
     def _down(self, why: str) -> None:
         self._forget_again()

@@ -65,10 +65,10 @@ class StaticRegistry:
     """
 
     def __init__(self, view: View) -> None:
-        self._view = view
+        self.view = view
 
     def start(self, member: Member, hearer: IHearer) -> None:
-        hearer.heard(self._view)
+        hearer.heard(self.view)
 
     def announce(self, member: Member) -> None:
         """Nobody is told: the view stays as it is."""

@@ -19,7 +19,9 @@ from pathlib import Path
 from chatcore.config.addresses import refuse_clashes
 from chatcore.config.entries import Server, read_entry
 from chatcore.config.names import (
+    ADMIN,
     SERVER_TYPE_RULE,
+    is_own_name,
     is_server_id,
     is_server_type,
     listing,
@@ -217,6 +219,7 @@ def _read(document: Document, top: Where, env: str) -> Servers:
                 clustered += len(found)
             for server in found:
                 _refuse_twin(document, server, (*where, index), places)
+                _refuse_own_name(document, server, (*where, index))
                 servers.append(server)
     if not servers:
         raise document.error(f"the environment '{env}' lists no servers", top)
@@ -243,4 +246,15 @@ def _refuse_twin(
             f"the id '{server.id}' is already used in line {line}",
             (*where, "id"),
             advice="Give each server an id of its own",
+        )
+
+
+def _refuse_own_name(document: Document, server: Server, where: Where) -> None:
+    if is_own_name(server.id):
+        raise document.error(
+            f"the id '{server.id}' is taken by chatcore itself",
+            (*where, "id"),
+            advice=f"Call the server something else, as in '{server.type}-1'"
+            if not server.type.startswith(ADMIN)
+            else f"Ids that begin with '{ADMIN}' are those of administrators",
         )

@@ -43,6 +43,7 @@ class Nodes:
     Args:
         settings: those of the registry.
         learning: whether nodes may know of a cluster already when this master starts.
+        epoch: where its views begin to count.
         counters: what counts.
         clock: what knows the time.
     """
@@ -50,13 +51,20 @@ class Nodes:
     log = Logger()
 
     def __init__(
-        self, *, settings: RegistrySettings, learning: bool, counters: Counters, clock: IClock
+        self,
+        *,
+        settings: RegistrySettings,
+        learning: bool,
+        epoch: int,
+        counters: Counters,
+        clock: IClock,
     ) -> None:
         restart = settings.restart_seconds
         self._roll = Roll(
             away_seconds=settings.away_seconds,
             restart_seconds=settings.lease_seconds if restart is None else restart,
             learning=learning,
+            epoch=epoch,
             clock=clock,
             settled=self._tell,
         )

@@ -3,29 +3,55 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from twisted.internet.endpoints import quoteStringArgument
 
+from chatcore.cluster.choosing import chosen_url, refuse_passwords, shown
+from chatcore.cluster.master_registry import url_of
+from chatcore.cluster.settings import RegistrySettings
 from chatcore.config.addresses import is_wildcard
 from chatcore.config.application_folder import find_application
+from chatcore.config.names import listing
 from chatcore.config.run_folder import RunFolder
-from chatcore.config.servers import Server, Servers, load_servers
+from chatcore.config.servers import Server, load_servers
 from chatcore.config.settings import Assignment, Settings, parse_assignment
-from chatcore.config.settings_file import settings_in_file
 from chatcore.errors import ConfigError
+from chatcore.links.settings import LinkSettings
 from chatcore.master.keeper import Program
-from chatcore.master.ports import Need, needs_of, refuse_page_clash
-from chatcore.master.settings import PAGE, PageSettings, check_settings
+from chatcore.master.ports import Need, needs_of, refuse_clashes
+from chatcore.master.settings import (
+    PAGE,
+    MasterSettings,
+    PageSettings,
+    address_of,
+    for_nodes,
+    settings_of_start,
+)
 
 START: Final = "start"
 """The claim that ``chatcore start`` holds in the run folder."""
 
 GATES, FRONTENDS, REST = range(3)
 """The stages of a stop: what clients come in by goes first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedMaster:
+    """A master that is to run.
+
+    Args:
+        address: where it listens.
+        registry: the settings of the registry.
+        links: those of links.
+    """
+
+    address: Server
+    registry: RegistrySettings
+    links: LinkSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +66,8 @@ class Plan:
         needs: the addresses that must be free.
         ready: what to say when everything is up.
         stop_seconds: how long a node may take to stop.
+        master: the master that runs in ``chatcore start`` itself; None where the nodes have
+            another registry.
     """
 
     app: Path
@@ -49,10 +77,15 @@ class Plan:
     needs: tuple[Need, ...]
     ready: str
     stop_seconds: float = 0.0
+    master: PlannedMaster | None = None
 
 
 def make_plan(
-    app: str | Path, env: str, run_dir: str | None = None, assignments: Sequence[str] = ()
+    app: str | Path,
+    env: str,
+    run_dir: str | None = None,
+    assignments: Sequence[str] = (),
+    registry: str | None = None,
 ) -> Plan:
     """Check everything that can be checked without starting anything.
 
@@ -61,35 +94,67 @@ def make_plan(
         env: the environment.
         run_dir: the run folder, unless it is the usual one.
         assignments: what each ``--set`` said.
+        registry: what ``--registry`` said.
 
     Raises:
         ConfigError: the first mistake found.
     """
+    refuse_passwords(registry, assignments)
     folder = find_application(app)
     given = [parse_assignment(text) for text in assignments]
-    _, for_nodes = check_settings(given)
+    to_nodes = for_nodes(given)
     servers = load_servers(folder, env)
-    _refuse_own_names(servers)
-    page, _ = check_settings([*settings_in_file(folder, env), *given])
+    own = settings_of_start(folder, env, given)
     from chatcore.node import verify  # late, because it brings everything that a node is made of
 
-    settings = verify(folder, servers, for_nodes)
-    page_or_none = page if (folder / "web").is_dir() else None
-    needs = needs_of(servers, page_or_none)
-    refuse_page_clash(needs)
+    settings = verify(folder, servers, to_nodes)
+    master = _master(own, settings, folder, registry)
+    page = own[PageSettings] if (folder / "web").is_dir() else None
+    needs = needs_of(servers, page, None if master is None else master.address)
+    refuse_clashes(needs)
     run = RunFolder.open(folder, run_dir)
     run.secret()
     common = ("--app", str(folder), "--env", env, "--run-dir", str(run.path), "--supervised")
-    nodes = [_node(server, common, for_nodes) for server in servers]
-    pages = [_page(page, common)] if page_or_none is not None else []
+    where = registry if master is None else url_of(master.address)
+    nodes = [_node(server, common, where, to_nodes) for server in servers]
+    pages = [_page(page, common)] if page is not None else []
     return Plan(
         app=folder,
         env=env,
         run=run,
         programs=tuple(sorted([*nodes, *pages], key=lambda program: -program.stage)),
         needs=tuple(needs),
-        ready=_ready_line(len(nodes), page_or_none),
+        ready=_ready_line(len(nodes), page),
         stop_seconds=max(map(_stop_seconds, settings.values()), default=0.0),
+        master=master,
+    )
+
+
+def _master(
+    own: Settings, settings: Mapping[str, Settings], folder: Path, option: str | None
+) -> PlannedMaster | None:
+    """The master that nodes announce themselves to, where nobody gave them another registry.
+
+    Raises:
+        ConfigError: servers of one cluster would have different registries.
+    """
+    urls = {
+        server_type: chosen_url(option, each[RegistrySettings], folder, otherwise="")
+        for server_type, each in settings.items()
+    }
+    if len(set(urls.values())) > 1:
+        said = listing(f"{(url and shown(url)) or 'none'} for {type}" for type, url in urls.items())
+        raise ConfigError(
+            f"the servers have different registries: {said}",
+            advice="Set registry.url for servers of all types alike",
+        )
+    if any(urls.values()):
+        return None
+    first = next(iter(settings.values()))
+    return PlannedMaster(
+        address=address_of(own[MasterSettings]),
+        registry=first[RegistrySettings],
+        links=first[LinkSettings],
     )
 
 
@@ -107,13 +172,19 @@ def count_of(plan: Plan) -> str:
     return _count(len(nodes), with_page=len(nodes) < len(plan.programs))
 
 
-def _node(server: Server, common: Sequence[str], assignments: Sequence[Assignment]) -> Program:
+def _node(
+    server: Server,
+    common: Sequence[str],
+    registry: str | None,
+    assignments: Sequence[Assignment],
+) -> Program:
     stage = REST
     if server.frontend:
         stage = GATES if server.type == "gate" else FRONTENDS
     which = ("--type", server.type, "--id", server.id)
+    where = () if registry is None else ("--registry", registry)
     settings = [part for one in assignments for part in ("--set", f"{one.key}={one.value}")]
-    command = (*twistd(), "--nodaemon", "chatnode", *which, *common, *settings)
+    command = (*twistd(), "--nodaemon", "chatnode", *which, *common, *where, *settings)
     return Program(name=server.id, command=command, stage=stage)
 
 
@@ -123,18 +194,6 @@ def _page(page: PageSettings, common: Sequence[str]) -> Program:
     listen = f"{family}:{page.port}:interface={host}"
     command = (*twistd(), "--nodaemon", "--pidfile=", "chatpage", "--listen", listen, *common)
     return Program(name=PAGE, command=command, stage=REST)
-
-
-def _refuse_own_names(servers: Servers) -> None:
-    for name in (START, PAGE):
-        server = servers.get(name)
-        if server is not None:
-            raise ConfigError(
-                f"the id '{name}' is taken by chatcore itself",
-                file=servers.file,
-                line=server.line,
-                advice=f"Call the server something else, as in '{server.type}-server-1'",
-            )
 
 
 def _stop_seconds(settings: Settings) -> float:

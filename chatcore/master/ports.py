@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chatcore.config.addresses import is_wildcard
-from chatcore.config.servers import Servers
+from chatcore.config.servers import Server, Servers
 from chatcore.errors import ConfigError
 from chatcore.master.settings import PageSettings
 
@@ -21,8 +21,8 @@ class Need:
     Args:
         host: an address of this machine, or a name of it.
         port: the port.
-        who: what will listen there: a server id, or ``the page``.
-        key: what decides the port: ``port``, ``clientPort`` or ``page.port``.
+        who: what will listen there: a server id, ``the page`` or ``the master``.
+        key: what decides the port: ``port``, ``clientPort``, or a setting.
         file: the file that says so, if one does.
         line: its line.
     """
@@ -42,20 +42,30 @@ class Need:
         return ConfigError(problem, file=self.file, line=self.line, advice=advice)
 
 
-def needs_of(servers: Servers, page: PageSettings | None) -> list[Need]:
-    """List every address that the servers, and the page where there is one, will listen on."""
-    return [*_of_servers(servers), *([_of_page(page)] if page is not None else [])]
+def needs_of(servers: Servers, page: PageSettings | None, master: Server | None) -> list[Need]:
+    """List every address that the servers, the page and the master will listen on.
+
+    Args:
+        page: where the page is served, where there is one.
+        master: the master, where one is started with the servers.
+    """
+    needs = list(_of_servers(servers))
+    if page is not None:
+        needs.append(Need(host=page.host, port=page.port, who="the page", key="page.port"))
+    if master is not None and master.port is not None:
+        needs.append(Need(host=master.host, port=master.port, who="the master", key="master.port"))
+    return needs
 
 
-def refuse_page_clash(needs: Iterable[Need]) -> None:
-    """Raise ConfigError when the page would listen where a server does."""
+def refuse_clashes(needs: Iterable[Need]) -> None:
+    """Raise ConfigError when the page or the master would listen where something else does."""
     every = list(needs)
-    for page in every:
-        for other in every:
-            if page.file is None and other.file is not None and _meet(page, other):
+    for place, need in enumerate(every):
+        for other in every[:place]:
+            if need.file is None and _meet(need, other):
                 raise other.error(
-                    f"{other.who} and the page would both listen on port {page.port}",
-                    "Give the page another port with --set page.port=NUMBER",
+                    f"{other.who} and {need.who} would both listen on port {need.port}",
+                    f"Give {need.who} another port with --set {need.key}=NUMBER",
                 )
 
 
@@ -90,10 +100,6 @@ def _of_servers(servers: Servers) -> Iterator[Need]:
                 )
 
 
-def _of_page(page: PageSettings) -> Need:
-    return Need(host=page.host, port=page.port, who="the page", key="page.port")
-
-
 def _meet(one: Need, other: Need) -> bool:
     if one.port != other.port:
         return False
@@ -112,11 +118,12 @@ def _try(need: Need) -> None:
 
 
 def _explain(need: Need, error: OSError) -> ConfigError:
-    where = f"in {need.file.name}" if need.file is not None else "with --set page.port=NUMBER"
+    where = f"in {need.file.name}" if need.file is not None else f"with --set {need.key}=NUMBER"
     if error.errno == errno.EADDRINUSE:
+        key = need.key if need.file is not None else "port"
         return need.error(
             f"port {need.port} is in use by another process; {need.who} needs {need}",
-            f"Stop that process, or give {need.who} another {need.key} {where}",
+            f"Stop that process, or give {need.who} another {key} {where}",
         )
     if error.errno == errno.EACCES:
         return need.error(
@@ -126,7 +133,7 @@ def _explain(need: Need, error: OSError) -> ConfigError:
     if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
         return need.error(
             f"{need.who} needs {need}, which is not an address of this machine",
-            f"Correct the host {where.replace('page.port=NUMBER', 'page.host=ADDRESS')}",
+            f"Correct the host {where.replace('port=NUMBER', 'host=ADDRESS')}",
         )
     return need.error(
         f"{need.who} needs {need}, which can't be listened on: {error.strerror or error}",

@@ -21,8 +21,8 @@ LEARNING_SECONDS: Final = 2.0
 of its own: longer than nodes wait between attempts to reach it."""
 
 LEAP: Final = 1000
-"""How many epochs a master leaves out behind a view that it learns of: in what came before, there
-may be later ones, which it does not know yet."""
+"""How many epochs a master leaves out behind a view that it learns of and that is ahead of its own,
+because a clock was set back: there may be later ones, which it has not heard of yet."""
 
 MOST_BYTES: Final = 4 * 1024 * 1024
 """Bytes that all members of a view may have, as they cross links; a quarter of a box."""
@@ -64,6 +64,7 @@ class Roll:
         away_seconds: how long a member may take to come back whose connection ended.
         restart_seconds: how long it may take after this process has started, or was held up.
         learning: whether nodes may know of a cluster already when this master starts.
+        epoch: where its views begin to count: behind all that an earlier master may have made.
         clock: what knows the time.
         settled: told the newest view at the end of each turn in which somebody came, changed or
             left.
@@ -77,6 +78,7 @@ class Roll:
         away_seconds: float,
         restart_seconds: float,
         learning: bool,
+        epoch: int,
         clock: IClock,
         settled: Callable[[View], None],
     ) -> None:
@@ -86,8 +88,8 @@ class Roll:
         self._places: dict[str, _Place] = {}
         self._removed: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._bytes = 0
-        self._epoch = 0
-        self._first, self._learnt_of = 1, 0
+        self._epoch, self._first = epoch, epoch + 1
+        self._learnt_of = 0
         self._due = self._anyway = False
         self._lenient_until = clock.seconds()
         self._learning = clock.callLater(LEARNING_SECONDS, self._begin) if learning else None
@@ -197,11 +199,11 @@ class Roll:
     # The members.
 
     def _by(self, at: Hashable) -> _Place | None:
-        return next((each for each in self._places.values() if each.at is at), None)
+        return next((each for each in self._places.values() if each.at == at), None)
 
     def _yields(self, place: _Place, at: Hashable) -> bool:
         """Whether another life may take a place: the one that has it is certainly gone."""
-        return place.at is at or place.ended
+        return place.at == at or place.ended
 
     def _put(self, place: _Place) -> None:
         self._places[place.member.id] = place

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 from twisted.application.service import Service
@@ -14,16 +16,28 @@ from twisted.logger import Logger
 
 from chatcore.cluster.master_registry import watched
 from chatcore.cluster.settings import RegistrySettings
+from chatcore.config.addresses import is_loopback
 from chatcore.config.names import MASTER
+from chatcore.config.run_folder import RunFolder
+from chatcore.config.servers import Server
+from chatcore.errors import ConfigError
 from chatcore.links.door import Door
 from chatcore.links.link import Link, LinkParts, Responder
-from chatcore.links.settings import LinkSettings
-from chatcore.links.tls import LinkTls
+from chatcore.links.settings import ENCRYPT, LinkSettings
+from chatcore.links.tls import LinkTls, link_tls
 from chatcore.master.nodes import Nodes
-from chatcore.node.network import IPlace
+from chatcore.node.network import IPlace, Network
 from chatcore.telemetry import Counters
 from chatcore.turn import Turn
 from chatcore.wire.box import Box
+
+
+def epoch_now() -> int:
+    """Where a master that starts now begins to count its views.
+
+    No earlier one has got there, since views are made more slowly than milliseconds pass.
+    """
+    return int(time.time() * 1000)
 
 
 class IGuests(Protocol):
@@ -60,6 +74,7 @@ class Master(Service):
         guests: who else may come, beside the nodes.
         reactor: the reactor.
         tls: the certificates of links, where those are encrypted.
+        epoch: where its views begin to count; `epoch_now` unless given.
     """
 
     log = Logger()
@@ -75,12 +90,17 @@ class Master(Service):
         guests: Sequence[IGuests] = (),
         reactor: Any,
         tls: LinkTls | None = None,
+        epoch: int | None = None,
     ) -> None:
         self._place, self._reactor = place, reactor
         self._port: IListeningPort | None = None
         self.counters = Counters()
         self.nodes = Nodes(
-            settings=registry, learning=learning, counters=self.counters, clock=reactor
+            settings=registry,
+            learning=learning,
+            epoch=epoch_now() if epoch is None else epoch,
+            counters=self.counters,
+            clock=reactor,
         )
         self._guests: list[IGuests] = [self.nodes, *guests]
         self._responders = {id(each): each.responders() for each in self._guests}
@@ -152,3 +172,44 @@ class Master(Service):
     def _held_up(self) -> None:
         for guests in self._guests:
             guests.held_up()
+
+
+def make_master(
+    address: Server,
+    *,
+    registry: RegistrySettings,
+    links: LinkSettings,
+    learning: bool,
+    guests: Sequence[IGuests] = (),
+    folder: Path,
+    run_folder: RunFolder,
+    reactor: Any,
+) -> Master:
+    """Make a master, and take its port; it does not listen yet.
+
+    Args:
+        address: where it listens.
+        folder: the application's.
+        run_folder: where the cluster's secret is.
+
+    Raises:
+        ConfigError: the port can't be had, or others could reach it and links are not encrypted.
+    """
+    if not (links.tls or links.insecure or is_loopback(address.host)):
+        raise ConfigError(
+            f"the master would listen on {address.host}, which others may reach, and links are not"
+            " encrypted",
+            advice=ENCRYPT,
+        )
+    secret = run_folder.secret()
+    tls = link_tls(links, folder, MASTER, reactor)
+    return Master(
+        place=Network(run_folder, reactor).link_place(address),
+        secret=secret,
+        registry=registry,
+        links=links,
+        learning=learning,
+        tls=tls,
+        guests=guests,
+        reactor=reactor,
+    )

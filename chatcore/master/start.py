@@ -11,7 +11,9 @@ from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
+from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from chatcore.config.claims import Claim
 from chatcore.config.run_folder import RunFolder
@@ -20,6 +22,7 @@ from chatcore.errors import ConfigError
 from chatcore.master.console import STDERR, Console, Writer
 from chatcore.master.plan import START, Plan, count_of
 from chatcore.master.ports import check_free
+from chatcore.master.service import Master, make_master
 from chatcore.master.supervisor import Supervisor
 
 PATIENCE: Final = 6.0
@@ -99,6 +102,7 @@ class Session:
 
     def __init__(self, plan: Plan, *, reactor: Any, console: Console) -> None:
         self._plan, self._reactor, self._console = plan, reactor, console
+        self._warnings = Warnings(console)
         self._interrupted = self._started = False
         self.supervisor = Supervisor(
             plan.programs,
@@ -122,9 +126,32 @@ class Session:
         for program in self._plan.programs:
             self._plan.run.tidy(program.name)
         self._console.say(f"starting {count_of(self._plan)} of {self._plan.app} ({self._plan.env})")
+        master = self._start_master()
         self._started = True
         self.supervisor.startService()
-        return await self.supervisor.finished
+        try:
+            return await self.supervisor.finished
+        finally:
+            if master is not None:
+                await master.stopService()
+                globalLogPublisher.removeObserver(self._warnings)
+
+    def _start_master(self) -> Master | None:
+        planned = self._plan.master
+        if planned is None:
+            return None
+        master = make_master(
+            planned.address,
+            registry=planned.registry,
+            links=planned.links,
+            learning=False,
+            folder=self._plan.app,
+            run_folder=self._plan.run,
+            reactor=self._reactor,
+        )
+        master.startService()
+        globalLogPublisher.addObserver(self._warnings)
+        return master
 
     def stop(self) -> None:
         """Stop in order; asking again changes nothing."""
@@ -156,6 +183,22 @@ class Session:
             program.name: self._plan.run.holder(program.name) for program in self._plan.programs
         }
         return {name: pid for name, pid in found.items() if pid is not None}
+
+
+@implementer(ILogObserver)
+class Warnings:
+    """Shows what is logged in this process, where it is more than what happens every day.
+
+    Args:
+        console: where.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def __call__(self, event: LogEvent) -> None:
+        if event["log_level"] >= LogLevel.warn and event["log_namespace"].startswith("chatcore."):
+            self._console.warn(formatEvent(event))
 
 
 def tidier(run: RunFolder, console: Console) -> Callable[[str], None]:

@@ -25,6 +25,7 @@ from chatcore.application.own_files import OwnFiles
 from chatcore.application.sessions import Sessions
 from chatcore.channels.service import ChannelService
 from chatcore.cluster.balance import balances
+from chatcore.cluster.choosing import RegistryParts, chosen_url, make_registry
 from chatcore.cluster.registry import IRegistry, StaticRegistry
 from chatcore.cluster.servers import ClusterServers
 from chatcore.cluster.settings import RegistrySettings
@@ -89,7 +90,9 @@ class Node(Service):
         run_folder: where sockets and the secret are.
         assignments: settings given where the node is started.
         reactor: the reactor.
-        registry: knows which nodes there are; servers.json does, for ever, unless given.
+        registry_url: where the registry is that knows which nodes there are, where the option
+            ``--registry`` says so; see `chosen_url`.
+        registry: that registry itself, for a test that has one.
         network: how it is reached and reaches others; by TCP and sockets unless given.
         ready: called once, when the node serves.
         failed: told what keeps a node from serving that was started already.
@@ -110,6 +113,7 @@ class Node(Service):
         run_folder: RunFolder,
         assignments: Sequence[Assignment] = (),
         reactor: Any,
+        registry_url: str | None = None,
         registry: IRegistry | None = None,
         network: INetwork | None = None,
         ready: Callable[[], object] = lambda: None,
@@ -135,6 +139,10 @@ class Node(Service):
         configured = configure(catalogue, servers, server, assignments, SECTIONS)
         self._expected = [each.id for each in servers]
         self._network = network or Network(run_folder, reactor)
+        links = configured.settings[LinkSettings]
+        self._tls = link_tls(links, configured.catalogue.folder, server.id, reactor)
+        if registry is None:
+            registry = self._registry(servers, configured, run_folder, registry_url)
         self._build(servers, configured, run_folder, registry)
 
         self._place = self._network.link_place(server)
@@ -145,12 +153,33 @@ class Node(Service):
                 self._place.release()
                 raise
 
+    def _registry(
+        self,
+        servers: Servers,
+        configured: Configured,
+        run_folder: RunFolder,
+        registry_url: str | None,
+    ) -> IRegistry:
+        settings = configured.settings
+        parts = RegistryParts(
+            view=View.of(servers),
+            settings=settings[RegistrySettings],
+            links=settings[LinkSettings],
+            secret=run_folder.secret(),
+            link_endpoint=self._network.link_endpoint,
+            tls=self._tls,
+            counters=self.counters,
+            reactor=self._reactor,
+        )
+        url = chosen_url(registry_url, settings[RegistrySettings], configured.catalogue.folder)
+        return make_registry(url, parts)
+
     def _build(
         self,
         servers: Servers,
         configured: Configured,
         run_folder: RunFolder,
-        registry: IRegistry | None,
+        registry: IRegistry,
     ) -> None:
         said, settings, catalogue = configured.said, configured.settings, configured.catalogue
         server, reactor, counters = self.server, self._reactor, self.counters
@@ -180,11 +209,11 @@ class Node(Service):
                 settings=settings[LinkSettings],
                 counters=counters,
                 responders=responders,
-                tls=link_tls(settings[LinkSettings], catalogue.folder, server.id, reactor),
+                tls=self._tls,
             ),
             client_port=server.client_port,
         )
-        first = View.of(servers) if registry is None else View(0, ())
+        first = registry.view if isinstance(registry, StaticRegistry) else View(0, ())
         view = ClusterServers(
             first,
             rules=said.placements,
@@ -194,7 +223,7 @@ class Node(Service):
 
         self.membership = Membership(
             member=member,
-            registry=StaticRegistry(first) if registry is None else registry,
+            registry=registry,
             servers=view,
             links=self.links,
             network=self._network,

@@ -25,8 +25,8 @@ from chatcore.node.access import verify_access
 from chatcore.node.lifecycle import NodeSettings
 from chatcore.node.server_types import verify_components
 
-OF_START: Final = ("page",)
-"""Sections that belong to ``chatcore start`` and not to a node."""
+OF_START: Final = ("page", "master")
+"""Sections that belong to ``chatcore start``, and to no node."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

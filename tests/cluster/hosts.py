@@ -105,6 +105,12 @@ class End:
         self._inbox.clear()
         self.loseConnection()
 
+    def getHost(self) -> str:
+        return "memory"
+
+    def getPeer(self) -> str:
+        return "memory"
+
     def registerProducer(self, producer: object, streaming: bool) -> None:
         pass
 
@@ -118,6 +124,8 @@ class World:
     def __init__(self) -> None:
         self.hosts: list[Host] = []
         self.listening: dict[str, tuple[Host, Factory]] = {}
+        self.dialled: list[str] = []
+        self.masters = 0
 
     def settle(self) -> None:
         """Let everything happen that is to happen now."""
@@ -154,6 +162,7 @@ class Way:
         self._world, self._host, self._to = world, host, to
 
     def connect(self, factory: Any) -> Deferred[Any]:
+        self._world.dialled.append(self._to)
         if self._to not in self._world.listening:
             return fail(ConnectionRefusedError())
         there, listener = self._world.listening[self._to]

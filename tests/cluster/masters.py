@@ -17,26 +17,37 @@ from .registry_contract import FakeNode, Stage
 
 
 class MasterStage(Stage):
-    """A master with its nodes; the settings are those of the registry."""
+    """A master with its nodes.
 
-    def __init__(self, **settings: Any) -> None:
+    Args:
+        world: where they are; one of their own unless given.
+        port: where the master listens in it.
+        settings: those of the registry.
+    """
+
+    def __init__(
+        self, *, world: World | None = None, port: str = "master", **settings: Any
+    ) -> None:
         super().__init__()
+        self.port = port
         self.settings = RegistrySettings(**settings)
         self.lease = self.settings.lease_seconds
         self.detects = self.lease + 2.0
-        self.world = World()
+        self.world = world or World()
         self.hosts: dict[object, Host] = {}
         self.counters: dict[object, Counters] = {}
         self.start_master(learning=False)
 
     def start_master(self, *, learning: bool) -> None:
         self.master_host = Host(self.world)
+        self.world.masters += 1
         self.master = Master(
-            place=Port(self.world, self.master_host, "master"),  # type: ignore[arg-type]
+            place=Port(self.world, self.master_host, self.port),  # type: ignore[arg-type]
             secret=SECRET,
             registry=self.settings,
             links=LinkSettings(),
             learning=learning,
+            epoch=100_000 * self.world.masters,
             reactor=self.master_host.clock,
         )
         self.master.startService()
@@ -44,7 +55,7 @@ class MasterStage(Stage):
     def registry(self, id: str, secret: bytes = SECRET) -> MasterRegistry:
         host, counters = Host(self.world), Counters()
         registry = MasterRegistry(
-            endpoint=Way(self.world, host, "master"),
+            endpoint=Way(self.world, host, self.port),
             secret=secret,
             settings=self.settings,
             links=LinkSettings(),

@@ -12,11 +12,16 @@ from types import ModuleType
 
 import pytest
 
+from chatcore.cluster.settings import RegistrySettings
+from chatcore.config.settings import Assignment, Settings, resolve
+from chatcore.connectors.settings import DrainSettings
 from chatcore.errors import ConfigError
+from chatcore.links.settings import LinkSettings
 from chatcore.master import plan as planning
 from chatcore.master import ports
 from chatcore.master.plan import make_plan
 from chatcore.master.ports import check_free
+from chatcore.node.lifecycle import NodeSettings
 
 SERVERS = {
     "connector": [
@@ -45,14 +50,38 @@ class Limits:
     messages_per_second: float = 200
 
 
+SECTIONS = {
+    "limits": Limits,
+    "registry": RegistrySettings,
+    "links": LinkSettings,
+    "node": NodeSettings,
+    "drain": DrainSettings,
+}
+
+
+def resolved(assignments) -> Settings:
+    known = [one for one in assignments if one.key.partition(".")[0] in SECTIONS]
+    return resolve(SECTIONS, known)
+
+
+def said(**keys: object) -> list[Assignment]:
+    return [
+        Assignment(key=key.replace("__", "."), value=value, source="app.py")
+        for key, value in keys.items()
+    ]
+
+
 @pytest.fixture(autouse=True)
 def node_settings(monkeypatch):
     """Stand in for the settings of a node, so that these tests know them."""
     module = ModuleType("chatcore.node")
-    module.SECTIONS = {"limits": Limits}
-    module.verify = lambda folder, servers, assignments: {}
+    module.SECTIONS = SECTIONS
+    module.verify = lambda folder, servers, assignments: {
+        server_type: resolved(assignments) for server_type in servers.types
+    }
     monkeypatch.setitem(sys.modules, "chatcore.node", module)
     monkeypatch.delenv("CHATCORE_RUN_DIR", raising=False)
+    monkeypatch.delenv("CHATCORE_REGISTRY", raising=False)
 
 
 @pytest.fixture
@@ -110,6 +139,7 @@ def test_a_node_is_a_twistd_whose_id_is_seen_in_the_process_list(app):
         *("--type", "connector", "--id", "connector-1"),
         *("--app", str(app), "--env", "development"),
         *("--run-dir", str(app / ".chatcore"), "--supervised"),
+        *("--registry", "master://127.0.0.1:3005"),
     ]
 
 
@@ -148,11 +178,9 @@ def test_settings_of_the_page_may_stand_in_the_file(app):
 
 @pytest.mark.parametrize(("drains", "seconds"), [(False, 20), (True, 33)])
 def test_a_stop_may_take_as_long_as_any_server_needs(app, monkeypatch, drains, seconds):
-    stays = {"drain.on_term": False, "drain.seconds": 30.0}
-    found = {
-        "chat": {"node.stop_seconds": 20.0, **stays},
-        "gate": {"node.stop_seconds": 3.0, **stays, "drain.on_term": drains},
-    }
+    gate = said(node__stop_seconds=3.0, drain__on_term=drains, drain__seconds=30.0)
+    chat = said(node__stop_seconds=20.0, drain__on_term=False, drain__seconds=30.0)
+    found = {"chat": resolved(chat), "gate": resolved(gate)}
     monkeypatch.setattr(sys.modules["chatcore.node"], "verify", lambda *given: found)
 
     assert make_plan(app, "development").stop_seconds == seconds
@@ -200,7 +228,7 @@ def test_a_wrong_setting_is_told_before_anything_starts(app, assignment, message
     assert not (app / ".chatcore").exists()
 
 
-@pytest.mark.parametrize("name", ["start", "page"])
+@pytest.mark.parametrize("name", ["start", "page", "master", "admin", "admin-1"])
 def test_a_server_can_not_have_a_name_that_chatcore_uses(app, name):
     write(app, {"chat": [{"id": name, "port": 6050}]})
 
@@ -229,6 +257,113 @@ def test_the_run_folder_may_be_another_one(app, tmp_path):
     assert words[words.index("--run-dir") + 1] == str(tmp_path / "elsewhere")
 
 
+class TestMaster:
+    """Where the nodes announce themselves, and who keeps that."""
+
+    def test_it_is_kept_by_default_and_the_nodes_are_told_where(self, app):
+        plan = make_plan(app, "development")
+
+        assert (plan.master.address.host, plan.master.address.port) == ("127.0.0.1", 3005)
+        assert words_of(plan, "chat-1")[-2:] == ["--registry", "master://127.0.0.1:3005"]
+        assert "--registry" not in words_of(plan, "page")
+
+    @pytest.mark.parametrize(
+        ("settings", "url"),
+        [
+            (["master.port=4005"], "master://127.0.0.1:4005"),
+            (["master.host=::1"], "master://[::1]:3005"),
+            (["master.host=0.0.0.0", "links.insecure=true"], "master://127.0.0.1:3005"),
+        ],
+    )
+    def test_it_may_be_somewhere_else(self, app, settings, url):
+        plan = make_plan(app, "development", None, settings)
+
+        words = words_of(plan, "chat-1")
+        assert words[words.index("--registry") + 1] == url
+        assert not any(word.startswith("master.") for word in words)
+
+    @pytest.mark.parametrize("place", ["config/master.json", "config/development/master.json"])
+    def test_pomelo_s_master_json_says_where(self, app, place):
+        said = {"id": "master-server-1", "host": "127.0.0.1", "port": 4006}
+        (app / place).parent.mkdir(exist_ok=True)
+        (app / place).write_text(
+            json.dumps(said if "development/" in place else {"development": said})
+        )
+
+        assert make_plan(app, "development").master.address.port == 4006
+        plan = make_plan(app, "development", None, ["master.port=4007"])
+        assert plan.master.address.port == 4007
+
+    def test_a_mistake_in_master_json_is_told_with_its_place(self, app):
+        (app / "config" / "master.json").write_text('{"development": {\n "port": "3005"}}')
+
+        with pytest.raises(ConfigError, match=r"master\.json:2:\d+: 'master.port' can't be '3005'"):
+            make_plan(app, "development")
+
+    @pytest.mark.parametrize("url", ["static:", "master://127.0.0.1:4005"])
+    def test_with_another_registry_there_is_none(self, app, url, monkeypatch):
+        plan = make_plan(app, "development", registry=url)
+        assert plan.master is None
+        assert words_of(plan, "chat-1")[-2:] == ["--registry", url]
+
+        for_all = ["registry.url=" + url]
+        plan = make_plan(app, "development", None, for_all)
+        assert plan.master is None
+        assert words_of(plan, "chat-1")[-2:] == ["--set", for_all[0]]
+
+        monkeypatch.setenv("CHATCORE_REGISTRY", url)
+        plan = make_plan(app, "development")
+        assert plan.master is None
+        assert "--registry" not in words_of(plan, "chat-1"), "they have the variable, too"
+
+    def test_servers_with_different_registries_are_refused(self, app, monkeypatch):
+        found = {
+            "chat": resolved(said(registry__url="redis://u:s3same@a")),
+            "gate": resolved([]),
+        }
+        monkeypatch.setattr(sys.modules["chatcore.node"], "verify", lambda *given: found)
+
+        with pytest.raises(ConfigError, match="different registries") as caught:
+            make_plan(app, "development")
+        assert "s3same" not in str(caught.value)
+
+    @pytest.mark.parametrize("argument", ["registry", "assignments"])
+    def test_a_password_in_an_argument_is_refused(self, app, argument):
+        url = "redis://u:s3same@a"
+        given = {"registry": url} if argument == "registry" else {"assignments": ["a.b=" + url]}
+
+        with pytest.raises(ConfigError, match="CHATCORE_REGISTRY") as caught:
+            make_plan(app, "development", **given)
+        assert "s3same" not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("settings", "message"),
+        [
+            (["master.port=6050"], "chat-1 and the master would both listen on port 6050"),
+            (["master.port=3001"], "the page and the master would both listen on port 3001"),
+        ],
+    )
+    def test_it_can_not_share_a_port(self, app, settings, message):
+        with pytest.raises(ConfigError) as caught:
+            make_plan(app, "development", None, settings)
+        assert str(caught.value).endswith(
+            f"{message}. Give the master another port with --set master.port=NUMBER"
+        )
+
+    def test_its_port_in_use_is_named(self, app):
+        (app / "web").rmdir()
+        write(app, {"chat": [{"id": "chat-1"}]})
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            taken = listener.getsockname()[1]
+            plan = make_plan(app, "development", None, [f"master.port={taken}"])
+            with pytest.raises(ConfigError) as caught:
+                check_free(plan.needs)
+        assert str(caught.value) == (
+            f"port {taken} is in use by another process; the master needs 127.0.0.1:{taken}. "
+            f"Stop that process, or give the master another port with --set master.port=NUMBER"
+        )
+
+
 class TestPorts:
     @pytest.fixture
     def taken(self):
@@ -245,7 +380,7 @@ class TestPorts:
     def test_a_port_in_use_is_named_with_the_server_that_needs_it(self, app, taken, server, key):
         (app / "web").rmdir()
         write(app, {"chat": [{**server, key: taken}]})
-        plan = make_plan(app, "development")
+        plan = make_plan(app, "development", registry="static:")
 
         with pytest.raises(ConfigError) as caught:
             check_free(plan.needs)
@@ -258,20 +393,20 @@ class TestPorts:
 
     def test_the_page_s_port_in_use_is_named(self, app, taken):
         write(app, {"chat": [{"id": "chat-7"}]})
-        plan = make_plan(app, "development", None, [f"page.port={taken}"])
+        plan = make_plan(app, "development", None, [f"page.port={taken}"], "static:")
 
         with pytest.raises(ConfigError) as caught:
             check_free(plan.needs)
 
         assert str(caught.value) == (
             f"port {taken} is in use by another process; the page needs 127.0.0.1:{taken}. "
-            "Stop that process, or give the page another page.port with --set page.port=NUMBER"
+            "Stop that process, or give the page another port with --set page.port=NUMBER"
         )
 
     def test_a_port_taken_on_every_address_is_in_use(self, app):
         with socket.create_server(("0.0.0.0", 0)) as listener:
             write(app, {"chat": [{"id": "chat-7", "port": listener.getsockname()[1]}]})
-            plan = make_plan(app, "development")
+            plan = make_plan(app, "development", registry="static:")
 
             with pytest.raises(ConfigError, match="chat-7 needs"):
                 check_free(plan.needs)
@@ -281,14 +416,14 @@ class TestPorts:
             port = listener.getsockname()[1]
         (app / "web").rmdir()
         write(app, {"chat": [{"id": "chat-7", "port": port}]})
-        plan = make_plan(app, "development")
+        plan = make_plan(app, "development", registry="static:")
 
         check_free(plan.needs)
         check_free(plan.needs)
 
     def test_an_address_of_another_machine_is_told(self, app):
         write(app, {"chat": [{"id": "chat-7", "host": "192.0.2.1", "port": 6050}]})
-        plan = make_plan(app, "development")
+        plan = make_plan(app, "development", registry="static:")
 
         with pytest.raises(ConfigError, match="not an address of this machine"):
             check_free(plan.needs)
@@ -298,7 +433,7 @@ class TestPorts:
             raise PermissionError(errno.EACCES, "Permission denied")
 
         write(app, {"chat": [{"id": "chat-7", "port": 1}]})
-        plan = make_plan(app, "development")
+        plan = make_plan(app, "development", registry="static:")
         monkeypatch.setattr(ports, "_try", refuse)
 
         with pytest.raises(ConfigError, match="may not listen on port 1"):

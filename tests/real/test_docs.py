@@ -35,13 +35,16 @@ async def test_the_bot_of_the_readme(chat: RunningChat, tmp_path: Path) -> None:
 
 async def test_the_application_of_the_guide() -> None:
     """The files of the page, put where it says, are an application that runs."""
-    with free_ports(1) as ports:
-        port = ports[0]
+    with free_ports(2) as ports:
+        port, master_port = ports
     with short_folder() as folder:
         app = folder / "words"
         write_application(ROOT / "docs" / "application.md", app, {"3010": str(port)})
         process = subprocess.Popen(
-            [sys.executable, "-m", "chatcore", "start", "--app", str(app)],
+            [
+                *(sys.executable, "-m", "chatcore", "start", "--app", str(app)),
+                *("--set", f"master.port={master_port}"),
+            ],
             env=environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -1,0 +1,87 @@
+"""``twistd chatmaster``: a master on its own, which supervises nobody."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from twisted.application.service import Service
+
+from chatcore.cluster.choosing import refuse_passwords
+from chatcore.cluster.settings import RegistrySettings
+from chatcore.config.application_folder import find_application
+from chatcore.config.names import MASTER
+from chatcore.config.run_folder import RunFolder
+from chatcore.config.settings import Assignment, Settings, parse_assignment
+from chatcore.daemon import Daemon, DaemonOptions, end_with
+from chatcore.deadlines import keep_steady
+from chatcore.errors import ConfigError
+from chatcore.links.settings import LinkSettings
+from chatcore.master.service import make_master
+from chatcore.master.settings import MasterSettings, address_of, settings_of_start
+
+
+class Options(DaemonOptions):
+    """The options of ``twistd chatmaster``."""
+
+    synopsis = "[options]"
+    longdesc = (
+        "Start the master of a chatcore application: the nodes of its cluster announce themselves"
+        " to it, and it tells them of each other. It starts and stops no node, and what runs goes"
+        " on running without it."
+    )
+    optParameters = [
+        ["app", None, ".", "The application's folder."],
+        ["env", None, "development", "Which environment of settings.json and master.json."],
+        ["run-dir", None, None, "Where the pid file, the log and the secret are."],
+        ["host", None, None, "The address to listen on; 127.0.0.1, or what master.json says."],
+        ["port", None, None, "The port to listen on; 3005, or what master.json says."],
+    ]
+
+    folder: Path
+    settings: Settings
+
+    def postOptions(self) -> None:
+        try:
+            self._resolve()
+        except ConfigError as problem:
+            end_with(problem)
+
+    def _resolve(self) -> None:
+        refuse_passwords(None, self["set"])
+        self.folder = find_application(self["app"])
+        given = [parse_assignment(text) for text in self["set"]]
+        given += [
+            Assignment(key=f"{MASTER}.{key}", value=self[key], source=f"--{key}", text=True)
+            for key in ("host", "port")
+            if self[key] is not None
+        ]
+        self.settings = settings_of_start(self.folder, self["env"], given)
+        self.run_folder = RunFolder.open(self.folder, self["run-dir"])
+        claim = self.run_folder.claim(MASTER)
+        if claim is None:
+            pid = self.run_folder.holder(MASTER)
+            raise ConfigError(f"a master of {self.folder} is running already, as process {pid}")
+        self.claim = claim
+        self.place_files(MASTER)
+
+
+def makeService(options: Options) -> Service:
+    """The service that twistd runs; its port is bound here, before twistd turns into a daemon."""
+    from twisted.internet import reactor
+
+    keep_steady(reactor)
+    settings = options.settings
+    try:
+        master = make_master(
+            address_of(settings[MasterSettings]),
+            registry=settings[RegistrySettings],
+            links=settings[LinkSettings],
+            learning=True,
+            folder=options.folder,
+            run_folder=options.run_folder,
+            reactor=reactor,
+        )
+    except ConfigError as problem:
+        options.claim.release()
+        end_with(problem)
+    return Daemon(master, options)
