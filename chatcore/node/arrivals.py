@@ -106,14 +106,15 @@ class Arrivals:
             if self._settling.ready:
                 return True
         elif int(epoch) <= self._servers.view.epoch:
-            key = box.get(b"key")
-            if key is None:
+            packed = box.get(b"key")
+            if packed is None:
                 if self._settling.ready:
                     return True
             else:
-                owner = self._servers.ownership.owner(self._type, key.decode())
+                key = packed.decode("utf-8", "surrogatepass")
+                owner = self._servers.ownership.owner(self._type, key)
                 if owner is not None and owner.id == self._id:
-                    if self._settling.may_answer(key.decode()):
+                    if self._settling.may_answer(key):
                         return True
                 elif owner is not None and self.pass_on(owner.id, link, box, ask):
                     return False

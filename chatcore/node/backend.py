@@ -336,7 +336,7 @@ class Backend:
 def _key(box: Box) -> str | None:
     """By which key a box came here, if by one."""
     key = box.get(b"key")
-    return None if key is None else key.decode()
+    return None if key is None else key.decode("utf-8", "surrogatepass")
 
 
 def _answered(

@@ -244,10 +244,11 @@ class Frontend:
             self._counters.requests_refused += 1
             self._dispatcher.report(f"the route to {server_type}", problem)
             return problem
-        send = partial(self._send_to, server, route, payload, done)
-        if link is None and self._links.wait_for(server, send):
-            return None
-        return send(link, waited=False)
+        if link is None:
+            send = partial(self._send_to, server, route, payload, done)
+            if self._links.wait_for(server, send):
+                return None
+        return self._send_to(server, route, payload, done, link, waited=False)
 
     def _send_to(
         self,

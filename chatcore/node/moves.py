@@ -82,6 +82,7 @@ class Moves:
         self._channels, self._groups = channels, groups
         self._key_of, self._clock = key_of, clock
         self._look: Any = None
+        self._stamp = b""  # of the newest view
         # How many moves each frontend had told of when it last said that it was done.
         self._settled_with: dict[str, int] = {}
         self._told = settled
@@ -128,11 +129,9 @@ class Moves:
 
     def stamp(self, key: str | None) -> bytes:
         """What a box carries so that its receiver can tell whether it is still the owner."""
-        epoch = self._servers.view.epoch
-        if not epoch:
-            return b""
-        stamp = item(b"epoch", b"%d" % epoch)
-        return stamp if key is None else stamp + item(b"key", key.encode("utf-8", "replace"))
+        if key is None or not self._stamp:
+            return self._stamp
+        return self._stamp + item(b"key", key.encode("utf-8", "surrogatepass"))
 
     def owns(self, channel: str) -> bool:
         """Whether the name of a channel places it on this node."""
@@ -211,6 +210,7 @@ class Moves:
     # What happens.
 
     def _view_changed(self, old: View, new: View) -> None:
+        self._stamp = _epoch(new.epoch) if new.epoch else b""
         for member in old.members:
             if member.server.frontend and not new.has(member):
                 self._settled_with.pop(member.id, None)

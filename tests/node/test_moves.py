@@ -30,6 +30,7 @@ FRONT = """
 
     class IFrontHandler(IHandler):
         async def enter(msg, session): ""
+        async def look(msg, session): ""
 
     @implementer(IFrontHandler)
     class FrontHandler:
@@ -41,6 +42,11 @@ FRONT = """
             await session.update(room=msg["room"])
             rooms = self.app.rpc.by(session)[IRoomRemote]
             return await rooms.add(msg["uid"], session.frontend_id, msg["room"])
+
+        async def look(self, msg, session):
+            room = msg["room"].replace("half a pair", chr(0xd83d))
+            at = await self.app.rpc.by_key(room)[IRoomRemote].where()
+            return {"at": at, "owner": self.app.servers.owner("back", room).id}
 """
 
 BACK = """
@@ -49,6 +55,7 @@ BACK = """
 
     class IRoomRemote(IRemote):
         async def add(uid, sid, room): ""
+        async def where(): ""
 
     @implementer(IRoomRemote)
     class RoomRemote:
@@ -63,6 +70,9 @@ BACK = """
             channel.state.setdefault("by", self.app.server_id)
             channel.add(uid, sid)
             return {"at": self.app.server_id, "users": channel.uids()}
+
+        async def where(self):
+            return self.app.server_id
 """
 
 HANDLERS = """
@@ -257,3 +267,13 @@ async def test_a_node_may_own_nothing_while_it_can_not_know(cluster: Cluster) ->
     node.membership.found()
     assert (await asked)["at"] == "back-1"
     await until(lambda: people.heard[room, 2][-1] == 99, "what was said")
+
+
+async def test_a_room_may_be_called_anything(cluster: Cluster) -> None:
+    """Also what no UTF-8 can say, as JavaScript's clients can."""
+    await cluster.start()
+    client = await cluster.client("front-1")
+    await client.request("front.frontHandler.enter", {"uid": "ann", "room": "den"})
+    for room in ("half a pair", "中" * 300, "😀", "a\0b"):
+        answer = await client.request("front.frontHandler.look", {"room": room})
+        assert answer["owner"] == answer["at"]
