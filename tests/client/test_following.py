@@ -19,7 +19,7 @@ THERE = ("door-2", 3011)
 class World:
     """A client's following, and what the servers would say."""
 
-    def __init__(self, find: Any = None, chance: float = 1.0) -> None:
+    def __init__(self, find: Any = None, chance: float = 1.0, connect: Any = None) -> None:
         self.clock = Clock()
         self.up = False
         self.tried: list[tuple[float, Any]] = []
@@ -28,7 +28,7 @@ class World:
         self.following = Following(
             clock=self.clock,
             chance=lambda: chance,
-            connect=self._connect,
+            connect=connect or self._connect,
             find=find,
             came=self.came.append,
             gave_up=self.gave_up.append,
@@ -141,6 +141,17 @@ def test_a_connection_that_lasted_counts_anew() -> None:
         world.later(0.3)
         world.clock.advance(STEADY)
     assert (len(world.came), world.gave_up) == (3 * MOST_TRIES, [])
+
+
+def test_it_can_be_stopped_while_it_connects() -> None:
+    answer: Deferred[Any] = Deferred(lambda d: d.errback(ConnectFailed("given up")))
+    world = World(connect=lambda place: answer)
+    world.moved()
+    world.later(1)
+    world.following.stop()
+    assert answer.called
+    assert world.clock.getDelayedCalls() == []
+    assert world.gave_up == []
 
 
 def test_it_can_be_stopped() -> None:

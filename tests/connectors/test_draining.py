@@ -296,6 +296,8 @@ class TestSlowClients:
 class TestNewcomers:
     def test_are_told_when_they_have_shaken_hands(self, connector: Connector, drain: Any) -> None:
         """They get no session: nothing of theirs is acted on."""
+        ended: list[Any] = []
+        connector.sessions.on_session_closed(lambda *session: ended.append(session))
         drained = drain()
         client = connector.open()
         client.say((package.HANDSHAKE, HANDSHAKE))
@@ -304,17 +306,23 @@ class TestNewcomers:
         client.say((package.ACK, b""), request)
         assert kick_of(client) == MOVED
         assert (connector.asked, connector.counters.clients_moved) == ([], 1)
-        assert len(connector.sessions) == 0
+        assert (len(connector.sessions), ended) == (0, [])
         drained.later(2.2)
         assert drained.ended
 
     def test_over_tcp(self, connector: Connector, drain: Any) -> None:
-        drain()
-        client = connector.connect()
-        client.shake_hands()
-        (_, (kind, body)) = client.stream()
-        assert (kind, json.loads(body)) == (package.KICK, MOVED)
+        """They are cut off only where they don't go by themselves."""
+        drained = drain()
+        client, stays = connector.connect(), connector.connect()
+        for each in (client, stays):
+            each.shake_hands()
+            (_, (kind, body)) = each.stream()
+            assert (kind, json.loads(body)) == (package.KICK, MOVED)
         client.hang_up()
+        drained.later(4.9)
+        assert not stays.closed
+        drained.later(0.3)
+        assert (client.transport.aborted, stays.transport.aborted) == (False, True)
 
     def test_over_udp(self, connector: Connector, drain: Any) -> None:
         port = Port(connector)

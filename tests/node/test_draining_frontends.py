@@ -168,6 +168,16 @@ async def test_only_frontends_that_are_up_are_named(make: Any) -> None:
     assert [each.id for each in cluster.nodes["back-1"].servers.of_type("front")] == ["front-4"]
 
 
+async def test_one_that_answers_is_named_rather_than_one_that_does_not(make: Any) -> None:
+    cluster = await make(3)
+    people = [await cluster.enter(f"user-{n}") for n in range(10)]
+    await cluster.stop("front-2")
+    links = cluster.nodes["front-1"].links
+    await until(lambda: links.get("front-2") is None, "the link to be down")
+    await cluster.nodes["front-1"].drain()
+    assert [person.kicks for person in people] == [[cluster.place("front-3")]] * 10
+
+
 async def test_where_there_is_no_other(make: Any) -> None:
     """Frontends of another type are no place to go on."""
     cluster = await make(1, servers={"gate": ["gate-1"]}, frontends=("front", "gate"))
@@ -361,6 +371,16 @@ class TestFollowing:
         assert reached == {"host": there["host"], "port": there["port"], "user": None}
         assert await follower.client.request(ENTER, {"uid": "alice"}) == {"at": "front-2"}
         assert [event for event, _ in follower.told] == ["moved", "reconnect"]
+
+    async def test_to_its_own_host_where_the_named_one_is_none(self, make: Any) -> None:
+        cluster = await make(2, keys={"front-2": {"clientHost": "0.0.0.0"}})
+        follower = Follower(cluster)
+        await follower.init(follow=True)
+        await cluster.nodes["front-1"].drain()
+        reached = await follower.hear("reconnect")
+        there = cluster.place("front-2")
+        assert follower.told[0] == ("moved", {"host": "0.0.0.0", "port": there["port"]})
+        assert (reached["host"], reached["port"]) == ("127.0.0.1", there["port"])
 
     async def test_when_it_is_asked_to_only(self, make: Any) -> None:
         cluster = await make(2)
