@@ -520,3 +520,29 @@ test("leaving while one is moved", async () => {
   assert.equal(world.open.length, 0);
   assert.equal(world.clock.waiting, 0);
 });
+
+test("a gate that is emptied: by the one that it names", async () => {
+  const world = new World();
+  const gate = "gate.gateHandler.queryEntry";
+  const answer = world.answers[gate];
+  world.answers[gate] = (msg, client) => {
+    world.answers[gate] = answer;
+    move(client, { host: "127.0.0.1", port: 3015 });
+    throw new ClientError("moved", "elsewhere");
+  };
+  await world.join();
+  assert.deepEqual(world.calls.slice(2, 4), ["init 127.0.0.1:3015", gate]);
+  assert.equal(world.open.length, 1);
+});
+
+test("gates that send us on and on, or to none", async () => {
+  for (const to of [OTHER, { host: null, port: null }]) {
+    const world = new World();
+    world.answers["gate.gateHandler.queryEntry"] = (msg, client) => {
+      move(client, to);
+      throw new ClientError("moved", "elsewhere");
+    };
+    await assert.rejects(world.join(), { kind: "gate" });
+    assert.ok(world.calls.length <= 8);
+  }
+});

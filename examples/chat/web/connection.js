@@ -216,15 +216,27 @@ export class Room {
   }
 
   async #findConnector(visit) {
-    const gate = await this.#locateGate();
+    let gate = await this.#locateGate();
     this.#check(visit);
-    const host = reachable(gate.host, this.#pageHost);
-    const client = await this.#connect(visit, host, gate.port, "gate");
-    const msg = { uid: visit.name };
-    const reply = await this.#ask(visit, client, "gate", "gate.gateHandler.queryEntry", msg);
-    this.#dropClient();
-    if (reply?.code !== 200) throw new Problem("no-server");
-    return { host: reachable(reply.host, this.#pageHost), port: reply.port };
+    for (let moves = 0; ; moves += 1) {
+      const client = await this.#connect(visit, this.#hostOf(gate), gate.port, "gate");
+      let next = null;
+      client.on("moved", (to) => (next = to.host === null ? null : to));
+      const msg = { uid: visit.name };
+      try {
+        const reply = await this.#ask(visit, client, "gate", "gate.gateHandler.queryEntry", msg);
+        this.#dropClient();
+        if (reply?.code !== 200) throw new Problem("no-server");
+        return { host: this.#hostOf(reply), port: reply.port };
+      } catch (error) {
+        if (error instanceof Overtaken || !next || moves === QUICK_MOVES) throw error;
+        gate = next; // this one is emptied, too
+      }
+    }
+  }
+
+  #hostOf({ host }) {
+    return reachable(host, this.#pageHost);
   }
 
   /** Enter by the server that was named as the place to go on, or by one that the gate names. */
@@ -244,8 +256,7 @@ export class Room {
     }
     client.on("onKick", (body) => (reason = body?.reason ?? ""));
     client.on("moved", (to) => {
-      const there = to.host === null ? null : { ...to, host: reachable(to.host, this.#pageHost) };
-      moved = { place: there };
+      moved = { place: to.host === null ? null : { ...to, host: this.#hostOf(to) } };
     });
     client.on("disconnect", () => {
       if (early || client !== this.#client) return;
