@@ -255,9 +255,7 @@ async def test_new_certificates_are_used_without_a_restart(folder: Path) -> None
             now.abort()
             return False
 
-        with Log() as log:
-            await until(renewed, "a link with the new certificates")
-        assert not [text for text in log.texts if "Lost the link" not in text]
+        await until(renewed, "a link with the new certificates")
 
 
 class Day:
