@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from chatcore.deadlines import Deadlines, IClock
-from chatcore.errors import BoxError
+from chatcore.errors import BoxError, ConfigError
 from chatcore.links import hello
 from chatcore.links.arrivals import Arrivals
 from chatcore.links.greeting import Greeter
@@ -404,10 +404,15 @@ class _Dialler(Factory):
         self._retry, self._told = None, False
         attempt: Deferred[Any] = self._endpoint.connect(self)
         self._attempt = attempt
-        attempt.addCallbacks(self._connected, lambda _: self._again())
+        attempt.addCallbacks(self._connected, self._unreached)
 
     def _connected(self, link: Any) -> None:
         self._attempt = None
+
+    def _unreached(self, reason: Failure) -> None:
+        if reason.check(ConfigError):  # the way itself is wrong; others come up with the peer
+            self.failed(str(reason.value))
+        self._again()
 
     def _again(self) -> None:
         self._attempt = None

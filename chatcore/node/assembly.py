@@ -138,9 +138,10 @@ class Node(Service):
         compare_types(catalogue, servers)
         configured = configure(catalogue, servers, server, assignments, SECTIONS)
         self._expected = [each.id for each in servers]
-        self._network = network or Network(run_folder, reactor)
         links = configured.settings[LinkSettings]
         self._tls = link_tls(links, configured.catalogue.folder, server.id, reactor)
+        may_leave = self._tls is not None or links.insecure
+        self._network = network or Network(run_folder, reactor, may_leave=may_leave)
         if registry is None:
             registry = self._registry(servers, configured, run_folder, registry_url)
         self._build(servers, configured, run_folder, registry)

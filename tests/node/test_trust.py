@@ -7,10 +7,17 @@ from typing import Any
 
 import pytest
 from identities import make_identities
+from links.tls_nodes import TlsNode
+from links.wiring import Log
 from running import free_ports, short_folder
-from small_cluster import Cluster
+from small_cluster import Cluster, until
+from twisted.internet import reactor
+from twisted.internet.endpoints import TCP4ClientEndpoint
 
+from chatcore.config.run_folder import RunFolder
+from chatcore.config.servers import Server
 from chatcore.errors import ConfigError
+from chatcore.node.network import Network
 
 REMOTE = """
     from zope.interface import implementer
@@ -91,3 +98,22 @@ async def test_link_ports_listen_on_their_host_only() -> None:
                 assert one.connect_ex(("127.0.0.1", port)) != 0
         finally:
             await cluster.close()
+
+
+async def test_links_that_would_leave_the_machine_in_clear_are_not_made() -> None:
+    """Where a node is, is told by the registry, too, after everything was checked at start."""
+    with short_folder() as folder:
+        run = RunFolder.open(folder)
+        far = Server(id="z", type="back", host="192.0.2.1", port=4000)
+        near = Server(id="z", type="back", host="127.0.0.1", port=4000)
+        with Log() as log:
+            a = TlsNode("a", {"z": Network(run, reactor, may_leave=False).link_endpoint(far)}, None)
+            a.table.startService()
+            await until(lambda: log.texts, "what is told")
+            await a.table.stopService()
+        (text,) = log.texts
+        assert text.startswith("z can't be linked to: 192.0.2.1 is on another machine")
+        assert "--tls DIR" in text
+        for network in (Network(run, reactor), Network(run, reactor, may_leave=False)):
+            assert isinstance(network.link_endpoint(near), TCP4ClientEndpoint)
+        assert isinstance(Network(run, reactor).link_endpoint(far), TCP4ClientEndpoint)
