@@ -43,6 +43,7 @@ from chatcore.deadlines import IClock
 from chatcore.errors import ConfigError, IdentityError
 from chatcore.links.settings import LinkSettings
 from chatcore.tls import make_context, words
+from chatcore.turn import write_now
 
 LOOK_SECONDS = 1.0
 """How often, at most, it is looked whether the files have changed."""
@@ -255,6 +256,25 @@ class _Tls(TLSMemoryBIOProtocol):
 
     expected: str | None = None
     problem: str | None = None
+
+    def makeConnection(self, transport: Any) -> None:
+        super().makeConnection(_Straight(transport))
+
+
+class _Straight:
+    """A transport that gives to its socket at once what the socket takes.
+
+    What is written first has to leave first, for whichever node it is: see `Outgoing`.
+    """
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+
+    def write(self, data: bytes) -> None:
+        write_now(self._transport, data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 class _Wrapping(TLSMemoryBIOFactory):

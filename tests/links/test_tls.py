@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import select
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ from twisted.internet.task import Clock
 from chatcore.config.identities import dns_name
 from chatcore.errors import ConfigError
 from chatcore.links.tls import LinkTls
-from chatcore.wire.box import item, join
+from chatcore.wire.box import END, item, join
 
 from .tls_nodes import EARLY, ECHO, EXPIRED, FOREIGN, GOOD, NONE, NOWHERE, Papers, nodes
 from .wiring import Log
@@ -51,6 +52,25 @@ async def test_two_nodes_with_certificates_talk(kind: str, folder: Path) -> None
         assert answers == [b"1", big, b"2"]
         assert link.transport.getHandle().get_protocol_version_name() == "TLSv1.3"
         assert b.counters.links_rejected == a.counters.links_rejected == 0
+
+
+async def test_what_a_turn_wrote_has_left_when_it_ends(folder: Path) -> None:
+    """Links have an order among them: what is acknowledged on one was told on the others."""
+    async with nodes(folder) as (a, b):
+        link = await until(lambda: a.table.get("b"), "the link")
+        other = await until(lambda: b.table.get("a"), "the link")
+        links = (link, other)
+        await until(lambda: not any(arrived(each) for each in links), "silence")
+        for size in (1, 100_000):
+            link.write(ECHO + item(b"text", bytes(size)) + END)
+            link.flush()
+            assert arrived(other)
+            await until(lambda: not arrived(other), "its being read")
+
+
+def arrived(link: Any) -> bool:
+    """Whether there is something to be read on the socket of a link."""
+    return bool(select.select([link.transport.transport.socket], [], [], 0)[0])
 
 
 EXPECTS_TLS = "it does not speak TLS, and this side was started with --tls"

@@ -91,7 +91,8 @@ class TlsNode:
         self.table.follow({id: Peer(endpoint) for id, endpoint in peers.items()})
 
     def echo(self, link: Any, box: Box, ask: bytes | None) -> None:
-        link.answer(ask, item(b"text", join(box, b"text")))
+        if ask is not None:
+            link.answer(ask, item(b"text", join(box, b"text")))
 
 
 NOWHERE: Any = None
