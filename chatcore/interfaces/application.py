@@ -67,7 +67,10 @@ class IApplication(Interface):
         ``link_down``       ``hook(server_id)``: it was lost
         ``add_servers``     ``hook(servers)``: the view has gained servers
         ``remove_servers``  ``hook(server_ids)``: it has lost some
-        ``replace_servers`` ``hook(servers)``: it is another one
+        ``replace_servers`` ``hook(servers)``: some were started anew, or are reached elsewhere
+        ``channel_moving``  ``hook(channel, server_id)``: it is about to be that server's
+        ``channel_arrived`` ``hook(channel, how)``: it is this server's now; ``how`` is ``moved``,
+                            ``rebuilt`` after a crash, or ``merged`` into one that was here
         ``add_crons``       ``hook(crons)``: `crons.add` was called
         ``remove_crons``    ``hook(ids)``: `crons.remove` was called
         ==================  ======================================================

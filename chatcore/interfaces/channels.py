@@ -15,6 +15,9 @@ class IChannel(Interface):
     """
 
     name: str = Attribute("Its name.")
+    state: dict[str, Any] = Attribute(
+        "What the application keeps with it; it goes along when another server owns the channel."
+    )
 
     def add(uid: str, sid: str) -> bool:
         """Add who is connected to the frontend ``sid``; False if it is in already.
@@ -25,6 +28,7 @@ class IChannel(Interface):
         Raises:
             TypeError: ``uid`` is not a text, or empty, as that of a session that is not bound.
             NoSuchServer: there is no frontend ``sid``.
+            ChannelMoved: another server owns the channel now, as from `leave` and `push`.
         """
 
     def leave(uid: str, sid: str) -> bool:
@@ -81,6 +85,7 @@ class IChannels(Interface):
         Raises:
             TypeError: ``create`` is wanted for a name that is not a text, or empty.
             ValueError: the name to be created is longer than 1024 bytes.
+            ChannelMoved: it has moved to another server, which owns it now.
         """
 
     def destroy(name: str) -> bool:

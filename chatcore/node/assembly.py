@@ -378,7 +378,7 @@ class Node(Service):
             clock=reactor,
         )
         self._surroundings.surround(self.application, None if clients is None else clients.frontend)
-        connect_events(events, said, sessions, self.links)
+        connect_events(events, said, sessions, self.links, view)
         self.channels.on_move(
             partial(events.ask, "channel_moving"), partial(events.ask, "channel_arrived")
         )

@@ -12,6 +12,8 @@ from typing import Any
 from chatcore.application import Application, Configurator
 from chatcore.application.crons import Crons, CronSettings
 from chatcore.application.events import Events
+from chatcore.cluster.servers import ClusterServers
+from chatcore.cluster.view import View
 from chatcore.config.times import zone_of
 from chatcore.deadlines import IClock
 from chatcore.dispatch.components import Catalogue
@@ -135,7 +137,11 @@ def places_of(catalogue: Catalogue) -> dict[Any, list[tuple[str, str]]]:
 
 
 def connect_events(
-    events: Events, said: Configurator, sessions: SessionService, links: LinkTable
+    events: Events,
+    said: Configurator,
+    sessions: SessionService,
+    links: LinkTable,
+    servers: ClusterServers,
 ) -> None:
     """Have events told of what happens in a node, and hooks of what the application asked for."""
     for event, hook, place in said.hooks:
@@ -150,3 +156,17 @@ def connect_events(
     sessions.on_session_closed(partial(emit, "close_session"))
     links.on_up(lambda link: events.emit("link_up", link.peer))
     links.on_down(lambda link: events.emit("link_down", link.peer))
+    servers.on_changed(partial(_tell_of_servers, events))
+
+
+def _tell_of_servers(events: Events, old: View, new: View) -> None:
+    """Tell which servers came into the view, left it, or are others than before."""
+    here = [each for each in new.members if not old.has(each)]
+    came = [each.server for each in here if old.get(each.id) is None]
+    others = [each.server for each in here if old.get(each.id) is not None]
+    left = [each.id for each in old.members if new.get(each.id) is None]
+    for event, what in (("add_servers", came), ("replace_servers", others)):
+        if what:
+            events.emit(event, what)
+    if left:
+        events.emit("remove_servers", left)

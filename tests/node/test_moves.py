@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -21,6 +22,13 @@ APP = """
     def configure(app):
         app.route("back", by_session("room"))
         app.on("channel_moving", lambda channel, server_id: channel.state.update(left=1))
+        told = app.data.setdefault("told", [])
+        for event in ("add_servers", "replace_servers"):
+            app.on(
+                event,
+                lambda servers, event=event: told.append((event, [each.id for each in servers])),
+            )
+        app.on("remove_servers", lambda ids: told.append(("remove_servers", ids)))
 """
 
 FRONT = """
@@ -277,3 +285,22 @@ async def test_a_room_may_be_called_anything(cluster: Cluster) -> None:
     for room in ("half a pair", "中" * 300, "😀", "a\0b"):
         answer = await client.request("front.frontHandler.look", {"room": room})
         assert answer["owner"] == answer["at"]
+
+
+async def test_applications_are_told_who_comes_and_goes(cluster: Cluster) -> None:
+    await cluster.start()
+    told = cluster.nodes["front-1"].application.data["told"]
+    told.clear()
+    await cluster.stop("back-2")
+    await cluster.start("back-2")
+    registry = cluster.registry
+    assert registry is not None
+    member = registry.members["back-3"]
+    registry.members["back-3"] = replace(member, incarnation="another life")
+    registry.tell()
+    await until(lambda: len(told) > 2, "all to be told")
+    assert told == [
+        ("remove_servers", ["back-2"]),
+        ("add_servers", ["back-2"]),
+        ("replace_servers", ["back-3"]),
+    ]
