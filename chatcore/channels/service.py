@@ -22,7 +22,7 @@ from chatcore.sessions.session import check_uid
 from chatcore.wire.body import encode as to_json
 from chatcore.wire.message import LONGEST_ROUTE
 from chatcore.wire.text import check_text
-from chatcore.wire.values import pack
+from chatcore.wire.values import UNPACKABLE, pack
 
 LONGEST_NAME = 1024
 """Bytes of a channel's name."""
@@ -31,6 +31,9 @@ LONGEST_PUSH = 4 * 1024 * 1024
 
 CLOSED = "closed"
 """Why a member went whose last session has ended."""
+
+LONGEST_STATE = 4 * 1024 * 1024
+"""Bytes of a channel's state that can move."""
 
 MOST_MOVED = 10_000
 """Channels of which it is remembered where they went."""
@@ -290,7 +293,33 @@ class ChannelService:
         while len(self._moved) >= MOST_MOVED:
             del self._moved[next(iter(self._moved))]
         self._moved[name] = to
-        return Hand(channel.members(), dict(channel.state))
+        return Hand(channel.members(), self._movable(channel))
+
+    def _movable(self, channel: Channel) -> dict[str, Any]:
+        """What of a channel's state can go along; what can't is logged, and stays behind."""
+        movable: dict[str, Any] = {}
+        left = LONGEST_STATE
+        for key, value in channel.state.items():
+            try:
+                size = len(pack((key, value)))
+            except UNPACKABLE as problem:
+                self._stays_behind(channel, key, str(problem))
+                continue
+            if size > left:
+                why = f"the state would have more than {LONGEST_STATE} bytes"
+                self._stays_behind(channel, key, why)
+                continue
+            left -= size
+            movable[key] = value
+        return movable
+
+    def _stays_behind(self, channel: Channel, key: object, why: str) -> None:
+        self.log.error(
+            "{key!r:.100} in the state of channel {channel!r:.100} can't move: {why}",
+            key=key,
+            channel=channel.name,
+            why=why,
+        )
 
     def arrive(
         self, name: str, arriving: Arriving, told: Callable[[str], bool]

@@ -19,7 +19,7 @@ from chatcore.cluster.settling import Settling
 from chatcore.cluster.view import Member, View
 from chatcore.deadlines import IClock
 from chatcore.errors import RpcError
-from chatcore.links.link import Link, Responder
+from chatcore.links.link import Done, Link, Responder
 from chatcore.links.table import LinkTable
 from chatcore.node.arrivals import FOR_EVER, Arrivals
 from chatcore.node.replies import chunks
@@ -282,10 +282,13 @@ class Moves:
         link = self._links.get(to)
         if link is None:
             return
-        payload = HAND_OVER + _epoch(epoch) + item(b"channel", channel.encode())
-        payload += item(b"members", pack(hand.members)) + item(b"state", pack(hand.state))
-
-        link.ask(payload, _told(done), "HandOver", FOR_EVER)
+        head = HAND_OVER + _epoch(epoch) + item(b"channel", channel.encode())
+        parts = list(chunks(list(hand.members))) or [()]
+        arrived = _all(len(parts), done)
+        for number, members in enumerate(parts):
+            state = {} if number else hand.state
+            payload = head + item(b"members", pack(members)) + item(b"state", pack(state))
+            link.ask(payload, arrived, "HandOver", FOR_EVER)
 
     def handed_over(self, to: str, epoch: int) -> None:
         self._tell(to, HANDED_OVER + _epoch(epoch))
@@ -433,6 +436,18 @@ class Moves:
 
 def _told(done: Callable[[bool], None]) -> Callable[[Box | None, RpcError | None], None]:
     return lambda box, problem: done(box is not None)
+
+
+def _all(count: int, done: Callable[[bool], None]) -> Done:
+    """What is told of each of so many answers, and tells once whether all are good."""
+    ended = []
+
+    def answered(box: Box | None, problem: RpcError | None) -> None:
+        ended.append(box is not None)
+        if len(ended) == count:
+            done(all(ended))
+
+    return answered
 
 
 def _epoch(epoch: int) -> bytes:

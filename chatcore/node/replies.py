@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -18,6 +19,8 @@ VALUE = item(b"coding", b"msgpack")
 """Says that a body is a value, rather than the JSON that a client sent."""
 
 _EMPTY_VALUE = pack({})
+
+T = TypeVar("T")
 
 TRUE = b"True"
 """As AMP writes it; what is false is left out."""
@@ -45,7 +48,7 @@ def push_encoder(route: str, packed: bytes) -> Callable[[Encoding], bytes]:
     return lambda encoding: encoding.push(route, body)
 
 
-def chunks(uids: Sequence[str]) -> Iterator[Sequence[str]]:
-    """A list of uids in parts that each fit a box."""
+def chunks(uids: Sequence[T]) -> Iterator[Sequence[T]]:
+    """A list of uids, or of members, in parts that each fit a box."""
     for start in range(0, len(uids), UIDS_IN_A_BOX):
         yield uids[start : start + UIDS_IN_A_BOX]

@@ -15,6 +15,7 @@ from small_cluster import Cluster, until
 from twisted.internet import reactor
 
 from chatcore.client import Client
+from chatcore.errors import ChannelMoved
 
 APP = """
     from chatcore.application import by_session
@@ -304,3 +305,26 @@ async def test_applications_are_told_who_comes_and_goes(cluster: Cluster) -> Non
         ("add_servers", ["back-2"]),
         ("replace_servers", ["back-3"]),
     ]
+
+
+@pytest.mark.logs_failures
+async def test_what_can_not_move_stays_behind(cluster: Cluster) -> None:
+    """And keeps nothing else from moving, however many members there are."""
+    people = People(cluster)
+    await cluster.start()
+    await people.enter()
+    before = await people.talk()
+    room = next(room for room, answer in before.items() if answer["at"] == "back-1")
+    channel = cluster.nodes["back-1"].channels.get(room)
+    assert channel is not None
+    channel.state |= {"open": object(), "large": "x" * 5_000_000, "small": [1, 2]}
+    for number in range(11_000):
+        channel.put(f"uid {number}", "front-2")
+    await cluster.nodes["back-1"].drain()
+    after = await people.talk()
+    assert after[room]["state"] == {"by": "back-1", "left": 1, "small": [1, 2]}
+    assert after[room]["users"] == [f"{room} 1", f"{room} 2"]
+    await until(lambda: len(people.left) == 2 * 11_000, "the others to be told who is not there")
+    with pytest.raises(ChannelMoved, match="owns it now"):
+        channel.push("onSay", {})
+    await people.all_heard()
