@@ -124,7 +124,7 @@ class Play:
         registry: one of `REGISTRIES`.
     """
 
-    def __init__(self, script: Script, world: World, kind: str, registry: str) -> None:
+    def __init__(self, script: Script, world: World, kind: str, registry: str = "own") -> None:
         self.script, self.world, self.kind = script, world, kind
         chance = world.random
         hard = kind != "planned"
