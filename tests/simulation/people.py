@@ -205,7 +205,9 @@ class Person:
 
     def _speak(self, wire: Wire) -> None:
         stay, chance = self.stay, self._world.random
-        if wire is not self._wire or stay is None or self.stopped or self.silent:
+        if wire is not self._wire or stay is None or stay.leaves is not None:
+            return
+        if self.stopped or self.silent:
             return
         if chance.random() < self._restless:
             chance.choice((self.leave, self.hang_up))()
@@ -236,7 +238,7 @@ class Person:
     def leave(self) -> None:
         """Leave the room, and enter another on the same connection."""
         stay = self.stay
-        if stay is None or self._wire is None:
+        if stay is None or stay.leaves is not None or self._wire is None:
             return
 
         def left(answer: dict[str, Any]) -> None:
