@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from chatcore.cluster.ownership import Ownership
+
 from . import insight
 from .people import Said, Stay
 from .stage import Act
@@ -123,8 +125,15 @@ class Checker:
         if self._play.kind in ("quiet", "planned"):
             return False
         end = said.answered or self._world.now
-        began = [at for at, what in self._play.trouble if at <= end]
-        return any(at >= said.sent - BACK_SECONDS for at in began)
+        nobody = [
+            [began, ended]
+            for began, ended, view in self._play.registry.record.spans()
+            if not Ownership(view, {}).by_type.get("chat")
+        ]
+        return any(
+            began <= end and ended >= said.sent - BACK_SECONDS
+            for began, ended in self._play.trouble + nobody
+        )
 
     def _deliveries(self) -> None:
         """What was acknowledged came to each who was there, once; nothing came twice."""

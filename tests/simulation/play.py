@@ -90,7 +90,7 @@ def play(script: Script, seed: int, kind: str | None = None, loud: bool = False)
     globalLogPublisher.addObserver(log)
     gc.disable()
     try:
-        with steady(world.random):
+        with steady(world):
             Play(script, world, chosen, registry_of(seed)).run()
         gc.collect()  # a failure that nobody handles is logged when its Deferred is collected
     except AssertionError as problem:
@@ -138,7 +138,7 @@ class Play:
         self.machines: dict[str, Machine] = {}
         self.nodes: dict[str, Node] = {}
         self.leaving: set[str] = set()
-        self.trouble: list[tuple[float, str]] = []
+        self.trouble: list[list[float]] = []
         self._healing: list[Callable[[], None]] = []
         self.fronts = [f"front-{n}" for n in range(1, chance.randint(1, 3) + 1)]
         self.chats = [f"chat-{n}" for n in range(1, chance.randint(1, 4) + 1)]
@@ -328,16 +328,19 @@ class Play:
 
     def note(self, what: str) -> None:
         """Something goes wrong now."""
-        self.trouble.append((self.world.now, what))
+        self.trouble.append([self.world.now, self.world.now])
         self.world.tell(what)
 
     def heal_later(self, seconds: float, heal: Callable[[], None]) -> None:
         """Have trouble end after a while, or when all of it does."""
 
+        lasts = [self.world.now, self.world.now + seconds]
+        self.trouble.append(lasts)
+
         def once() -> None:
             if once in self._healing:
                 self._healing.remove(once)
-                self.trouble.append((self.world.now, "healed"))
+                lasts[1] = self.world.now
                 heal()
 
         self._healing.append(once)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import heapq
+import random
+import secrets
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -242,20 +245,27 @@ class Machine:
         return True
 
 
-@contextmanager
-def steady(random: Random) -> Iterator[None]:
-    """Take what the code under test leaves to chance from the seed, too."""
-    import random as chance
-    import secrets
+BEGINNING = 1_800_000_000.0
+"""The time of day at which every world begins."""
 
-    before = chance.getstate()
-    token_hex, token_bytes, seed = secrets.token_hex, secrets.token_bytes, chance.seed
-    chance.seed(random.getrandbits(64))
-    chance.seed = lambda *args: None  # Autobahn does that wherever it makes a factory
-    secrets.token_hex = lambda n=32: random.randbytes(n).hex()
-    secrets.token_bytes = lambda n=32: random.randbytes(n)
+
+@contextmanager
+def steady(world: World) -> Iterator[None]:
+    """Take what the code under test leaves to chance, and to the time of day, from a world."""
+    chance_of, bytes_of = random.getstate(), world.random.randbytes
+    changed = {
+        (random, "seed"): lambda *args: None,  # Autobahn does that wherever it makes a factory
+        (secrets, "token_hex"): lambda n=32: bytes_of(n).hex(),
+        (secrets, "token_bytes"): lambda n=32: bytes_of(n),
+        (time, "time"): lambda: BEGINNING + world.now,
+    }
+    random.seed(world.random.getrandbits(64))
+    before = {(module, name): getattr(module, name) for module, name in changed}
+    for (module, name), value in changed.items():
+        setattr(module, name, value)
     try:
         yield
     finally:
-        secrets.token_hex, secrets.token_bytes, chance.seed = token_hex, token_bytes, seed
-        chance.setstate(before)
+        for (module, name), value in before.items():
+            setattr(module, name, value)
+        random.setstate(chance_of)
