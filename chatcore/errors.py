@@ -15,6 +15,10 @@
     │   ├── ProxyError
     │   └── BoxError
     ├── SessionError            a session that can't do what was asked of it
+    ├── StoreError              a command to the store that gave no result
+    │   ├── StoreAway           it can't be reached; nothing was done
+    │   ├── StoreLost           it was asked, and did not answer; who knows what was done
+    │   └── StoreRefused        it answered with an error
     └── RpcError                a call to another node that did not give a result
         ├── NoSuchServer        the view knows no such server, or none of that type
         ├── NotConnected        there is no link to it now; nothing was sent
@@ -131,6 +135,30 @@ class ChannelMoved(ChatcoreError):
 
 class SessionError(ChatcoreError):
     """A session that is closed, or can't do what was asked of it in its state."""
+
+
+class StoreError(ChatcoreError):
+    """A command to the store that gave no result.
+
+    Attributes:
+        nothing_ran: whether it is certain that the command was not done.
+    """
+
+    nothing_ran = False
+
+
+class StoreAway(StoreError):
+    """There was no connection within the command's deadline."""
+
+    nothing_ran = True
+
+
+class StoreLost(StoreError):
+    """The connection ended, or the deadline passed, before an answer came."""
+
+
+class StoreRefused(StoreError):
+    """The store answered with an error."""
 
 
 class RpcError(ChatcoreError):

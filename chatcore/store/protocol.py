@@ -1,0 +1,104 @@
+"""One connection to a Redis server, as far as it is bytes; the only importer of txredisapi."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
+
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.interfaces import ITCPTransport
+from twisted.python.failure import Failure
+from txredisapi import BaseRedisProtocol, RedisError, ResponseError
+
+from chatcore.deadlines import IClock
+from chatcore.errors import StoreLost, StoreRefused
+
+Reply: TypeAlias = "bytes | int | list[Reply] | None"
+
+ANSWER_BYTES: Final = 64 * 1024 * 1024
+"""Bytes that one answer may have; who sends a longer one is no server of ours."""
+
+
+class RedisProtocol(BaseRedisProtocol):  # type: ignore[misc]  # txredisapi has no types
+    """Sends commands, and gives their answers back in order.
+
+    txredisapi puts off what follows each string of an answer to another turn of the reactor. A
+    script that has much to say should say it in one.
+
+    Args:
+        made: called when the connection is there.
+        lost: called with the reason when it is gone.
+        heard: called with each message published on a channel that was subscribed to; None where
+            none will be.
+        clock: the reactor.
+    """
+
+    def __init__(
+        self,
+        *,
+        made: Callable[[RedisProtocol], None],
+        lost: Callable[[RedisProtocol, Failure], None],
+        heard: Callable[[bytes], None] | None,
+        clock: IClock,
+    ) -> None:
+        super().__init__(charset=None, convertNumbers=False)
+        self.callLater = clock.callLater  # otherwise that of the global reactor
+        self._made, self._lost, self._heard = made, lost, heard
+
+    def command(self, *parts: bytes) -> Deferred[Reply]:
+        """Send a command; its answer comes back.
+
+        It may fail with `StoreRefused`, or with `StoreLost` when the connection ends before.
+        """
+        try:
+            sent: Deferred[Any] = self.execute_command(*parts)
+        except RedisError:
+            return fail(StoreLost("the connection is gone"))
+        return sent.addCallbacks(_plain, _typed)
+
+    def abort(self) -> None:
+        """End the connection now."""
+        if self.transport is not None:
+            self.transport.abortConnection()
+
+    # What Twisted and txredisapi call.
+
+    def connectionMade(self) -> None:
+        super().connectionMade()
+        if ITCPTransport.providedBy(self.transport):
+            self.transport.setTcpNoDelay(True)
+            self.transport.setTcpKeepAlive(True)
+        self._made(self)
+
+    def dataReceived(self, data: bytes, unpause: bool = False) -> None:
+        try:
+            super().dataReceived(data, unpause)
+        except UnicodeDecodeError:  # this is no Redis server
+            self.abort()
+        if self.bulk_length > ANSWER_BYTES:
+            self.abort()
+
+    def connectionLost(self, why: Failure) -> None:
+        self._lost(self, why)  # first: whoever hears that nothing came may ask for more
+        super().connectionLost(why)
+
+    def replyReceived(self, reply: Any) -> None:
+        if self._heard is not None and isinstance(reply, list) and reply[:1] == [b"message"]:
+            self._heard(reply[-1])
+        else:
+            super().replyReceived(reply)
+
+
+def _plain(reply: Any) -> Reply:
+    """An answer in bytes: txredisapi gives short ones as text."""
+    if isinstance(reply, str):
+        return reply.encode()
+    return [_plain(each) for each in reply] if isinstance(reply, list) else reply
+
+
+def _typed(failure: Failure) -> Failure:
+    """What went wrong, as an error of ours."""
+    if not failure.check(RedisError):
+        return failure
+    error = StoreRefused if failure.check(ResponseError) else StoreLost
+    return Failure(error(failure.getErrorMessage().strip()))

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_twisted
+from twisted.internet.defer import DeferredList
+from valkey_server import PASSWORD, Valkey
+
+from chatcore.store.place import RedisPlace
+
+
+@pytest.fixture
+def valkey(tmp_path: Path) -> Iterator[Valkey]:
+    """A Valkey server for one test."""
+    server = Valkey(tmp_path)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[Valkey]:
+    """One that asks for a password."""
+    server = Valkey(tmp_path, password=PASSWORD)
+    yield server
+    server.stop()
+
+
+@pytest_twisted.async_yield_fixture
+async def client() -> AsyncIterator[Callable[..., Any]]:
+    """Makes clients that are started, and closed at the end."""
+    from twisted.internet import reactor
+
+    from chatcore.store.redis import Redis
+
+    made: list[Redis] = []
+
+    def make(url: str, **more: Any) -> Redis:
+        folder, start = more.pop("folder", Path("/")), more.pop("start", True)
+        settings = {"seconds": 10.0, "longest_retry": 0.1, **more}
+        redis = Redis(RedisPlace.parse(url, folder), reactor=reactor, **settings)
+        made.append(redis)
+        if start:
+            redis.start()
+        return redis
+
+    yield make
+    await DeferredList([redis.close() for redis in made])

@@ -1,0 +1,125 @@
+"""Redis behind TLS: whose certificates are taken, and what is said of the others."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_twisted
+from certificates import make_certificate
+from small_cluster import until
+from twisted.internet.defer import maybeDeferred
+from twisted.internet.endpoints import SSL4ServerEndpoint
+from twisted.internet.ssl import Certificate, PrivateCertificate
+from twisted.protocols.portforward import ProxyFactory
+from valkey_server import Valkey
+
+from chatcore.config.tls_files import TlsFiles
+from chatcore.errors import ConfigError, StoreAway
+
+Make = Callable[..., Any]
+
+
+def pem(files: TlsFiles) -> bytes:
+    return files.certificate.read_bytes() + files.key.read_bytes()
+
+
+@pytest_twisted.async_yield_fixture
+async def shield(valkey: Valkey) -> AsyncIterator[Callable[..., Any]]:
+    """Puts TLS before Valkey, as Debian's redis-server has it built in; the port comes back."""
+    from twisted.internet import reactor
+
+    ports = []
+
+    async def put(files: TlsFiles, clients: TlsFiles | None = None) -> int:
+        known = []
+        if clients is not None:
+            known = [Certificate.loadPEM(clients.certificate.read_bytes())]
+        options = PrivateCertificate.loadPEM(pem(files)).options(*known)
+        endpoint = SSL4ServerEndpoint(reactor, 0, options, interface="127.0.0.1")
+        factory = ProxyFactory("127.0.0.1", valkey.port)
+        factory.noisy = False
+        port = await endpoint.listen(factory)
+        ports.append(port)
+        return int(port.getHost().port)
+
+    yield put
+    for port in ports:
+        await maybeDeferred(port.stopListening)
+    behind = ("127.0.0.1", valkey.port)
+    await until(
+        lambda: all(
+            getattr(each, "addr", None) != behind
+            for each in [*reactor.getReaders(), *reactor.getWriters()]
+        ),
+        "the other half of each connection to be closed",
+    )
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_certificate_of_a_trusted_authority_is_taken(
+    tmp_path: Path, shield: Any, client: Make
+) -> None:
+    files = make_certificate(tmp_path)
+    port = await shield(files)
+    for host in ("127.0.0.1", "localhost"):
+        redis = client(f"rediss://{host}:{port}?ca={files.certificate.name}", folder=tmp_path)
+        assert await redis.command(b"PING") == b"PONG"
+
+
+@pytest_twisted.ensureDeferred
+async def test_other_certificates_are_refused_by_name(
+    tmp_path: Path, shield: Any, client: Make
+) -> None:
+    files, other = make_certificate(tmp_path), make_certificate(tmp_path, "elsewhere.example")
+    port, elsewhere = await shield(files), await shield(other)
+    stranger = client(f"rediss://127.0.0.1:{port}", seconds=0.5)
+    with pytest.raises(StoreAway, match="certificate"):
+        await stranger.command(b"PING")
+    ca = tmp_path / "both.pem"
+    ca.write_bytes(files.certificate.read_bytes() + other.certificate.read_bytes())
+    misnamed = client(f"rediss://localhost:{elsewhere}?ca={ca}", seconds=0.5)
+    with pytest.raises(StoreAway, match="certificate is for another name"):
+        await misnamed.command(b"PING")
+
+
+@pytest_twisted.ensureDeferred
+async def test_it_shows_a_certificate_of_its_own(tmp_path: Path, shield: Any, client: Make) -> None:
+    files, own = make_certificate(tmp_path), make_certificate(tmp_path, "node")
+    port = await shield(files, clients=own)
+    url = f"rediss://127.0.0.1:{port}?ca=localhost.pem"
+    with pytest.raises(StoreAway):
+        await client(url, folder=tmp_path, seconds=0.5).command(b"PING")
+    redis = client(url + "&certificate=node.pem&key=node.key", folder=tmp_path)
+    assert await redis.command(b"PING") == b"PONG"
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_server_without_tls_is_told_apart(valkey: Valkey, client: Make) -> None:
+    with pytest.raises(StoreAway):
+        await client(f"rediss://127.0.0.1:{valkey.port}", seconds=0.5).command(b"PING")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("ca=none.pem", "none.pem: it can't be read: No such file"),
+        ("ca=localhost.key", "localhost.key: there is no certificate in it"),
+        ("ca=broken.pem", "broken.pem: it holds no certificate"),
+        ("certificate=localhost.pem&key=none.key", "none.key: it can't be read"),
+        ("certificate=localhost.pem&key=broken.pem", "its key"),
+        ("certificate=localhost.pem&key=node.key", "node.key"),
+    ],
+)
+def test_files_that_can_not_be_used_are_told_at_once(
+    tmp_path: Path, client: Make, options: str, message: str
+) -> None:
+    make_certificate(tmp_path)
+    make_certificate(tmp_path, "node")
+    (tmp_path / "broken.pem").write_text(
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+    )
+    with pytest.raises(ConfigError, match=message):
+        client(f"rediss://127.0.0.1:1?{options}", folder=tmp_path, start=False)
