@@ -12,6 +12,7 @@ from typing import Any, Final
 from twisted.internet.interfaces import IStreamClientEndpoint
 
 from chatcore.cluster.master_registry import MasterRegistry, master_of
+from chatcore.cluster.redis_registry import RedisRegistry, patience
 from chatcore.cluster.registry import IRegistry, StaticRegistry
 from chatcore.cluster.settings import RegistrySettings
 from chatcore.cluster.view import View
@@ -21,6 +22,7 @@ from chatcore.config.servers import Server
 from chatcore.errors import ConfigError
 from chatcore.links.settings import ENCRYPT, LinkSettings
 from chatcore.links.tls import LinkTls
+from chatcore.store.place import RedisPlace
 from chatcore.telemetry import Counters
 
 VARIABLE: Final = "CHATCORE_REGISTRY"
@@ -34,6 +36,8 @@ class RegistryParts:
     """What registries are made of.
 
     Args:
+        folder: the application's.
+        env: which environment of servers.json.
         view: the servers that servers.json lists.
         settings: those of the registry.
         links: those of links.
@@ -44,6 +48,8 @@ class RegistryParts:
         tls: the certificates of links, where those are encrypted.
     """
 
+    folder: Path
+    env: str
     view: View
     settings: RegistrySettings
     links: LinkSettings
@@ -165,8 +171,33 @@ def _master(url: str, parts: RegistryParts) -> IRegistry:
     )
 
 
+def _redis(url: str, parts: RegistryParts) -> IRegistry:
+    place, lease = RedisPlace.parse(url, parts.folder), parts.settings.lease_seconds
+    # Late: this needs the reactor.
+    from chatcore.store.endpoint import redis_endpoint
+    from chatcore.store.redis import Redis
+
+    seconds = patience(lease)
+    store = Redis(
+        place,
+        redis_endpoint(place, seconds / 2, parts.reactor),
+        seconds=seconds,
+        longest_retry=lease / 5,
+        clock=parts.reactor,
+    )
+    return RedisRegistry(
+        store=store,
+        cluster=parts.settings.cluster or f"{parts.folder.resolve().name}:{parts.env}",
+        lease=lease,
+        counters=parts.counters,
+        clock=parts.reactor,
+    )
+
+
 _MAKERS: Final[dict[str, Callable[[str, RegistryParts], IRegistry]]] = {
     "static": _static,
     "master": _master,
+    "redis": _redis,
+    "rediss": _redis,
 }
 """What makes the registry of a URL, by what stands before its colon."""

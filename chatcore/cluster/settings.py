@@ -27,6 +27,11 @@ class RegistrySettings:
         "a file that holds the registry's URL instead, for one with a password; seen from the"
         " application folder",
     )
+    cluster: Annotated[str, Meta(min_length=1)] | None = setting(
+        None,
+        "the cluster's name, by which it is told from others in the same Redis; none: that of the"
+        " application folder and the environment, as in chat:production",
+    )
     lease_seconds: Lease = setting(
         5.0, "seconds of silence after which a node is taken out of the view"
     )

@@ -221,7 +221,7 @@ def _in_words(reason: Failure) -> str:
         return "its name is not known"
     if reason.check(VerificationError):
         return "its certificate is for another name"
-    if reason.check(SSL.Error):
+    if isinstance(reason.value, SSL.Error):
         errors = reason.value.args[0] if reason.value.args else ()
         return f"TLS failed: {', '.join(why for _, _, why in errors) or 'no reason given'}"
     return reason.getErrorMessage().rstrip(".") or repr(reason.value)

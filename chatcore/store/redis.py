@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, DeferredList, fail
+from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from chatcore.deadlines import Deadlines
+from chatcore.deadlines import Deadlines, IClock
 from chatcore.errors import StoreAway, StoreError, StoreLost, StoreRefused
 from chatcore.store.connection import Connection
-from chatcore.store.endpoint import redis_endpoint
 from chatcore.store.place import RedisPlace
 from chatcore.store.protocol import Reply
+from chatcore.store.script import Script
 from chatcore.telemetry import Seen
 
 COMMANDS_UNDER_WAY: Final = 10_000
 """Commands that may wait for a connection or an answer."""
 
 _REASONS_LOGGED = 8
-
-
-class Script:
-    """What the server is to run in one go, in Lua."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text.encode()
-        self.sha = hashlib.sha1(self.text, usedforsecurity=False).hexdigest().encode()
 
 
 class _Command:
@@ -47,31 +39,39 @@ class Redis:
 
     Args:
         place: where the server is.
+        endpoint: how it is dialled.
         seconds: how long a command may take in all.
         longest_retry: seconds between two attempts to connect, at most.
-        reactor: the reactor.
+        clock: the reactor.
 
-    Raises:
-        ConfigError: one of the files that TLS needs can't be used.
+    Attributes:
+        connections: how often it has connected: between two connections, the server may have lost
+            something.
     """
 
     log = Logger()
 
     def __init__(
-        self, place: RedisPlace, *, seconds: float, longest_retry: float, reactor: Any
+        self,
+        place: RedisPlace,
+        endpoint: IStreamClientEndpoint,
+        *,
+        seconds: float,
+        longest_retry: float,
+        clock: IClock,
     ) -> None:
-        self.place = place
-        self._how = {
+        self.place, self.connections = place, 0
+        self._how: dict[str, Any] = {
             "place": place,
-            "endpoint": redis_endpoint(place, seconds, reactor),
+            "endpoint": endpoint,
             "seconds": seconds,
             "longest_retry": longest_retry,
-            "clock": reactor,
+            "clock": clock,
         }
         self._main = Connection(**self._how, up=self._is_up, away=self._is_away)
         self._listening: list[Connection] = []
         self._waiting: dict[_Command, None] = {}
-        self._deadlines = Deadlines(seconds, reactor, self._too_late)
+        self._deadlines = Deadlines(seconds, clock, self._too_late)
         self._reasons = Seen(_REASONS_LOGGED)
         self._was_away = self._closed = False
 
@@ -176,6 +176,7 @@ class Redis:
     # What becomes of the connection.
 
     def _is_up(self) -> None:
+        self.connections += 1
         if self._was_away:
             self.log.info("{place} answers again", place=self.place)
         self._was_away, self._reasons = False, Seen(_REASONS_LOGGED)

@@ -23,6 +23,8 @@ class Host:
         self.clock.advance(1000)
         self.awake = True
         self.dead = False
+        self.cut_off = False
+        """Whether nothing comes from it, or to it, for now; connections stay."""
         self.missed = 0.0
         self.ends: list[End] = []
         self._world = world
@@ -79,6 +81,8 @@ class End:
         """Hand on what has come, if its process is awake; whether there was anything."""
         if not self.host.awake or self not in self.host.ends:
             return False
+        if self.host.cut_off or self.other.host.cut_off:
+            return False
         inbox, self._inbox = self._inbox, []
         for data in inbox:
             if not self.closed:
@@ -92,6 +96,10 @@ class End:
         return bool(inbox)
 
     # What protocols say.
+
+    @property
+    def disconnecting(self) -> bool:
+        return self.closed
 
     def write(self, data: bytes) -> None:
         if not self.closed:
@@ -115,6 +123,12 @@ class End:
         pass
 
     def unregisterProducer(self) -> None:
+        pass
+
+    def pauseProducing(self) -> None:
+        pass
+
+    def resumeProducing(self) -> None:
         pass
 
 
@@ -156,7 +170,10 @@ class World:
 
 @implementer(IStreamClientEndpoint)
 class Way:
-    """How one process dials a port of another's; a connection to one that is paused waits."""
+    """How one process dials a port of another's; a connection to one that is paused waits.
+
+    So does one that a cut is in the way of, until who dials it has had enough.
+    """
 
     def __init__(self, world: World, host: Host, to: str) -> None:
         self._world, self._host, self._to = world, host, to
@@ -166,6 +183,8 @@ class Way:
         if self._to not in self._world.listening:
             return fail(ConnectionRefusedError())
         there, listener = self._world.listening[self._to]
+        if there.cut_off or self._host.cut_off:
+            return Deferred()
         here = End(self._host, factory.buildProtocol(None))
         here.other = End(there, listener.buildProtocol(None))
         here.other.other = here

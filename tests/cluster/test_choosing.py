@@ -28,6 +28,8 @@ SECRET_URL = "redis://joe:s3same@10.0.0.1:6379/2"
 
 def parts(**changes: Any) -> RegistryParts:
     given: dict[str, Any] = {
+        "folder": Path("/the/chat"),
+        "env": "production",
         "view": View(0, ()),
         "settings": RegistrySettings(),
         "links": LinkSettings(),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
+import pytest_twisted
 
 from chatcore.cluster.registry import StaticRegistry
 from chatcore.cluster.view import View
 from chatcore.config.servers import Server
 
 from .masters import MasterStage
+from .redis_for_real import ValkeyStage
+from .redis_in_memory import RedisStage
 from .registry_contract import FakeNode, RegistryContract
 
 
@@ -19,6 +23,23 @@ class TestMasterRegistry(RegistryContract):
     def stage(self) -> Iterator[MasterStage]:
         stage = MasterStage()
         yield stage
+        stage.check()
+
+
+class TestRedisRegistry(RegistryContract):
+    @pytest.fixture(params=["forgets", "keeps", "stands still"])
+    def stage(self, request: pytest.FixtureRequest) -> Iterator[RedisStage]:
+        stage = RedisStage(request.param, lease=5.0)
+        yield stage
+        stage.check()
+
+
+class TestRedisRegistryWithValkey(RegistryContract):
+    @pytest_twisted.async_yield_fixture
+    async def stage(self, tmp_path: Path) -> AsyncIterator[ValkeyStage]:
+        stage = ValkeyStage(tmp_path, lease=0.6)
+        yield stage
+        await stage.close()
         stage.check()
 
 

@@ -33,6 +33,7 @@ async def client() -> AsyncIterator[Callable[..., Any]]:
     """Makes clients that are started, and closed at the end."""
     from twisted.internet import reactor
 
+    from chatcore.store.endpoint import redis_endpoint
     from chatcore.store.redis import Redis
 
     made: list[Redis] = []
@@ -40,7 +41,9 @@ async def client() -> AsyncIterator[Callable[..., Any]]:
     def make(url: str, **more: Any) -> Redis:
         folder, start = more.pop("folder", Path("/")), more.pop("start", True)
         settings = {"seconds": 10.0, "longest_retry": 0.1, **more}
-        redis = Redis(RedisPlace.parse(url, folder), reactor=reactor, **settings)
+        place = RedisPlace.parse(url, folder)
+        endpoint = redis_endpoint(place, settings["seconds"], reactor)
+        redis = Redis(place, endpoint, clock=reactor, **settings)
         made.append(redis)
         if start:
             redis.start()

@@ -15,6 +15,7 @@ from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from valkey_server import PASSWORD, QUOTED, Valkey
 
 from chatcore.errors import StoreAway, StoreError, StoreLost, StoreRefused
+from chatcore.store.script import Script
 
 Make = Callable[..., Any]
 
@@ -55,8 +56,6 @@ async def test_answers_keep_their_order(valkey: Valkey, client: Make) -> None:
 async def test_a_script_is_sent_once_and_again_when_it_was_forgotten(
     valkey: Valkey, client: Make
 ) -> None:
-    from chatcore.store.redis import Script
-
     redis = client(valkey.url)
     script = Script("redis.call('INCR', KEYS[1]) return ARGV[1] .. redis.call('GET', KEYS[1])")
     valkey.ask("CONFIG", "RESETSTAT")
@@ -69,8 +68,6 @@ async def test_a_script_is_sent_once_and_again_when_it_was_forgotten(
 
 @pytest_twisted.ensureDeferred
 async def test_errors_are_told_and_hurt_nobody_else(valkey: Valkey, client: Make) -> None:
-    from chatcore.store.redis import Script
-
     redis = client(valkey.url)
     await redis.command(b"SET", b"text", b"a")
     wrong, right = redis.command(b"INCR", b"text"), redis.command(b"GET", b"text")

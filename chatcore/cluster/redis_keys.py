@@ -1,0 +1,144 @@
+"""What a cluster keeps in Redis: its view, and the heartbeats of its nodes.
+
+Of a cluster called ``chat:production`` there are two hashes and a channel:
+
+``chatcore:{chat:production}:view``
+    ``view`` is the view in JSON, ``stamp`` its epoch and something random. A view is written only
+    by who knows the stamp of the one before.
+``chatcore:{chat:production}:beats``
+    a field for each life of a node; its value changes with each heartbeat, and ends with the
+    highest epoch that the node has heard of
+``chatcore:{chat:production}:views``
+    where the stamp of each new view is published
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+from urllib.parse import quote
+
+import msgspec
+from twisted.internet.defer import Deferred
+
+from chatcore.cluster.view import MOST_EPOCH, Member, View
+from chatcore.errors import ViewError
+from chatcore.store.script import Script
+
+BEAT: Final = Script("""
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
+local stamp = redis.call('HGET', KEYS[1], 'stamp') or ''
+local lines = {stamp, ''}
+if stamp ~= ARGV[3] then
+    lines[2] = redis.call('HGET', KEYS[1], 'view') or ''
+end
+local beats = redis.call('HGETALL', KEYS[2])
+for i = 1, #beats, 2 do
+    lines[#lines + 1] = beats[i] .. ' ' .. beats[i + 1]
+end
+return table.concat(lines, '\\n')
+""")
+"""A heartbeat: LIFE, BEAT, and the STAMP that is known. What there is comes back in one string,
+the view only if it has another stamp."""
+
+WRITE: Final = Script("""
+if (redis.call('HGET', KEYS[1], 'stamp') or '') ~= ARGV[1] then
+    return 0
+end
+redis.call('HSET', KEYS[1], 'stamp', ARGV[2], 'view', ARGV[3])
+for i = 4, #ARGV do
+    redis.call('HDEL', KEYS[2], ARGV[i])
+end
+redis.call('PUBLISH', KEYS[3], ARGV[2])
+return 1
+""")
+"""A new view, if nobody was quicker: the STAMP of the one before, its own STAMP, the VIEW, and the
+lives whose heartbeats are not kept any longer."""
+
+
+class IStore(Protocol):
+    """What is needed of `chatcore.store.redis.Redis`."""
+
+    connections: int
+
+    def start(self) -> None: ...
+
+    def close(self) -> Deferred[None]: ...
+
+    async def run(self, script: Script, keys: list[bytes], arguments: list[bytes]) -> Any: ...
+
+    def subscribe(self, channel: bytes, *, heard: Any, begun: Any) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was found in Redis.
+
+    Args:
+        stamp: that of the view; empty where there is none.
+        view: the view, where it is not the one that was known.
+        beats: the heartbeats, by life.
+    """
+
+    stamp: str
+    view: View | None
+    beats: Mapping[str, str]
+
+    @classmethod
+    def parse(cls, answer: object) -> Reading:
+        """Read the answer to `BEAT`.
+
+        Raises:
+            ViewError: it holds something else.
+        """
+        if not isinstance(answer, bytes):
+            raise ViewError(f"{answer!r:.100} is no view")
+        try:
+            stamp, text, *beats = answer.decode().split("\n")
+            view = View.from_value(msgspec.json.decode(text)) if text else None
+        except (ValueError, msgspec.DecodeError, RecursionError) as problem:
+            raise ViewError(f"what is kept there is no view: {problem}") from None
+        return cls(stamp, view, dict(_pair(each) for each in beats))
+
+
+def life_key(member: Member) -> str:
+    """A life of a node as one word."""
+    return f"{member.id}/{quote(member.incarnation, safe='')}"
+
+
+def life_keys(view: View | None) -> Iterable[str]:
+    """All lives of a view."""
+    return [] if view is None else [life_key(member) for member in view.members]
+
+
+def beat(count: int, epoch: int) -> str:
+    """A heartbeat."""
+    return f"{count} {epoch}"
+
+
+def epoch_of(beat: str) -> int:
+    """The epoch that a heartbeat tells; 0 if it is none."""
+    text = beat.rpartition(" ")[2]
+    return min(int(text[:20]), MOST_EPOCH) if text.isascii() and text.isdigit() else 0
+
+
+def new_stamp(view: View) -> str:
+    """What tells a view from another one of the same epoch."""
+    return f"{view.epoch}-{secrets.token_hex(8)}"
+
+
+def keys_of(cluster: str) -> list[bytes]:
+    """The keys of a cluster: of the view, of the heartbeats, and the channel."""
+    return [f"chatcore:{{{cluster}}}:{each}".encode() for each in ("view", "beats", "views")]
+
+
+def written(view: View) -> bytes:
+    """A view as it is kept."""
+    return msgspec.json.encode(view.to_value())
+
+
+def _pair(line: str) -> tuple[str, str]:
+    life, _, beat = line.partition(" ")
+    return life, beat

@@ -1,0 +1,334 @@
+"""The registry in Redis: nodes write the view themselves, and watch each other's heartbeats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred, TimeoutError, succeed
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from chatcore.cluster.leases import Leases
+from chatcore.cluster.redis_keys import (
+    BEAT,
+    WRITE,
+    IStore,
+    Reading,
+    beat,
+    epoch_of,
+    keys_of,
+    life_key,
+    life_keys,
+    new_stamp,
+    written,
+)
+from chatcore.cluster.registry import IHearer
+from chatcore.cluster.view import Member, View
+from chatcore.deadlines import IClock
+from chatcore.errors import StoreError, ViewError
+from chatcore.telemetry import Counters, Seen
+
+SWEEPS: Final = 5
+"""How often, within a lease, a node beats and looks at the beats of the others."""
+
+LEAVING_SECONDS: Final = 2.0
+"""How long a node may take to have itself taken out of the view."""
+
+LEAP: Final = 1000
+"""How many epochs are left out where Redis may have lost the newest view, and not everybody has
+told which one they know."""
+
+
+class RedisRegistry:
+    """The registry of a cluster that meets in Redis.
+
+    Once a sweep, each node beats and reads all beats. Whoever finds that the view should be
+    another one writes it, unless somebody else was quicker. Nodes that don't beat are taken out
+    of it, `Leases` says when.
+
+    Redis may lose what it knew: all of it, or the latest of it. So a node that has just connected
+    writes nothing until it is sure that nobody knows a later view than the one it goes by; nodes
+    tell with their beats how far they know. Whoever knows a later one than Redis puts it back.
+
+    Args:
+        store: Redis.
+        cluster: the cluster's name.
+        lease: seconds of silence after which a node is missed; a fifth of that later, at the
+            latest, it is out of the view.
+        counters: what counts.
+        clock: the reactor, or a test's clock.
+    """
+
+    log = Logger()
+    _me: Member
+    _hearer: IHearer
+
+    def __init__(
+        self, *, store: IStore, cluster: str, lease: float, counters: Counters, clock: IClock
+    ) -> None:
+        self._store, self._keys = store, keys_of(cluster)
+        self._clock, self._counters = clock, counters
+        self._lease, self._sweep, self._patience = lease, lease / SWEEPS, patience(lease)
+        # Not a whole lease: a beat may be a sweep old when it is read for the first time.
+        self._leases = Leases(seconds=lease - self._sweep, gap=2 * self._sweep)
+        self._known: View | None = None
+        self._stamp = ""
+        self._beats = 0
+        self._in = self._out = self._before = self._refused = ""
+        self._connections = self._highest = self._floor = 0
+        self._sure = self._behind = False
+        self._read_last = 0.0
+        self._lost = self._started = self._leaves = self._again = False
+        self._timer: Any = None
+        self._looking = False
+        self._left: Deferred[None] = succeed(None)
+        self._mistakes = Seen(8)
+
+    def start(self, member: Member, hearer: IHearer) -> None:
+        self._started, self._me, self._hearer = True, member, hearer
+        self._read_last = self._clock.seconds()
+        self._store.subscribe(self._keys[2], heard=self._published, begun=self._soon)
+        self._store.start()
+        self._timer = self._clock.callLater(0, self._begin)
+
+    def announce(self, member: Member) -> None:
+        if not self._started or self._leaves:
+            return
+        if member.life != self._me.life:
+            self._before = life_key(self._me)
+        self._me = member
+        self._soon()
+
+    def leave(self) -> Deferred[None]:
+        if not self._started or self._leaves:
+            return self._left
+        self._leaves = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        going: Deferred[None] = succeed(None)
+        if not self._lost:
+            going = Deferred.fromCoroutine(self._go())
+            going.addTimeout(LEAVING_SECONDS, self._clock)  # type: ignore[arg-type]
+        going.addErrback(self._not_gone)
+        self._left = going.addCallback(lambda _: self._store.close())
+        return self._left
+
+    # Looking at Redis, once a sweep and whenever there is news.
+
+    def _published(self, stamp: bytes) -> None:
+        if stamp != self._stamp.encode():
+            self._soon()
+
+    def _soon(self) -> None:
+        if self._looking:
+            self._again = True
+        elif self._timer is not None:
+            self._timer.reset(0)
+
+    def _begin(self) -> None:
+        self._timer, self._looking, self._again = None, True, False
+        began = self._clock.seconds()
+        looking = Deferred.fromCoroutine(self._look())
+        looking.addErrback(self._failed).addCallback(lambda _: self._ended(began))
+
+    def _ended(self, began: float) -> None:
+        self._looking = False
+        if not self._leaves:
+            pause = self._sweep if self._sure else self._sweep / 4
+            rest = 0.0 if self._again else began + pause - self._clock.seconds()
+            self._timer = self._clock.callLater(max(rest, 0.0), self._begin)
+
+    def _failed(self, failure: Failure) -> None:
+        if self._leaves:
+            return
+        self._tell_mistake(failure)
+        self._leases.miss()
+        if not self._lost and self._clock.seconds() - self._read_last >= self._patience:
+            self._lost = True
+            self._counters.registry_lost += 1
+            self._hearer.lost(str(failure.value) or repr(failure.value))
+
+    async def _look(self) -> None:
+        reading = await self._read()
+        if self._leaves:
+            return
+        if self._lost:
+            self._lost = False
+            self._hearer.found()
+        if reading.view is not None and reading.view.epoch > self._epoch:
+            self._hear(reading.view, reading.stamp)
+        if self._leaves:  # who has heard the view may have had enough
+            return
+        known, was_behind = self._known or View(0, ()), self._behind
+        behind = self._behind = reading.stamp != self._stamp
+        if behind and not was_behind:
+            self._doubt()
+        elif self._is_sure(known, reading):
+            await (self._put_back if behind else self._change)(known, reading)
+
+    async def _read(self) -> Reading:
+        """Beat, and read what there is."""
+        self._beats += 1
+        asked = self._clock.seconds()
+        arguments = (life_key(self._me), beat(self._beats, self._epoch), self._stamp)
+        answer = await self._store.run(BEAT, self._keys[:2], [each.encode() for each in arguments])
+        reading = Reading.parse(answer)
+        self._read_last = self._clock.seconds()
+        if self._connections != self._store.connections:
+            self._connections = self._store.connections
+            self._doubt()
+        expected = [*life_keys(self._known), *life_keys(reading.view)]
+        if self._leases.read(reading.beats, expected, asked, self._read_last):
+            self._sure, self._highest = False, 0
+        return reading
+
+    def _doubt(self) -> None:
+        """It is not certain any more that there is no later view."""
+        self._leases.miss()
+        self._sure = False
+
+    def _is_sure(self, view: View, reading: Reading) -> bool:
+        """Whether the next view may be made out of this one.
+
+        Those who know a later one put it back. All others that live have connected again by now,
+        and told how far they know; or else it is left to a leap that theirs and ours differ.
+        """
+        if self._sure:
+            return True
+        epochs = [epoch_of(each) for each in reading.beats.values()]
+        stored = 0 if reading.view is None else reading.view.epoch
+        self._highest = max(self._highest, view.epoch, stored, *epochs)
+        for life, each in reading.beats.items():
+            if epoch_of(each) > view.epoch and not self._leases.over(life):
+                return False
+        others = [life_key(member) for member in view.members if member.id != self._me.id]
+        certain = bool(others) and all(self._leases.alive(each) for each in others)
+        if not certain and self._read_last - self._leases.began < self._patience:
+            return False
+        self._floor = self._highest + (1 if certain or not self._highest else LEAP)
+        self._sure = True
+        return True
+
+    @property
+    def _epoch(self) -> int:
+        return 0 if self._known is None else self._known.epoch
+
+    def _hear(self, view: View, stamp: str) -> None:
+        self._known, self._stamp = view, stamp
+        me, was_in = self._me, self._in
+        self._in = life_key(me) if view.has(me) else ""
+        self._hearer.heard(view)
+        if was_in == life_key(me) and not self._in and me.life == self._me.life:
+            self._out = was_in  # a life that was taken out does not come back
+            self._hearer.removed()
+
+    # Changing the view.
+
+    async def _change(self, view: View, reading: Reading) -> None:
+        """Write the view that there should be, if it is another one."""
+        before = {member.id: member for member in view.members}
+        members = {
+            member.id: member
+            for member in before.values()
+            if member.id == self._me.id or not self._leases.over(life_key(member))
+        }
+        silent = before.keys() - members.keys()
+        self._put_me(members)
+        if members == before:
+            return
+        if await self._write(tuple(members.values()), reading):
+            for id in sorted(silent):
+                self.log.warn(
+                    "{id} is taken out of the view: it has been silent for {seconds:g} s",
+                    id=id,
+                    seconds=self._lease - self._sweep,
+                )
+
+    def _put_me(self, members: dict[str, Member]) -> None:
+        """Put this node among the members, if it may be there."""
+        me, there = self._me, members.get(self._me.id)
+        if life_key(me) == self._out:
+            return
+        if there is None or there.life == me.life:
+            members[me.id] = me
+            return
+        key = life_key(there)
+        if key == self._before or self._leases.over(key):
+            members[me.id] = me
+        elif self._leases.alive(key) and self._refused != key:
+            self._refused = key
+            self.log.warn(
+                "{id} is not let into the view: another {id}, at {place}, is in it and alive",
+                id=me.id,
+                place=f"{there.server.host}:{there.server.port}",
+            )
+
+    async def _put_back(self, known: View, reading: Reading) -> None:
+        """Write the view that is known, where Redis knows an older one, or none."""
+        alive = {life for life in reading.beats if self._leases.alive(life)}
+        members = _joined(known, reading.view or View(0, ()), alive)
+        self._put_me(members)
+        if await self._write(tuple(members.values()), reading) and known.epoch:
+            self.log.warn("Redis had lost the view; it is put back as view {n}", n=self._epoch)
+
+    async def _write(self, members: tuple[Member, ...], reading: Reading, left: str = "") -> bool:
+        """Write a view, unless there is another one since that reading; whether it was written.
+
+        Args:
+            left: a life that is not in it any more, and needs no heartbeat.
+        """
+        view = View(max(self._epoch + 1, self._floor), members)
+        stamp = new_stamp(view)
+        kept = {*life_keys(view), life_key(self._me)}
+        ended = [each for each in reading.beats if each not in kept and self._leases.over(each)]
+        arguments = [reading.stamp.encode(), stamp.encode(), written(view)]
+        arguments += [each.encode() for each in (*ended, self._before, left) if each]
+        if await self._store.run(WRITE, self._keys, arguments) != 1:
+            self._again = True
+            return False
+        if not self._leaves:
+            self._hear(view, stamp)
+        return True
+
+    # Leaving.
+
+    async def _go(self) -> None:
+        """Have this node taken out of the view."""
+        left = False
+        while not left:
+            reading = await self._read()
+            view = self._known if reading.stamp == self._stamp else reading.view
+            if view is None or view.epoch < self._epoch or not view.has(self._me):
+                return
+            self._known = view
+            if not self._sure:
+                self._floor = max(self._highest, view.epoch) + LEAP
+            rest = tuple(member for member in view.members if member.id != self._me.id)
+            left = await self._write(rest, reading, life_key(self._me))
+
+    def _not_gone(self, failure: Failure) -> None:
+        """It can't be done now; the lease runs out by itself."""
+        if not failure.check(TimeoutError):
+            self._tell_mistake(failure)
+
+    def _tell_mistake(self, failure: Failure) -> None:
+        """Log what is neither Redis' fault nor that of what lies in it."""
+        if not failure.check(StoreError, ViewError) and self._mistakes.first(repr(failure.value)):
+            self.log.failure("The registry in Redis", failure)
+
+
+def patience(lease: float) -> float:
+    """Seconds that Redis may take to answer before it counts as away."""
+    return lease / 2
+
+
+def _joined(known: View, stored: View, alive: Iterable[str]) -> dict[str, Member]:
+    """The members of a view that is known, and those of the stored one that are alive, too."""
+    members = {member.id: member for member in known.members}
+    for member in stored.members:
+        there = members.get(member.id)
+        if life_key(member) in alive and (there is None or life_key(there) not in alive):
+            members[member.id] = member
+    return members

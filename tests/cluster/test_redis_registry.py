@@ -1,0 +1,280 @@
+"""The registry in Redis, beyond what holds for every registry."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_twisted
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
+from valkey_server import PASSWORD, QUOTED
+
+from chatcore.cluster.leases import Leases
+from chatcore.cluster.redis_keys import keys_of
+from chatcore.cluster.redis_registry import LEAP
+
+from .redis_for_real import ValkeyStage
+from .redis_in_memory import RedisStage
+
+VIEW = keys_of("it")[0]
+
+
+@pytest.fixture
+def stage() -> Iterator[RedisStage]:
+    """In memory."""
+    stage = RedisStage("keeps", lease=5.0)
+    yield stage
+    stage.check()
+
+
+@pytest_twisted.async_yield_fixture
+async def real(tmp_path: Path) -> AsyncIterator[ValkeyStage]:
+    """A real Valkey."""
+    stage = ValkeyStage(tmp_path, lease=1.0)
+    yield stage
+    await stage.close()
+    stage.check()
+
+
+@pytest.fixture
+def logged() -> Iterator[list[str]]:
+    lines: list[str] = []
+
+    def observe(event: LogEvent) -> None:
+        lines.append(formatEvent(event))
+
+    globalLogPublisher.addObserver(observe)
+    yield lines
+    globalLogPublisher.removeObserver(observe)
+
+
+class TestLeases:
+    """One who looks at the others now and then."""
+
+    def leases(self) -> Leases:
+        return Leases(seconds=4.0, gap=2.0)
+
+    def test_silence_counts_from_the_first_unchanged_reading_on(self) -> None:
+        leases = self.leases()
+        leases.read({"a": "1"}, [], 0.0, 0.5)
+        for second in (1.0, 2.0, 3.0, 4.0):
+            leases.read({"a": "1"}, [], second, second)
+            assert not leases.over("a")
+        leases.read({"a": "1"}, [], 4.5, 9.0)  # what was asked then may be answered much later
+        assert leases.over("a")
+
+    def test_a_slow_answer_is_nobodys_silence(self) -> None:
+        leases = self.leases()
+        leases.read({"a": "1"}, [], 0.0, 0.0)
+        leases.read({"a": "1"}, [], 1.0, 30.0)
+        leases.read({"a": "1"}, [], 30.0, 30.0)
+        assert leases.over("a")
+        leases.read({"a": "2"}, [], 31.0, 31.0)
+        assert not leases.over("a") and leases.alive("a")
+
+    @pytest.mark.parametrize("missed", [True, False])
+    def test_after_a_gap_all_silence_begins_anew(self, missed: bool) -> None:
+        leases = self.leases()
+        for second in (0.0, 1.0, 2.0, 3.0):
+            leases.read({"a": "1"}, [], second, second)
+        if missed:
+            leases.miss()
+        again = 4.0 if missed else 100.0
+        assert leases.read({"a": "1"}, [], again, again)
+        leases.read({"a": "1"}, [], again + 1, again + 1)
+        assert not leases.over("a") and not leases.alive("a")
+
+    def test_who_never_beat_is_silent_and_who_is_unknown_is_not(self) -> None:
+        leases = self.leases()
+        for second in range(6):
+            leases.read({}, ["a"], second, second)
+        assert leases.over("a")
+        assert not leases.over("b") and not leases.alive("b")
+
+
+async def test_a_rival_is_refused_by_name_and_once(stage: RedisStage, logged: list[str]) -> None:
+    await stage.cluster("chat-1", "chat-2")
+    stage.start("chat-1", life="a rival")
+    await stage.pass_time(4 * stage.lease)
+    refused = [line for line in logged if "not let into the view" in line]
+    assert len(refused) == 1
+    assert refused[0].startswith("chat-1 is not let into the view: another chat-1, at ")
+    assert ":4000, is in it and alive" in refused[0]
+
+
+async def test_a_lost_notice_costs_one_sweep(stage: RedisStage) -> None:
+    one, other = await stage.cluster("chat-1", "chat-2")
+    stage.server.deaf = True
+    one.enter("draining")
+    await stage.until(lambda: one.is_in, "it to be written", 0.2)
+    sweep = stage.lease / 5
+    await stage.until(lambda: other.view["chat-1"][1] == "draining", "the sweep", sweep + 0.1)
+
+
+async def test_a_notice_is_heard_at_once(stage: RedisStage) -> None:
+    one, other = await stage.cluster("chat-1", "chat-2")
+    for state in ("starting", "up", "draining"):
+        one.enter(state)  # type: ignore[arg-type]  # mypy takes the loop's words for any text
+        await stage.until(lambda state=state: other.view["chat-1"][1] == state, "it", 0.2)  # type: ignore[misc]
+
+
+async def test_many_that_come_at_once_all_come_in(stage: RedisStage) -> None:
+    ids = [f"chat-{n:02}" for n in range(40)]
+    nodes = await stage.cluster(*ids)
+    assert nodes[0].epoch <= len(ids)
+
+
+async def test_who_may_have_missed_a_view_leaves_its_epoch_out(stage: RedisStage) -> None:
+    """Redis comes back as it was before the last view, and who heard of that one can't say so."""
+    knows, other = await stage.cluster("chat-1", "chat-2")
+    stage.hosts[other.registry].cut_off = True
+    before = stage.data.copy()
+    knows.enter("draining")
+    await stage.until(lambda: knows.is_in, "it to be written")
+    stage.hosts[knows.registry].cut_off = True
+    await stage.take_away()
+    stage.data = before
+    await stage.bring_back()
+    stage.hosts[other.registry].cut_off = False
+    other.enter("draining")
+    await stage.until(lambda: other.is_in, "the other to be heard")
+    assert other.epoch > LEAP
+    stage.hosts[knows.registry].cut_off = False
+    await stage.pass_time(2 * stage.lease)
+    assert knows.is_in and knows.epoch == other.epoch
+
+
+async def test_a_life_that_was_taken_out_does_not_come_back(stage: RedisStage) -> None:
+    sleeper, other = await stage.cluster("chat-1", "chat-2")
+    await stage.pause(sleeper)
+    await stage.until(lambda: set(other.view) == {"chat-2"}, "it to be out")
+    sleeper.gone = True  # it does not begin anew
+    await stage.wake(sleeper)
+    await stage.pass_time(2 * stage.lease)
+    assert sleeper.told.count("removed") == 1
+    assert set(other.view) == {"chat-2"}
+
+
+async def test_what_is_no_view_is_told_and_left_alone(stage: RedisStage) -> None:
+    node, _ = await stage.cluster("chat-1", "chat-2")
+    epoch, kept = node.epoch, dict(stage.data.at(VIEW))
+    for nonsense in (b"[]", b"\xff", b'{"epoch": -1, "members": []}', b"[" * 10_000):
+        stage.data.at(VIEW).update({b"stamp": b"?", b"view": nonsense})
+        await stage.until(lambda: node.told[-1] == "lost", "it to be missed")
+        assert (node.epoch, stage.data.at(VIEW)[b"view"]) == (epoch, nonsense)
+        stage.data.at(VIEW).update(kept)
+        await stage.until(lambda: node.told[-1] == "found", "it to be found again")
+    assert stage.counters[node.registry].registry_lost == 4
+    assert node.epoch == epoch
+
+
+async def test_heartbeats_of_the_dead_are_not_kept(stage: RedisStage) -> None:
+    node, *others = await stage.cluster("chat-1", "chat-2", "chat-3")
+    for life in range(5):
+        for other in others:
+            await stage.crash(other)
+        await stage.until(lambda: len(node.view) == 1, "them to be out")
+        others = [stage.start(id, life=f"{id} {life}") for id in ("chat-2", "chat-3")]
+        await stage.until(lambda: len(node.view) == 3, "the next to be in")
+    await stage.pass_time(2 * stage.lease)
+    assert len(stage.data.at(keys_of("it")[1])) <= 5
+
+
+class TestWithValkey:
+    """What only a real server shows."""
+
+    async def test_a_stall_of_ten_seconds(self, tmp_path: Path) -> None:
+        """With the lease that nodes have unless told otherwise."""
+        stage = ValkeyStage(tmp_path, lease=5.0)
+        try:
+            nodes = await stage.cluster("chat-1", "chat-2", "chat-3")
+            view = nodes[0].view
+            stage.valkey.freeze()
+            await stage.pass_time(10.0)
+            stage.valkey.thaw()
+            late = stage.start("chat-4")
+            await stage.until(lambda: late.is_in, "it to work again")
+            await stage.until(lambda: all("chat-4" in node.view for node in nodes), "all to know")
+            for node in nodes:
+                assert [word for word in node.told if word != "heard"] == ["lost", "found"]
+                assert node.view == {**view, "chat-4": ("life 1", "up")}
+        finally:
+            await stage.close()
+        stage.check()
+
+    async def test_all_data_lost(self, real: ValkeyStage) -> None:
+        nodes = await real.cluster("chat-1", "chat-2", "chat-3")
+        epoch, view = nodes[0].epoch, nodes[0].view
+        real.forgets = True
+        for lose in (real.restart, self.flushed(real)):
+            await lose()
+            await real.until(lambda: real.valkey.ask("EXISTS", VIEW.decode()), "it to be put back")
+            await real.pass_time(2 * real.lease)
+            assert all(node.epoch > epoch for node in nodes)
+            assert {node.epoch for node in nodes} == {nodes[0].epoch}
+            assert all(node.view == view and "removed" not in node.told for node in nodes)
+            epoch = nodes[0].epoch
+
+    def flushed(self, real: ValkeyStage) -> Any:
+        async def flush() -> None:
+            real.valkey.ask("FLUSHALL")
+
+        return flush
+
+    async def test_a_wrong_password_that_is_put_right(
+        self, tmp_path: Path, logged: list[str]
+    ) -> None:
+        stage = ValkeyStage(tmp_path, lease=1.0, password=PASSWORD)
+        try:
+            nodes = await stage.cluster("chat-1", "chat-2")
+            view, epoch = nodes[0].view, nodes[0].epoch
+            stage.valkey.stop()
+            stage.valkey.password = "another"
+            stage.valkey.start()
+            late = stage.start("chat-3")
+            await stage.until(
+                lambda: all(node.told[-1] == "lost" for node in nodes), "all to miss it"
+            )
+            await stage.pass_time(2 * stage.lease)
+            assert [node.epoch for node in (*nodes, late)] == [epoch, epoch, -1]
+            assert any("the login was refused: WRONGPASS" in line for line in logged)
+            stage.valkey.ask("CONFIG", "SET", "requirepass", PASSWORD)
+            await stage.until(lambda: late.is_in, "the last to be let in")
+            await stage.until(lambda: all("chat-3" in node.view for node in nodes), "all to know")
+            assert all({**node.view, **view} == node.view for node in nodes)
+            assert not any("removed" in node.told for node in nodes)
+            assert not any(PASSWORD in line or QUOTED in line for line in logged)
+        finally:
+            await stage.close()
+        stage.check()
+
+    async def test_killed_connections_change_nothing(self, real: ValkeyStage) -> None:
+        one, other = await real.cluster("chat-1", "chat-2")
+        for _ in range(3):
+            real.valkey.ask("CLIENT", "KILL", "SKIPME", "yes")
+            await real.pass_time(0.5)
+        assert "lost" not in one.told + other.told
+        one.enter("draining")
+        await real.until(lambda: other.view["chat-1"][1] == "draining", "it to work")
+        await real.until(lambda: _listeners(real) == 2, "both to listen again")
+
+    async def test_a_server_that_refuses_to_write(self, real: ValkeyStage) -> None:
+        one, other = await real.cluster("chat-1", "chat-2")
+        real.valkey.ask("CONFIG", "SET", "maxmemory", "1")
+        await real.until(lambda: one.told[-1] == other.told[-1] == "lost", "it to be missed")
+        real.valkey.ask("CONFIG", "SET", "maxmemory", "0")
+        await real.until(lambda: one.told[-1] == other.told[-1] == "found", "it to be found")
+
+    async def test_many_that_come_at_once(self, real: ValkeyStage) -> None:
+        nodes = await real.cluster(*(f"chat-{n:02}" for n in range(30)))
+        for node in nodes[:10]:
+            node.enter("draining")
+        await real.until(lambda: all(node.is_in for node in nodes), "all changes")
+        await real.pass_time(0.5)
+        assert {tuple(node.view.items()) for node in nodes} == {tuple(nodes[0].view.items())}
+
+
+def _listeners(real: ValkeyStage) -> int:
+    return int(real.valkey.ask("PUBSUB", "NUMSUB", keys_of("it")[2].decode())[1])
