@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -52,9 +52,7 @@ def make_context(
         certificate=cast(Any, certificate),
         extraCertChain=cast(Any, list(chain)),
         raiseMinimumTo=_VERSIONS[minimum],
-        trustRoot=trustRootFromCertificates([_twisted(each) for each in trusted])
-        if trusted
-        else None,
+        trustRoot=trust_root(trusted) if trusted else None,
     )
     try:
         return options.getContext()
@@ -62,6 +60,13 @@ def make_context(
         raise ConfigError(
             f"OpenSSL does not take this certificate: {words(problem)}", file=file
         ) from None
+
+
+def trust_root(trusted: Iterable[x509.Certificate]) -> Any:
+    """Authorities, as Twisted takes them."""
+    return trustRootFromCertificates(
+        [Certificate(X509.from_cryptography(certificate)) for certificate in trusted]
+    )
 
 
 def is_tls_error(reason: Failure) -> bool:
@@ -73,7 +78,3 @@ def words(problem: SSL.Error) -> str:
     """What OpenSSL says about a mistake."""
     errors = problem.args[0] if problem.args else ()
     return ", ".join(reason for _, _, reason in errors) or "no reason given"
-
-
-def _twisted(certificate: x509.Certificate) -> Certificate:
-    return Certificate(X509.from_cryptography(certificate))

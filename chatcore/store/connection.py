@@ -25,6 +25,7 @@ from chatcore.deadlines import Deadlines, IClock
 from chatcore.errors import StoreAway, StoreError, StoreRefused
 from chatcore.store.place import RedisPlace
 from chatcore.store.protocol import RedisProtocol, Reply
+from chatcore.tls import words
 
 FIRST_RETRY: Final = 0.05
 """Seconds before the first of several attempts in a row; they double, with jitter."""
@@ -222,6 +223,5 @@ def _in_words(reason: Failure) -> str:
     if reason.check(VerificationError):
         return "its certificate is for another name"
     if isinstance(reason.value, SSL.Error):
-        errors = reason.value.args[0] if reason.value.args else ()
-        return f"TLS failed: {', '.join(why for _, _, why in errors) or 'no reason given'}"
+        return f"TLS failed: {words(reason.value)}"
     return reason.getErrorMessage().rstrip(".") or repr(reason.value)

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import ipaddress
-from pathlib import Path
 from typing import Any
 
-from OpenSSL import SSL, crypto
+from OpenSSL import SSL
 from twisted.internet.endpoints import (
     HostnameEndpoint,
     TCP4ClientEndpoint,
     TCP6ClientEndpoint,
     wrapClientTLS,
 )
-from twisted.internet.error import VerifyError
 from twisted.internet.interfaces import IStreamClientEndpoint
-from twisted.internet.ssl import (
-    Certificate,
-    PrivateCertificate,
-    optionsForClientTLS,
-    trustRootFromCertificates,
-)
+from twisted.internet.ssl import optionsForClientTLS
 
+from chatcore.config.certificates import read_certificates, read_key, verify_pair
 from chatcore.errors import ConfigError
 from chatcore.store.place import RedisPlace, Trust
-
-_END = b"-----END CERTIFICATE-----"
+from chatcore.tls import trust_root, words
 
 
 def redis_endpoint(place: RedisPlace, seconds: float, reactor: Any) -> IStreamClientEndpoint:
@@ -56,42 +49,20 @@ def _plain(place: RedisPlace, seconds: float, reactor: Any) -> IStreamClientEndp
 
 
 def _options(host: str, trust: Trust) -> Any:
-    root = None if trust.ca is None else trustRootFromCertificates(_certificates(trust.ca))
-    own = None
-    if trust.certificate is not None and trust.key is not None:
-        own = _own(trust.certificate, trust.key)
+    shown = {} if trust.own is None else _shown(trust)
+    root = None if trust.ca is None else trust_root(read_certificates(trust.ca))
     try:
-        return optionsForClientTLS(host, trustRoot=root, clientCertificate=own)
+        return optionsForClientTLS(host, trustRoot=root, extraCertificateOptions=shown)
     except SSL.Error as problem:  # only with a certificate of our own something is left to fail
+        file = None if trust.own is None else trust.own.certificate
         raise ConfigError(
-            f"the certificate can't be used with the key {trust.key}: {problem}",
-            file=trust.certificate,
+            f"OpenSSL does not take this certificate: {words(problem)}", file=file
         ) from None
 
 
-def _certificates(file: Path) -> list[Certificate]:
-    blocks = _read(file).split(_END)[:-1]
-    if not blocks:
-        raise ConfigError("there is no certificate in it", file=file)
-    try:
-        return [Certificate.loadPEM(block + _END) for block in blocks]
-    except (crypto.Error, ValueError) as problem:
-        raise ConfigError(f"it holds no certificate: {problem}", file=file) from None
-
-
-def _own(certificate: Path, key: Path) -> PrivateCertificate:
-    both = _read(certificate) + b"\n" + _read(key)
-    try:
-        pair: PrivateCertificate = PrivateCertificate.loadPEM(both)
-    except (crypto.Error, ValueError, VerifyError) as problem:
-        raise ConfigError(
-            f"it and its key {key} are not what they should be: {problem}", file=certificate
-        ) from None
-    return pair
-
-
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as problem:
-        raise ConfigError(f"it can't be read: {problem.strerror}", file=file) from None
+def _shown(trust: Trust) -> dict[str, Any]:
+    assert trust.own is not None
+    certificate, *chain = read_certificates(trust.own.certificate)
+    key = read_key(trust.own.key)
+    verify_pair(certificate, key, trust.own.certificate, trust.own.key)
+    return {"certificate": certificate, "privateKey": key, "extraCertChain": chain}

@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import parse_qsl, unquote
 
 from chatcore.config.names import suggestion
+from chatcore.config.tls_files import TlsFiles
 from chatcore.errors import ConfigError
 
 PORT: Final = 6379
@@ -24,13 +25,11 @@ class Trust:
 
     Args:
         ca: the file of the certificates that are trusted; the system's are, unless given.
-        certificate: the file of the certificate shown to it, if it asks for one.
-        key: the file of that one's key.
+        own: the certificate to be shown to it, if it asks for one.
     """
 
     ca: Path | None = None
-    certificate: Path | None = None
-    key: Path | None = None
+    own: TlsFiles | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +128,9 @@ def _trust(scheme: str, text: str, folder: Path) -> Trust | None:
             raise _wrong(f"it has no option '{name:.40}'", advice)
     if ("certificate" in options) != ("key" in options):
         raise _wrong("of certificate and key, one is missing")
-    return Trust(**{name: folder / path for name, path in options.items()})
+    files = {name: folder / path for name, path in options.items()}
+    own = TlsFiles(files["certificate"], files["key"]) if "key" in files else None
+    return Trust(files.get("ca"), own)
 
 
 def _first(text: str, characters: str) -> int:

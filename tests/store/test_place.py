@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chatcore.config.tls_files import TlsFiles
 from chatcore.errors import ConfigError
 from chatcore.store.place import RedisPlace, Trust
 
@@ -27,7 +28,9 @@ FOLDER = Path("/app")
         ("rediss://h:1/2?ca=tls/ca.pem", RedisPlace("h", 1, 2, trust=Trust(FOLDER / "tls/ca.pem"))),
         (
             "rediss://h?ca=/ca.pem&certificate=c.pem&key=k.pem",
-            RedisPlace("h", trust=Trust(Path("/ca.pem"), FOLDER / "c.pem", FOLDER / "k.pem")),
+            RedisPlace(
+                "h", trust=Trust(Path("/ca.pem"), TlsFiles(FOLDER / "c.pem", FOLDER / "k.pem"))
+            ),
         ),
     ],
 )

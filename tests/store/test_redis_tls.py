@@ -12,18 +12,16 @@ from certificates import make_certificate
 from small_cluster import until
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.endpoints import SSL4ServerEndpoint
-from twisted.internet.ssl import Certificate, PrivateCertificate
+from twisted.internet.ssl import CertificateOptions
 from twisted.protocols.portforward import ProxyFactory
 from valkey_server import Valkey
 
+from chatcore.config.certificates import read_certificates, read_key
 from chatcore.config.tls_files import TlsFiles
 from chatcore.errors import ConfigError, StoreAway
+from chatcore.tls import trust_root
 
 Make = Callable[..., Any]
-
-
-def pem(files: TlsFiles) -> bytes:
-    return files.certificate.read_bytes() + files.key.read_bytes()
 
 
 @pytest_twisted.async_yield_fixture
@@ -34,10 +32,11 @@ async def shield(valkey: Valkey) -> AsyncIterator[Callable[..., Any]]:
     ports = []
 
     async def put(files: TlsFiles, clients: TlsFiles | None = None) -> int:
-        known = []
-        if clients is not None:
-            known = [Certificate.loadPEM(clients.certificate.read_bytes())]
-        options = PrivateCertificate.loadPEM(pem(files)).options(*known)
+        options = CertificateOptions(
+            privateKey=read_key(files.key),
+            certificate=read_certificates(files.certificate)[0],
+            trustRoot=clients and trust_root(read_certificates(clients.certificate)),
+        )
         endpoint = SSL4ServerEndpoint(reactor, 0, options, interface="127.0.0.1")
         factory = ProxyFactory("127.0.0.1", valkey.port)
         factory.noisy = False
@@ -105,12 +104,12 @@ async def test_a_server_without_tls_is_told_apart(valkey: Valkey, client: Make) 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("ca=none.pem", "none.pem: it can't be read: No such file"),
-        ("ca=localhost.key", "localhost.key: there is no certificate in it"),
-        ("ca=broken.pem", "broken.pem: it holds no certificate"),
-        ("certificate=localhost.pem&key=none.key", "none.key: it can't be read"),
-        ("certificate=localhost.pem&key=broken.pem", "its key"),
-        ("certificate=localhost.pem&key=node.key", "node.key"),
+        ("ca=none.pem", "none.pem: can't be read: No such file"),
+        ("ca=localhost.key", "localhost.key: no certificate"),
+        ("ca=broken.pem", "broken.pem: no certificate"),
+        ("certificate=localhost.pem&key=none.key", "none.key: can't be read"),
+        ("certificate=localhost.pem&key=broken.pem", "broken.pem: no private key"),
+        ("certificate=localhost.pem&key=node.key", "node.key: this is not the key of"),
     ],
 )
 def test_files_that_can_not_be_used_are_told_at_once(
