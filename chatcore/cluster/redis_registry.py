@@ -58,6 +58,9 @@ class RedisRegistry:
             latest, it is out of the view.
         counters: what counts.
         clock: the reactor, or a test's clock.
+
+    Attributes:
+        keys: those that are the cluster's in Redis; see `chatcore.cluster.redis_keys`.
     """
 
     log = Logger()
@@ -67,7 +70,7 @@ class RedisRegistry:
     def __init__(
         self, *, store: IStore, cluster: str, lease: float, counters: Counters, clock: IClock
     ) -> None:
-        self._store, self._keys = store, keys_of(cluster)
+        self._store, self.keys = store, keys_of(cluster)
         self._clock, self._counters = clock, counters
         self._lease, self._sweep, self._patience = lease, lease / SWEEPS, patience(lease)
         # Not a whole lease: a beat may be a sweep old when it is read for the first time.
@@ -88,7 +91,7 @@ class RedisRegistry:
     def start(self, member: Member, hearer: IHearer) -> None:
         self._started, self._me, self._hearer = True, member, hearer
         self._read_last = self._clock.seconds()
-        self._store.subscribe(self._keys[2], heard=self._published, begun=self._soon)
+        self._store.subscribe(self.keys[2], heard=self._published, begun=self._soon)
         self._store.start()
         self._timer = self._clock.callLater(0, self._begin)
 
@@ -173,7 +176,7 @@ class RedisRegistry:
         self._beats += 1
         asked = self._clock.seconds()
         arguments = (life_key(self._me), beat(self._beats, self._epoch), self._stamp)
-        answer = await self._store.run(BEAT, self._keys[:2], [each.encode() for each in arguments])
+        answer = await self._store.run(BEAT, self.keys[:2], [each.encode() for each in arguments])
         reading = Reading.parse(answer)
         self._read_last = self._clock.seconds()
         if self._connections != self._store.connections:
@@ -285,7 +288,7 @@ class RedisRegistry:
         ended = [each for each in reading.beats if each not in kept and self._leases.over(each)]
         arguments = [reading.stamp.encode(), stamp.encode(), written(view)]
         arguments += [each.encode() for each in (*ended, self._before, left) if each]
-        if await self._store.run(WRITE, self._keys, arguments) != 1:
+        if await self._store.run(WRITE, self.keys, arguments) != 1:
             self._again = True
             return False
         if not self._leaves:

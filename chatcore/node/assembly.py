@@ -163,6 +163,8 @@ class Node(Service):
     ) -> IRegistry:
         settings = configured.settings
         parts = RegistryParts(
+            folder=configured.catalogue.folder,
+            env=servers.env,
             view=View.of(servers),
             settings=settings[RegistrySettings],
             links=settings[LinkSettings],

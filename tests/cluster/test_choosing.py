@@ -16,6 +16,7 @@ from chatcore.cluster.choosing import (
     refuse_passwords,
     shown,
 )
+from chatcore.cluster.redis_registry import RedisRegistry
 from chatcore.cluster.registry import StaticRegistry
 from chatcore.cluster.settings import RegistrySettings
 from chatcore.cluster.view import View
@@ -85,6 +86,26 @@ def test_a_url_that_means_no_registry_is_told_without_its_password() -> None:
 
 def test_static_is_one_view_for_ever() -> None:
     assert isinstance(make_registry("static:", parts()), StaticRegistry)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "key"), [(None, b"chatcore:{chat:production}:view"), ("it", b"chatcore:{it}:view")]
+)
+def test_redis_is_a_url_and_the_name_of_the_cluster(cluster: str | None, key: bytes) -> None:
+    registry = make_registry(SECRET_URL, parts(settings=RegistrySettings(cluster=cluster)))
+    assert isinstance(registry, RedisRegistry)
+    assert registry.keys[0] == key
+
+
+def test_a_wrong_url_of_redis_is_told_without_its_password(tmp_path: Path) -> None:
+    for url in (
+        "redis://:s3same@",
+        "redis://:s3same@h:x",
+        "rediss://:s3same@127.0.0.1?ca=none.pem",
+    ):
+        with pytest.raises(ConfigError) as told:
+            make_registry(url, parts(folder=tmp_path))
+        assert "s3same" not in str(told.value)
 
 
 @pytest.mark.parametrize(

@@ -260,6 +260,18 @@ class TestWithValkey:
         await real.until(lambda: other.view["chat-1"][1] == "draining", "it to work")
         await real.until(lambda: _listeners(real) == 2, "both to listen again")
 
+    async def test_a_user_with_no_more_rights_than_are_needed(self, real: ValkeyStage) -> None:
+        commands = "auth select ping eval evalsha subscribe hset hget hgetall hdel publish"
+        rights = [f"+{command}" for command in commands.split()]
+        real.valkey.ask(
+            "ACL", "SETUSER", "chat", "on", ">pass", "~chatcore:*", "&chatcore:*", *rights
+        )
+        real.url = f"redis://chat:pass@127.0.0.1:{real.valkey.port}/3"
+        one, other = await real.cluster("chat-1", "chat-2")
+        one.enter("draining")
+        await real.until(lambda: other.view["chat-1"][1] == "draining", "it to be heard")
+        await real.leave(one)
+
     async def test_a_server_that_refuses_to_write(self, real: ValkeyStage) -> None:
         one, other = await real.cluster("chat-1", "chat-2")
         real.valkey.ask("CONFIG", "SET", "maxmemory", "1")
