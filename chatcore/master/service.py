@@ -132,6 +132,7 @@ class Master(Service):
         super().startService()
         self._port = self._place.listen(self._reactor, self._door.factory)
         self._door.start()
+        self.log.info("The master is ready")
 
     def stopService(self) -> Deferred[None]:
         """Close the port and all links; nobody is taken out of the view."""
@@ -139,13 +140,13 @@ class Master(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        for guests in self._guests:
-            guests.stop()
         if self._port is None:
             self._place.release()
-            return
-        await maybeDeferred(self._port.stopListening)
-        await self._door.stop()
+        else:
+            await maybeDeferred(self._port.stopListening)
+            await self._door.stop()
+        for guests in self._guests:
+            guests.stop()
 
     # Who has come is told by its id, which is proven.
 

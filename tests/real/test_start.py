@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -158,3 +159,45 @@ def test_a_mistake_is_told_once_and_nothing_starts() -> None:
         assert ended.stderr.count("EntryHandler has no method enter") == 1
         assert "Traceback" not in ended.stderr
         assert not chat.run_folder.exists()
+
+
+def test_its_master_tells_who_is_gone(own_chat: RunningChat) -> None:
+    own_chat.kill("chat-server-1")
+    said = "chatcore           | chat-server-1 is taken out of the view"
+    wait_until(lambda: said in own_chat.output, "the master to tell")
+    assert "is in use" in _started_beside(own_chat)
+
+
+async def test_without_a_master_nobody_is_taken_out() -> None:
+    """The registry static: as it was before there was any other."""
+    with short_folder() as folder:
+        chat = RunningChat(Path(folder), ("--registry", "static:"))
+        try:
+            with socket.create_server(("127.0.0.1", chat.master_port)):
+                alice = await connect(chat, "connector-server-1")
+                assert await alice.enter("alice", "attic") == {"users": ["alice"]}
+                chat.kill("chat-server-1")
+                await alice.leave()
+        finally:
+            chat.close()
+        assert "taken out" not in chat.output
+
+
+def _started_beside(chat: RunningChat) -> str:
+    """What another application is told that wants its master where this one has it."""
+    with short_folder() as folder:
+        other = CopiedChat(folder)
+        ended = subprocess.run(
+            [
+                *(sys.executable, "-m", "chatcore", "start", "--app", str(other.app)),
+                *("--set", f"master.port={chat.master_port}"),
+            ],
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+    assert ended.returncode == 2
+    assert not list(other.run_folder.glob("*.log")), "nothing was started"
+    return ended.stderr

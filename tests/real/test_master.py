@@ -1,0 +1,220 @@
+"""A master on its own, and nodes that announce themselves to it, in real processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from people import connect, pause
+from running import CopiedChat, environment, short_folder, twistd, wait_until
+
+START = ("gate-server-1", "connector-server-1", "chat-server-1", "chat-server-2")
+
+
+class Cluster(CopiedChat):
+    """The chat, each server of it started by hand."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.environment = environment()
+
+    @property
+    def url(self) -> str:
+        return f"master://127.0.0.1:{self.master_port}"
+
+    def run(self, name: str, *command: str) -> None:
+        """Start a command of twistd in the foreground."""
+        self._processes[name] = subprocess.Popen(
+            twistd("-n", *command, "--app", str(self.app)),
+            env=self.environment,
+            cwd=self.app.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def start_master(self) -> None:
+        self.run("master", "chatmaster", "--port", str(self.master_port))
+        wait_until(self._master_listens, "the master")
+
+    def start(self, id: str, *arguments: str) -> None:
+        self.run(id, "chatnode", "--id", id, *arguments)
+
+    def log(self, name: str) -> str:
+        file = self.run_folder / f"{name}.log"
+        return file.read_text() if file.exists() else ""
+
+    def kill(self, name: str) -> None:
+        """End a process with SIGKILL."""
+        process = self._processes.pop(name)
+        process.kill()
+        process.wait()
+
+    def end(self, name: str) -> None:
+        """End a process in order."""
+        process = self._processes.pop(name)
+        process.terminate()
+        process.wait(15)
+
+    def signal(self, name: str, number: int) -> None:
+        self._processes[name].send_signal(number)
+
+    def close(self) -> None:
+        for process in self._processes.values():
+            process.send_signal(signal.SIGCONT)
+            process.terminate()
+        for process in self._processes.values():
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def _master_listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.master_port)) == 0
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    with short_folder() as folder:
+        cluster = Cluster(folder)
+        yield cluster
+        cluster.close()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for what other processes do, while clients here go on."""
+    for _ in range(600):
+        if condition():
+            return
+        await pause()
+    raise AssertionError("it never came")
+
+
+async def test_the_chat_goes_on_without_a_master_and_grows_when_it_is_back(
+    cluster: Cluster,
+) -> None:
+    cluster.start_master()
+    for id in START:
+        cluster.start(id, "--registry", cluster.url)
+    await until(lambda: all(f"{id} is ready" in cluster.log(id) for id in START))
+    people = [await connect(cluster, "connector-server-1") for _ in range(6)]
+    rooms = [f"room{number // 2}" for number in range(6)]
+    for number, person in enumerate(people):
+        await person.enter(f"p{number}", rooms[number])
+
+    async def all_hear(word: str) -> None:
+        for number, person in enumerate(people):
+            await person.say(f"{word} {number}")
+            await people[number ^ 1].until("onChat", msg=f"{word} {number}")
+
+    await all_hear("before")
+    cluster.kill("master")
+    await until(lambda: all("The registry does not answer" in cluster.log(id) for id in START))
+    await all_hear("without")
+    newcomer = await connect(cluster, "connector-server-1")
+    await newcomer.enter("newcomer", "room0")
+    await people[0].until("onAdd", user="newcomer")
+
+    cluster.start_master()
+    await until(lambda: all("The registry answers again" in cluster.log(id) for id in START))
+    await all_hear("again")
+    cluster.start("chat-server-3", "--registry", cluster.url)
+    await until(lambda: "chat-server-3 is ready" in cluster.log("chat-server-3"))
+    await until(lambda: all("to all 4 others" in cluster.log(id) for id in START))
+    await all_hear("with another one")
+
+    cluster.signal("chat-server-3", signal.SIGSTOP)
+    await until(lambda: "chat-server-3 is taken out of the view" in cluster.log("master"))
+    await all_hear("while it sleeps")
+    cluster.signal("chat-server-3", signal.SIGCONT)
+    await until(lambda: "chat-server-3 was taken out of the view" in cluster.log("chat-server-3"))
+    await until(lambda: cluster.log("chat-server-1").count("to all 4 others") >= 2)
+    await all_hear("when it is awake")
+    for person in [*people, newcomer]:
+        assert person.kicked == []
+        await person.leave()
+    cluster.end("chat-server-2")
+    await until(
+        lambda: "chat-server-2 is taken out of the view: it has left" in cluster.log("master")
+    )
+
+
+def test_the_registry_may_be_told_by_the_environment(cluster: Cluster) -> None:
+    cluster.environment["CHATCORE_REGISTRY"] = cluster.url
+    cluster.start_master()
+    cluster.start("chat-server-1")
+    wait_until(lambda: "chat-server-1 has come" in cluster.log("master"), "it")
+
+
+class TestMistakes:
+    """Exit code 2, one message, nothing is left started."""
+
+    def refused(self, cluster: Cluster, *command: str) -> str:
+        ended = subprocess.run(
+            twistd("-n", *command, "--app", str(cluster.app)),
+            env=cluster.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+        assert ended.returncode == 2, ended.stdout + ended.stderr
+        assert "Traceback" not in ended.stderr
+        assert not list(cluster.run_folder.glob("*.pid"))
+        assert not list(cluster.run_folder.glob("*.lock"))
+        return ended.stderr
+
+    def test_of_the_master(self, cluster: Cluster) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = str(taken.getsockname()[1])
+            said = self.refused(cluster, "chatmaster", "--port", port)
+        assert f"port {port} of 127.0.0.1" in said and "in use" in said
+        assert "'master.port' can't be 'many'" in self.refused(
+            cluster, "chatmaster", "--port", "many"
+        )
+        assert "which others may reach" in self.refused(cluster, "chatmaster", "--host", "0.0.0.0")
+        assert "registry.lease_seconds" in self.refused(
+            cluster, "chatmaster", "--set", "registry.leas_seconds=3"
+        )
+
+    def test_of_the_registry(self, cluster: Cluster) -> None:
+        node = ("chatnode", "--type", "chat")
+        assert "is no registry" in self.refused(cluster, *node, "--registry", "mster://here")
+        assert "not the URL of a master" in self.refused(
+            cluster, *node, "--registry", "master://127.0.0.1:many"
+        )
+        assert "not encrypted" in self.refused(
+            cluster, *node, "--registry", "master://192.0.2.7:3005"
+        )
+        for arguments in (
+            ("--registry", "redis://joe:s3same@192.0.2.7"),
+            ("--set", "registry.url=redis://joe:s3same@192.0.2.7"),
+        ):
+            said = self.refused(cluster, *node, *arguments)
+            assert "CHATCORE_REGISTRY" in said
+            assert "s3same" not in said
+
+
+def test_there_is_one_master_for_a_run_folder(cluster: Cluster) -> None:
+    cluster.start_master()
+    second = subprocess.run(
+        twistd("-n", "chatmaster", "--app", str(cluster.app), "--port", "1"),
+        env=cluster.environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert second.returncode == 2
+    assert f"is running already, as process {cluster.pid('master')}" in second.stderr
+    pid = cluster.pid("master")
+    assert pid is not None
+    os.kill(pid, signal.SIGTERM)
+    wait_until(lambda: cluster.pid("master") is None, "its end")
