@@ -14,6 +14,7 @@
     │   ├── HttpError
     │   ├── ProxyError
     │   └── BoxError
+    ├── AdminError              what an administrator asked for and did not get
     ├── SessionError            a session that can't do what was asked of it
     ├── StoreError              a command to the store that gave no result
     │   ├── StoreAway           it can't be reached; nothing was done
@@ -131,6 +132,20 @@ class ViewError(ChatcoreError):
 
 class ChannelMoved(ChatcoreError):
     """A channel that another node owns now; what was wanted of it here was not done."""
+
+
+class AdminError(ChatcoreError):
+    """What an administrator asked for and did not get.
+
+    Args:
+        problem: why, without a full stop.
+        code: which kind of problem it is; one of those in `chatcore.admin.outcomes`.
+        advice: what to do next, without a full stop.
+    """
+
+    def __init__(self, problem: str, *, code: str, advice: str | None = None) -> None:
+        self.problem, self.code, self.advice = problem, code, advice
+        super().__init__(f"{problem}. {advice}" if advice else problem)
 
 
 class SessionError(ChatcoreError):

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
+from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.error import ReactorNotRunning
 
 from chatcore import supervised
 from chatcore.cluster.choosing import refuse_passwords
 from chatcore.config.application_folder import find_application
 from chatcore.config.claims import Claim
+from chatcore.config.names import START
 from chatcore.config.run_folder import RunFolder
 from chatcore.config.servers import Server, Servers, load_servers
 from chatcore.config.settings import Assignment, parse_assignment
 from chatcore.daemon import EXIT_CONFIG, Daemon, DaemonOptions, end_with, say
 from chatcore.deadlines import keep_steady
 from chatcore.errors import ConfigError
+
+if TYPE_CHECKING:
+    from chatcore.node.administered import Process
+
+EXIT_KILLED = 137
+"""The exit code of a process that an administrator killed: what a shell says of SIGKILL."""
 
 
 class Options(DaemonOptions):
@@ -129,8 +139,23 @@ def makeService(options: Options) -> Service:
             ready=supervised.tell_ready if options["supervised"] else lambda: None,
             failed=failed,
             stop=stop,
+            process=_process(options, reactor),
         )
     except ConfigError as problem:
         options.claim.release()
         end_with(problem)
     return Daemon(node, options, stop_seconds=node.stop_seconds)
+
+
+def _process(options: Options, reactor: Any) -> Process:
+    """This process, as it is administered."""
+    from chatcore.node.administered import Process
+    from chatcore.node.ports import unix_place
+
+    run_folder, id = options.run_folder, options.server.id
+    supervisor = UNIXClientEndpoint(reactor, str(run_folder.admin_socket(START)))
+    return Process(
+        place=lambda: unix_place(run_folder.admin_socket(id), f"administrators of {id}"),
+        supervisor=supervisor if options["supervised"] else None,
+        kill=partial(options.leave, EXIT_KILLED),
+    )

@@ -77,6 +77,8 @@ class Counters:
     """Of these: links to this node not heard, because too many of their address were rejected."""
     link_pushes_shed: int = 0
     """Pushes given up because a link was blocked."""
+    administrators_refused: int = 0
+    """Administrators, and what they asked, that were refused because there was too much of it."""
     calls_failed: int = 0
     """Calls to other nodes that ended without an answer of theirs, or were not even sent."""
     calls_retried: int = 0

@@ -66,12 +66,17 @@ class Nodes:
                     registry=None if self.registry is None else self.registry.of(server.id),
                     ready=lambda ready=ready: ready.callback(None),
                     failed=ready.errback,
+                    **self.surroundings(server.id),
                 )
                 self.nodes[server.id] = node
                 node.startService()
                 waiting.append(ready)
         for each in waiting:
             await each.addTimeout(20, reactor)
+
+    def surroundings(self, server_id: str) -> dict[str, Any]:
+        """What else a node is given."""
+        return {}
 
     async def stop(self, *ids: str) -> None:
         """Stop these servers, or all."""

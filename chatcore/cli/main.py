@@ -2,15 +2,41 @@
 
 from __future__ import annotations
 
-import argparse
+import os
 import sys
-from collections.abc import Callable, Sequence
+import textwrap
+from collections.abc import Sequence
 
 from chatcore import __version__
-from chatcore.cli import certs
+from chatcore.cli import certs, listing, start, stopping
+from chatcore.cli.exits import DONE, FAILED, INTERRUPTED, MEANINGS, USAGE, CommandError
+from chatcore.cli.output import Output
+from chatcore.cli.parsing import Commands, Parser
 from chatcore.errors import ConfigError
 
-CONFIG_EXIT = 2
+MODULES = (start, listing, stopping, certs)
+"""What adds the commands, in the order in which help tells them."""
+
+_ABOUT = """\
+usage: chatcore COMMAND [OPTIONS] [WORDS]
+
+Distributed real-time servers on Twisted.
+
+commands:
+{commands}
+
+'chatcore COMMAND --help' tells the options of a command; they may stand before or behind its
+words. The running cluster is found by the application's folder (--app), or by the address of any
+of its servers and the cluster's secret (--at, --secret-file). 'twistd chatnode --help' tells how to
+start one server.
+
+  --json                    one JSON document instead of text, for errors, too
+  --version                 the version of chatcore
+  -h, --help                this
+
+exit codes:
+{exits}
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,89 +46,69 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: what stands behind the command; taken from ``sys.argv`` unless given.
 
     Returns:
-        The exit code: 0 when all went well, 2 for a mistake in options, files or components.
+        The exit code, one of those in `chatcore.cli.exits`.
     """
-    parser = make_parser()
-    options = parser.parse_args(arguments)
-    if options.command is None:
-        parser.print_help()
-        return 0
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    output = Output(sys.stdout, sys.stderr, as_json="--json" in words)
     try:
-        run: Callable[[argparse.Namespace], int] = options.run
-        return run(options)
-    except ConfigError as error:
-        sys.stdout.flush()
-        sys.stderr.write(f"chatcore: {error}\n")
-        return CONFIG_EXIT
-    except KeyboardInterrupt:  # before there was anything to stop
-        return 130
+        return _run(words)
+    except (CommandError, ConfigError) as problem:
+        return tell(problem, output)
+    except KeyboardInterrupt:
+        output.error("interrupted", exit=INTERRUPTED)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Who read the output has gone. Python would complain once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """Make what reads the options."""
-    parser = argparse.ArgumentParser(
-        prog="chatcore",
-        description="Distributed real-time servers on Twisted.",
-        epilog="'chatcore start --help' tells its options. 'twistd chatnode --help' tells how to "
-        "start one server.",
-    )
-    parser.add_argument("--version", action="version", version=f"chatcore {__version__}")
-    commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
-    start = commands.add_parser(
-        "start",
-        help="start every server of an application, and its page",
-        description="Starts every server that the application's servers.json lists, and its page "
-        "where it has a folder web. They run until Ctrl-C, are started again when they die, and "
-        "leave when this command ends, however it ends.",
-    )
-    start.add_argument(
-        "--app",
-        metavar="DIR",
-        default=".",
-        help="the application folder; the current directory unless given",
-    )
-    start.add_argument(
-        "--env",
-        metavar="ENV",
-        default="development",
-        help="the environment of servers.json to start; 'development' unless given",
-    )
-    start.add_argument(
-        "--run-dir",
-        metavar="DIR",
-        help="the folder for the secret, logs and sockets; $CHATCORE_RUN_DIR or .chatcore in the "
-        "application folder unless given",
-    )
-    start.add_argument(
-        "--registry",
-        metavar="URL",
-        help="what knows which servers there are: static:, or a master that runs already, as "
-        "master://127.0.0.1:3005; this command keeps one itself unless given",
-    )
-    start.add_argument(
-        "--set",
-        metavar="KEY=VALUE",
-        dest="assignments",
-        action="append",
-        default=[],
-        help="change a setting, as in page.port=8080 or limits.messages_per_second=0; may be "
-        "given many times",
-    )
-    start.set_defaults(run=_start)
-    certs.add_parser(commands)
-    return parser
+def tell(problem: CommandError | ConfigError, output: Output) -> int:
+    """Tell why a command can't be done; the exit code comes back."""
+    if isinstance(problem, CommandError):
+        output.error(problem.problem, exit=problem.exit, advice=problem.advice)
+        return problem.exit
+    output.error(str(problem), exit=USAGE)
+    return USAGE
 
 
-def _start(options: argparse.Namespace) -> int:
-    # Late, so that help and version come at once.
-    from chatcore.master.plan import make_plan
+def make_commands() -> Commands:
+    """Make what reads the options of all commands."""
+    commands = Commands()
+    for module in MODULES:
+        module.add_parser(commands)
+    return commands
 
-    plan = make_plan(
-        options.app, options.env, options.run_dir, options.assignments, options.registry
+
+def about(commands: Commands) -> str:
+    """What ``chatcore --help`` says."""
+    return _ABOUT.format(
+        commands="\n".join(_line(each) for each in commands.parsers.values()),
+        exits="\n".join(f"  {code:<4} {meaning}" for code, meaning in MEANINGS.items()),
     )
 
-    from twisted.internet import reactor
 
-    from chatcore.master.start import start
+def _line(parser: Parser) -> str:
+    lead = f"  {parser.name:<10} "
+    return textwrap.fill(parser.summary, 98, initial_indent=lead, subsequent_indent=" " * len(lead))
 
-    return start(plan, reactor=reactor)
+
+def _run(words: list[str]) -> int:
+    commands = make_commands()
+    if not words or words in (["help"], ["--json"]):
+        sys.stdout.write(about(commands))
+        return DONE
+    if words[0] == "help":
+        words = [words[1], "--help"]
+    parser, rest = commands.find(words)
+    if parser is not None:
+        options = parser.read(rest)
+        code: int = options.run(options)
+        return code
+    if "--version" in words:
+        sys.stdout.write(f"chatcore {__version__}\n")
+        return DONE
+    if "--help" in words or "-h" in words:
+        sys.stdout.write(about(commands))
+        return DONE
+    raise CommandError("no command given", advice="'chatcore --help' tells them")

@@ -20,6 +20,9 @@ ADMIN = "admin"
 """What the names of administrators begin with."""
 OWN_NAMES = (MASTER, "start", "page")
 
+START = "start"
+"""The name under which ``chatcore start`` is known in the run folder."""
+
 _SERVER_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _SERVER_TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 

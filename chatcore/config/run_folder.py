@@ -1,6 +1,6 @@
 """The run folder: what the nodes of one application share on one machine.
 
-It holds the cluster's secret, and for each server its pid file, log, claim and socket. It is
+It holds the cluster's secret, and for each server its pid file, log, claim and sockets. It is
 private to one user.
 """
 
@@ -56,14 +56,28 @@ class RunFolder:
         Raises:
             ConfigError: it can't be created or written, or belongs to somebody else.
         """
-        chosen = given or os.environ.get(VARIABLE)
-        path = Path(os.path.abspath(chosen)) if chosen else app / ".chatcore"
+        path = _chosen(app, given)
         with _explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             _make_private(path)
             _ignore_in_git(path)
-        elsewhere = secret_file or os.environ.get(SECRET_VARIABLE)
-        return cls(path, Path(os.path.abspath(elsewhere)) if elsewhere else None)
+        return cls(path, secret_elsewhere(secret_file))
+
+    @classmethod
+    def find(
+        cls, app: Path, given: str | None = None, secret_file: str | None = None
+    ) -> RunFolder | None:
+        """Find the run folder as `open` does, and create nothing; None where there is none.
+
+        Raises:
+            ConfigError: it can't be read, or belongs to somebody else.
+        """
+        path = _chosen(app, given)
+        with _explained(path):
+            if not path.exists():
+                return None
+            _check_private(path)
+        return cls(path, secret_elsewhere(secret_file))
 
     def secret(self) -> bytes:
         """Return the cluster's secret, creating it when there is none yet.
@@ -75,12 +89,17 @@ class RunFolder:
             ConfigError: the file is too short, or others may read it.
         """
         if self.secret_file is not None:
-            return _read_given_secret(self.secret_file)
+            return read_secret(self.secret_file)
         file = self.path / "secret"
         with _explained(file):
             if not file.exists():
                 self._create_secret(file)
             return _read_secret(file, _ELSEWHERE, _NEW_SECRET)
+
+    @property
+    def has_secret(self) -> bool:
+        """Whether there is one, so that something has run here."""
+        return self.secret_file is not None or (self.path / "secret").exists()
 
     def pid_file(self, id: str) -> Path:
         """Return where the pid of a server is written."""
@@ -99,18 +118,15 @@ class RunFolder:
         Raises:
             ConfigError: that private folder can't be created, or belongs to somebody else.
         """
-        usual = self._file(id, "sock")
-        if _fits(usual):
-            return usual
-        for place in (tempfile.gettempdir(), "/tmp"):
-            folder = Path(place) / f"chatcore-{os.geteuid()}-{_digest(str(self.path))}"
-            for name in (id, _digest(id)):
-                if _fits(folder / f"{name}.sock"):
-                    with _explained(folder):
-                        _refuse_link(folder)
-                        _make_private(folder)
-                    return folder / f"{name}.sock"
-        raise ConfigError(f"the path {usual} is too long for a socket", advice=_ELSEWHERE)
+        return self._socket(id, "sock")
+
+    def admin_socket(self, id: str) -> Path:
+        """Return the unix socket on which a process takes in administrators of this machine.
+
+        Raises:
+            ConfigError: as `socket` does.
+        """
+        return self._socket(id, "admin")
 
     def claim(self, id: str) -> Claim | None:
         """Claim a server for this process, or return None when another process runs it.
@@ -128,13 +144,21 @@ class RunFolder:
         with _explained(file), claims.one_at_a_time(self.path):
             return claims.holder(file)
 
+    def holders(self) -> dict[str, int]:
+        """Return the names of all that run, with their pids."""
+        found = {}
+        for file in sorted(self.path.glob("*.lock")):
+            if is_server_id(file.stem) and (pid := self.holder(file.stem)) is not None:
+                found[file.stem] = pid
+        return found
+
     def tidy(self, id: str) -> None:
         """Remove what a server that was killed left behind; nothing happens while it runs."""
         with _explained(self.path), claims.one_at_a_time(self.path):
             lock = self._file(id, "lock")
             if claims.holder(lock) is not None:
                 return
-            for file in (self.pid_file(id), self.socket(id), lock):
+            for file in (self.pid_file(id), self.socket(id), self.admin_socket(id), lock):
                 with suppress(FileNotFoundError):
                     file.unlink()
 
@@ -142,6 +166,20 @@ class RunFolder:
         if not is_server_id(id):
             raise ConfigError(f"'{id}' can't be a server id", advice=SERVER_ID_RULE)
         return self.path / f"{id}.{ending}"
+
+    def _socket(self, id: str, ending: str) -> Path:
+        usual = self._file(id, ending)
+        if _fits(usual):
+            return usual
+        for place in (tempfile.gettempdir(), "/tmp"):
+            folder = Path(place) / f"chatcore-{os.geteuid()}-{_digest(str(self.path))}"
+            for name in (id, _digest(id)):
+                if _fits(folder / f"{name}.{ending}"):
+                    with _explained(folder):
+                        _refuse_link(folder)
+                        _make_private(folder)
+                    return folder / f"{name}.{ending}"
+        raise ConfigError(f"the path {usual} is too long for a socket", advice=_ELSEWHERE)
 
     def _create_secret(self, file: Path) -> None:
         descriptor, name = tempfile.mkstemp(dir=self.path, prefix=".secret-")
@@ -157,6 +195,11 @@ class RunFolder:
             os.unlink(name)
 
 
+def _chosen(app: Path, given: str | None) -> Path:
+    chosen = given or os.environ.get(VARIABLE)
+    return Path(os.path.abspath(chosen)) if chosen else app / ".chatcore"
+
+
 def refuse_secret() -> NoReturn:
     """Refuse a secret in an argument.
 
@@ -170,7 +213,18 @@ def refuse_secret() -> NoReturn:
     )
 
 
-def _read_given_secret(file: Path) -> bytes:
+def secret_elsewhere(given: str | None) -> Path | None:
+    """Where the secret is outside a run folder, as ``--secret-file`` or the variable say."""
+    elsewhere = given or os.environ.get(SECRET_VARIABLE)
+    return Path(os.path.abspath(elsewhere)) if elsewhere else None
+
+
+def read_secret(file: Path) -> bytes:
+    """Read the cluster's secret in a file of its own.
+
+    Raises:
+        ConfigError: it can't be read, has the wrong length, or others may read it.
+    """
     if not file.exists():
         # Who gives the secret itself by mistake must not find it in a log.
         if _LIKE_A_SECRET.fullmatch(file.name):

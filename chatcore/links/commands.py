@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.protocols.amp import AMP, Argument, Boolean, Command, Integer, String, Unicode
+from twisted.protocols.amp import AMP, Argument, Boolean, Command, Float, Integer, String, Unicode
 
 from chatcore.wire import box
 from chatcore.wire.values import pack, unpack
@@ -323,3 +323,30 @@ class NewView(Command):
 
 class Leave(Command):
     """Node to master: take me out of the view. Answered when that is done."""
+
+
+class Survey(Command):
+    """Administrator to any process: what is there, as far as you know?
+
+    The outcome of this and of the commands below is ``{"result": …}``, or ``{"problem": …, "code":
+    …}`` where it was not done.
+
+    ``alone``: without asking any other process.
+    """
+
+    arguments = [(b"alone", Boolean(optional=True))]
+    response = [(b"outcome", Value())]
+
+
+class Status(Command):
+    """How is a node? Who is asked for another one asks that one."""
+
+    arguments = [(b"id", Unicode()), (b"seconds", Float())]
+    response = [(b"outcome", Value())]
+
+
+class Order(Command):
+    """Do something with a node, as in ``stop``. Answered when it is done."""
+
+    arguments = [(b"what", Unicode()), (b"id", Unicode()), (b"seconds", Float())]
+    response = [(b"outcome", Value())]

@@ -53,7 +53,7 @@ class Greeter:
         """Say hello on a link that this side opened.
 
         Args:
-            peer: who has to be at the other end.
+            peer: who has to be at the other end; empty where that is still to be learnt.
             incarnation: which life of it; empty for any.
             failed: told why the hello did not hold; the link is closed then.
         """
@@ -73,7 +73,7 @@ class Greeter:
             except (KeyError, UnicodeDecodeError) as missing:
                 fail(f"its hello is incomplete: {missing!r}")
                 return
-            if it.id != peer:
+            if peer not in ("", it.id):
                 fail(f"it is {it.id!r:.80} that answers there")
                 return
             if incarnation not in ("", it.incarnation):
@@ -83,7 +83,7 @@ class Greeter:
                 fail("it does not know this cluster's secret")
                 return
             try:
-                self._verify_certificate(link, peer)
+                self._verify_certificate(link, it.id)
             except IdentityError as problem:
                 fail(str(problem))
                 return
@@ -170,7 +170,7 @@ class Greeter:
             raise HandshakeError(f"it speaks version {version} of the link, not {VERSION}")
         it = Party(_text(box, b"id"), _text(box, b"incarnation"), box[b"nonce"])
         to = _text(box, b"to")
-        if to != self.id:
+        if to not in ("", self.id):
             raise HandshakeError(f"{it.id!r:.80} looks for {to!r:.80}; this is {self.id!r}")
         self._verify_certificate(link, it.id)
         if not expected(it.id, it.incarnation):

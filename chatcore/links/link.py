@@ -118,6 +118,7 @@ class Link(Protocol):
         self.up = False
         self._parts = parts
         self._greet, self._made, self._lost = greet, made, lost
+        self._responders = parts.responders
         self._parser = BoxParser(limit)
         self._trusted = False
         self._may_take = limit
@@ -162,6 +163,10 @@ class Link(Protocol):
         self.peer, self.peer_incarnation, self.peer_remotes = peer, incarnation, remotes
         self.trust()
         self.up = True
+
+    def serve(self, responders: Mapping[bytes, Responder]) -> None:
+        """Act on these commands from now on, and on no others."""
+        self._responders = responders
 
     def ask(self, payload: bytes, done: Done, what: str, timeout: float | None = None) -> None:
         """Send a command and be told its answer.
@@ -367,7 +372,7 @@ class Link(Protocol):
         if not self.up:
             self._greet(self, box, ask)
             return
-        responder = self._parts.responders.get(name)
+        responder = self._responders.get(name)
         try:
             if responder is not None:
                 responder(self, box, ask)

@@ -21,6 +21,7 @@ from chatcore.errors import BoxError, ConfigError
 from chatcore.links import hello
 from chatcore.links.arrivals import Arrivals
 from chatcore.links.greeting import Greeter
+from chatcore.links.guests import IGuests
 from chatcore.links.link import Link, LinkParts
 from chatcore.links.tls import LinkTls
 
@@ -85,6 +86,7 @@ class LinkTable(Service):
         self.id = id
         self._client_port = client_port
         self._leaving = False
+        self._guests: IGuests | None = None
         self._peers: Mapping[str, Peer] = {}
         self._parts = parts
         self._links: dict[str, Link] = {}
@@ -115,6 +117,10 @@ class LinkTable(Service):
         self._pings = LoopingCall(self._ping)
         self._pings.clock = cast(IReactorTime, parts.clock)
         self.factory = self._arrivals.factory
+
+    def admit(self, guests: IGuests) -> None:
+        """Take in those, too, whom no view lists. They are nobody's peers."""
+        self._guests = guests
 
     def get(self, peer: str) -> Link | None:
         """The link to a node, if it is up."""
@@ -237,8 +243,15 @@ class LinkTable(Service):
         return _all(self._closing.values()).addCallback(closed)
 
     def expects(self, peer: str, incarnation: str) -> bool:
-        """Whether that life of a node may dial this one."""
+        """Whether that life of a node, or that guest, may dial this one."""
+        if self._host(peer) is not None:
+            return True
         return peer < self.id and self._is_meant(peer, incarnation)
+
+    def _host(self, peer: str) -> IGuests | None:
+        """Who takes care of a peer that is no node."""
+        guests = self._guests
+        return guests if guests is not None and guests.expects(peer) else None
 
     def _is_meant(self, peer: str, incarnation: str) -> bool:
         """Whether that life of a node is the one in the view."""
@@ -306,6 +319,10 @@ class LinkTable(Service):
         self._leaving = True
 
     def _up(self, link: Link) -> None:
+        host = self._host(link.peer)
+        if host is not None:
+            host.arrived(link)
+            return
         if not self._is_meant(link.peer, link.peer_incarnation):
             link.abort()  # the view has changed since it said hello
             return
@@ -327,6 +344,8 @@ class LinkTable(Service):
         self._forget_retiring(link)
         if self._links.get(link.peer) is link:
             self._down(link)
+        elif (host := self._host(link.peer)) is not None:
+            host.left(link)
         self._closing.pop(link).callback(None)
 
     def _down(self, link: Link) -> None:

@@ -125,7 +125,12 @@ class LinkTls:
         return _Wrapping(self, False, factory, self._clock)
 
     def dialling(self, endpoint: IStreamClientEndpoint, peer: str) -> IStreamClientEndpoint:
-        """The way to a node through TLS; only ``peer`` is accepted at its end."""
+        """The way to a node through TLS.
+
+        Args:
+            peer: who alone is accepted at its end; empty where the hello is still to say whom to
+                expect, and the certificate is verified then.
+        """
         return _TlsEndpoint(self, endpoint, peer, self._clock)
 
     def verify(self, transport: Any, id: str) -> None:
@@ -310,7 +315,8 @@ class _TlsEndpoint:
         self._tls, self._endpoint, self._peer, self._clock = tls, endpoint, peer, clock
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[Any]:
-        wrapping = _Wrapping(self._tls, True, protocolFactory, self._clock, self._peer)
+        expected = self._peer or None
+        wrapping = _Wrapping(self._tls, True, protocolFactory, self._clock, expected)
         connecting: Deferred[Any] = self._endpoint.connect(cast(Factory, wrapping))
         return connecting.addCallback(lambda tls: tls.wrappedProtocol)
 

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import Any, Final
 
@@ -32,12 +33,13 @@ LOOK: Final = 0.1
 """Seconds between two looks whether they have."""
 
 
-def start(plan: Plan, *, reactor: Any) -> int:
+def start(plan: Plan, *, reactor: Any, aside: bool = False) -> int:
     """Run a plan until it is stopped.
 
     Args:
         plan: what to run.
         reactor: what runs it; it must not be running yet.
+        aside: whether everything is written to the standard error.
 
     Returns:
         The exit code: 0 after an orderly stop, 1 when something had to be killed, 2 when a process
@@ -52,7 +54,8 @@ def start(plan: Plan, *, reactor: Any) -> int:
     _keep_standard_descriptors()
     writer = Writer()
     names = [program.name for program in plan.programs]
-    console = Console(names, writer.write, colour=_wants_colour())
+    write = partial(_write_aside, writer) if aside else writer.write
+    console = Console(names, write, colour=_wants_colour())
     session = Session(plan, reactor=reactor, console=console)
     outcome: list[int | Failure] = []
 
@@ -237,6 +240,10 @@ def _keep_standard_descriptors() -> None:
     while (fd := os.open(os.devnull, os.O_RDWR)) <= STDERR:
         pass
     os.close(fd)
+
+
+def _write_aside(writer: Writer, fd: int, data: bytes) -> None:
+    writer.write(STDERR, data)
 
 
 def _wants_colour() -> bool:

@@ -48,6 +48,8 @@ from chatcore.links.rpc import Rpc
 from chatcore.links.settings import LinkSettings
 from chatcore.links.table import LinkTable
 from chatcore.links.tls import link_tls
+from chatcore.node.administered import Process
+from chatcore.node.administration import Administration
 from chatcore.node.backend import SESSIONS, Backend
 from chatcore.node.blocked import Blocked
 from chatcore.node.client_port import client_limits
@@ -97,6 +99,7 @@ class Node(Service):
         ready: called once, when the node serves.
         failed: told what keeps a node from serving that was started already.
         stop: stops it and what else there is, when the application says so; itself unless given.
+        process: the process that it runs in, as it is administered.
 
     Raises:
         ConfigError: something in the application or in the settings is wrong, or a port is in use.
@@ -119,13 +122,14 @@ class Node(Service):
         ready: Callable[[], object] = lambda: None,
         failed: Callable[[ConfigError], None],
         stop: Callable[[], object] | None = None,
+        process: Process | None = None,
     ) -> None:
         self.server = server
         self.setName(server.id)
         self.counters = Counters()
         self._reactor = reactor
         self._ready, self._failed = ready, failed
-        self._stop_process = stop or self._stop_itself
+        self.stop_process = stop or self._stop_itself
         self._link_port: IListeningPort | None = None
         self._opening: Any = None
         self._starting: Deferred[None] | None = None
@@ -133,6 +137,7 @@ class Node(Service):
         self._linked: Deferred[None] = Deferred()
         self._draining: Deferred[None] | None = None
         self._serves = False
+        self._responders: dict[bytes, Any] = {}
 
         catalogue = load_application(folder)
         compare_types(catalogue, servers)
@@ -145,6 +150,14 @@ class Node(Service):
         if registry is None:
             registry = self._registry(servers, configured, run_folder, registry_url)
         self._build(servers, configured, run_folder, registry)
+        self._administration = Administration(
+            node=self,
+            about={"app": str(folder), "env": servers.env},
+            secret=run_folder.secret(),
+            process=process or Process(),
+            reactor=reactor,
+        )
+        self._responders.update(self._administration.responders)
 
         self._place = self._network.link_place(server)
         if self._clients is not None:
@@ -153,6 +166,7 @@ class Node(Service):
             except ConfigError:
                 self._place.release()
                 raise
+        self._administration.take_place()
 
     def _registry(
         self,
@@ -195,7 +209,7 @@ class Node(Service):
             frontend_id=server.id, counters=counters, settings=settings[SessionSettings]
         )
 
-        responders: dict[bytes, Any] = {}
+        responders = self._responders
         member = Member(server=server, incarnation=new_incarnation(), state="starting")
         self.links = LinkTable(
             id=server.id,
@@ -368,7 +382,7 @@ class Node(Service):
                 seconds=settings[NodeSettings].reload_seconds,
                 clock=reactor,
             ),
-            stop=self._stop_process,
+            stop=self.stop_process,
             reactor=reactor,
         )
         self._surroundings = Surroundings(
@@ -408,7 +422,9 @@ class Node(Service):
     @property
     def listening(self) -> list[IListeningPort]:
         """The ports that are open now."""
-        links = [] if self._link_port is None else [self._link_port]
+        links = list(self._administration.ports)
+        if self._link_port is not None:
+            links.append(self._link_port)
         return links if self._clients is None else links + self._clients.ports
 
     def startService(self) -> None:
@@ -420,6 +436,7 @@ class Node(Service):
 
     async def _start(self) -> None:
         self._blocked.start()
+        self._administration.start()
         await self._life.prepare()
         self._link_port = self._place.listen(self._reactor, self.links.factory)
         self.links.on_up(lambda link: self._open_if_linked())
@@ -485,6 +502,7 @@ class Node(Service):
             await self.drain()
         self.links.leave()
         closing: list[Deferred[Any]] = []
+        closing.append(self._administration.close())
         if self._link_port is not None:
             closing.append(maybeDeferred(self._link_port.stopListening))
         if self._clients is not None:
@@ -497,6 +515,7 @@ class Node(Service):
         await DeferredList(closing)
         await leaving
         await self._life.stop()
+        await self._administration.stop()
         await self.links.stopService()
         if self._draining is not None:
             self._draining.cancel()

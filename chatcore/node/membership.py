@@ -81,6 +81,11 @@ class Membership:
         known = self._servers.view.get(self.member.id)
         return known is not None and known.incarnation in ("", self.member.incarnation)
 
+    @property
+    def epoch(self) -> int:
+        """That of the view which the node follows."""
+        return self._servers.view.epoch
+
     def start(self) -> None:
         """Announce the node."""
         self._registry.start(self.member, self)

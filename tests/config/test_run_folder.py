@@ -126,6 +126,15 @@ class TestTheFolder:
             RunFolder.open(tmp_path, str(tmp_path / "home"))
         assert mode(tmp_path / "home") == 0o755
 
+    def test_finding_it_creates_nothing(self, run: RunFolder, tmp_path: Path) -> None:
+        assert RunFolder.find(tmp_path / "elsewhere") is None
+        assert not (tmp_path / "elsewhere").exists()
+        found = RunFolder.find(tmp_path)
+        assert found is not None and found.path == run.path
+        assert not found.has_secret
+        found.secret()
+        assert found.has_secret
+
     def test_a_file_in_its_place(self, tmp_path: Path) -> None:
         (tmp_path / ".chatcore").write_text("")
         with pytest.raises(ConfigError, match="is not a folder") as caught:
@@ -427,6 +436,15 @@ class TestClaims:
         assert other is not None
         other.release()
         claim.release()
+
+    def test_all_holders(self, run: RunFolder) -> None:
+        claims = [run.claim(id) for id in ("b", "a", "gone")]
+        claims[2].release()
+        (run.path / "left.lock").touch()
+        (run.path / "not an id.lock").touch()
+        assert run.holders() == {"a": os.getpid(), "b": os.getpid()}
+        for claim in claims[:2]:
+            claim.release()
 
     def test_a_release_leaves_no_file_and_frees_the_name(self, run: RunFolder) -> None:
         claim = run.claim("chat-1")

@@ -1,0 +1,1 @@
+"""What a process answers to those who administer it, and how it is asked."""

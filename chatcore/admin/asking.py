@@ -1,0 +1,99 @@
+"""Asking over a link: what an administrator asks, and what a node passes on to another one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from twisted.internet.defer import Deferred
+
+from chatcore.admin.outcomes import AWAY, FAILED, LATE, LOST, What, result_of
+from chatcore.errors import AdminError, CallTimedOut, LinkLost, NotConnected, RpcError
+from chatcore.links.link import Link
+from chatcore.wire.box import Box, item, join
+from chatcore.wire.values import unpack
+
+SLACK = 1.0
+"""Seconds more that who is asked is waited for than it was given: it says best why it is late."""
+
+
+async def ask_survey(link: Link, seconds: float, *, alone: bool = False) -> dict[str, Any]:
+    """Ask what there is.
+
+    Args:
+        seconds: that it may take.
+        alone: whether no other process is to be asked for it.
+
+    Raises:
+        AdminError: it can't be told.
+    """
+    return _table(await ask(link, "Survey", {b"alone": str(alone).encode()}, seconds))
+
+
+async def ask_status(link: Link, id: str, seconds: float) -> dict[str, Any]:
+    """Ask how a node is.
+
+    Raises:
+        AdminError: it can't be told.
+    """
+    return _table(await ask(link, "Status", _about(id, seconds), seconds + SLACK))
+
+
+async def ask_order(link: Link, what: What, id: str, seconds: float) -> dict[str, Any]:
+    """Have something done with a node; returns when it is done.
+
+    Raises:
+        AdminError: it was not.
+    """
+    given = {b"what": what.encode(), **_about(id, seconds)}
+    return _table(await ask(link, "Order", given, seconds + SLACK))
+
+
+def ask(link: Link, command: str, given: Mapping[bytes, bytes], seconds: float) -> Deferred[Any]:
+    """Ask one of the commands of administrators over a link; what comes of it is its result.
+
+    Args:
+        given: its arguments, encoded.
+        seconds: that it may take.
+
+    Returns:
+        What gives the result, or fails with an `AdminError`.
+    """
+    answered: Deferred[Any] = Deferred()
+
+    def done(box: Box | None, problem: RpcError | None) -> None:
+        if box is None:
+            answered.errback(_explained(link.peer, problem))
+            return
+        try:
+            answered.callback(result_of(unpack(join(box, b"outcome"))))
+        except AdminError as refused:
+            answered.errback(refused)
+        except (KeyError, ValueError, msgspec.MsgspecError) as wrong:
+            problem_said = f"{link.peer} gave an answer that can't be read: {wrong!r}"
+            answered.errback(AdminError(problem_said, code=FAILED))
+
+    payload = b"".join(item(key, value) for key, value in given.items())
+    link.ask(item(b"_command", command.encode()) + payload, done, command, seconds)
+    return answered
+
+
+def _explained(peer: str, problem: RpcError | None) -> AdminError:
+    if isinstance(problem, CallTimedOut):
+        return AdminError(f"{peer} does not answer in time", code=LATE)
+    if isinstance(problem, LinkLost):
+        return AdminError(f"the link to {peer} has ended", code=LOST)
+    if isinstance(problem, NotConnected):
+        return AdminError(f"the link to {peer} can't be used: {problem.why}", code=AWAY)
+    return AdminError(str(problem), code=FAILED)
+
+
+def _about(id: str, seconds: float) -> dict[bytes, bytes]:
+    return {b"id": id.encode(), b"seconds": b"%g" % seconds}
+
+
+def _table(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise AdminError(f"an answer that can't be understood: {value!r:.100}", code=FAILED)
+    return value

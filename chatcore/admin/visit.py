@@ -1,0 +1,175 @@
+"""Asking a process as an administrator: over the same links and the same hello as nodes."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.protocol import Factory
+from twisted.python.failure import Failure
+
+from chatcore.admin.asking import ask_order, ask_status, ask_survey
+from chatcore.admin.outcomes import AWAY, LATE, STRANGER, What
+from chatcore.deadlines import IClock
+from chatcore.errors import AdminError
+from chatcore.links import hello
+from chatcore.links.greeting import Greeter
+from chatcore.links.link import Link, LinkParts
+from chatcore.links.settings import LinkSettings
+from chatcore.telemetry import Counters
+from chatcore.turn import Turn
+
+CLOSING_SECONDS = 1.0
+"""Seconds that a link may take to close before it is cut."""
+
+
+class Visit:
+    """A link to a process, over which an administrator asks. Made by `visit`.
+
+    Attributes:
+        closed: fires when the link is gone.
+    """
+
+    def __init__(self, link: Link, closed: Deferred[None]) -> None:
+        self._link = link
+        self.closed = closed
+
+    @property
+    def peer(self) -> str:
+        """The id of the process."""
+        return self._link.peer
+
+    def close(self) -> None:
+        """End the visit."""
+        self._link.close()
+
+    async def leave(self, clock: IClock) -> None:
+        """End the visit; returns when the link is gone."""
+        self._link.close()
+        late = clock.callLater(CLOSING_SECONDS, self._link.abort)
+        await self.closed
+        if late.active():
+            late.cancel()
+
+    async def survey(self, seconds: float, *, alone: bool = False) -> dict[str, Any]:
+        """Ask what there is; AdminError when it can't be told."""
+        return await ask_survey(self._link, seconds, alone=alone)
+
+    async def status(self, id: str, seconds: float) -> dict[str, Any]:
+        """Ask how a node is; AdminError when it can't be told."""
+        return await ask_status(self._link, id, seconds)
+
+    async def order(self, what: What, id: str, seconds: float) -> dict[str, Any]:
+        """Have something done with a node, until it is done; AdminError when it was not."""
+        return await ask_order(self._link, what, id, seconds)
+
+
+async def visit(
+    endpoint: IStreamClientEndpoint,
+    *,
+    id: str,
+    secret: bytes,
+    clock: IClock,
+    seconds: float,
+    to: str = "",
+) -> Visit:
+    """Open a link to a process as an administrator.
+
+    Args:
+        endpoint: how it is reached.
+        id: how the administrator is called.
+        secret: the cluster's.
+        clock: the reactor.
+        seconds: that it may take.
+        to: the id of who has to answer there; anybody unless given.
+
+    Raises:
+        AdminError: nobody can be asked there; says why.
+    """
+    attempt = _Attempt(id=id, secret=secret, clock=clock, to=to)
+    connecting = endpoint.connect(attempt)
+    connecting.addErrback(attempt.failed)
+    late = clock.callLater(seconds, attempt.give_up, seconds)
+    try:
+        return await attempt.outcome
+    except BaseException:
+        connecting.cancel()
+        attempt.drop()
+        raise
+    finally:
+        if late.active():
+            late.cancel()
+
+
+class _Attempt(Factory):
+    """Makes one link and leads it through the hello."""
+
+    noisy = False
+
+    def __init__(self, *, id: str, secret: bytes, clock: IClock, to: str) -> None:
+        self.outcome: Deferred[Visit] = Deferred()
+        self._to = to
+        self._link: Link | None = None
+        self._closed: Deferred[None] = Deferred()
+        self._greeter = Greeter(
+            id=id, incarnation=secrets.token_hex(8), secret=secret, remotes={}, up=self._up
+        )
+        self._parts = LinkParts(
+            turn=Turn(clock.callLater),
+            clock=clock,
+            settings=LinkSettings(),
+            counters=Counters(),
+            responders={},
+        )
+
+    def buildProtocol(self, addr: object) -> Link:
+        return Link(
+            parts=self._parts,
+            limit=hello.UNPROVEN_BYTES,
+            greet=lambda link, box, ask: link.abort(),  # who is dialled has nothing to ask
+            made=self._made,
+            lost=self._lost,
+        )
+
+    def failed(self, reason: Failure) -> None:
+        """There is no connection."""
+        self._end(AdminError(f"it can't be reached: {_why(reason)}", code=AWAY))
+
+    def give_up(self, seconds: float) -> None:
+        """It takes too long."""
+        self._end(AdminError(f"it does not answer within {seconds:g} s", code=LATE))
+
+    def drop(self) -> None:
+        """Close what there is."""
+        if self._link is not None:
+            self._link.abort()
+
+    def _made(self, link: Link) -> None:
+        if self.outcome.called:
+            link.abort()
+            return
+        self._link = link
+        self._greeter.dial(link, self._to, "", self._refused)
+
+    def _refused(self, why: str) -> None:
+        self._end(AdminError(why, code=STRANGER))
+
+    def _up(self, link: Link) -> None:
+        if not self.outcome.called:
+            self.outcome.callback(Visit(link, self._closed))
+
+    def _lost(self, link: Link, reason: Failure) -> None:
+        self._end(AdminError("it has closed the link", code=AWAY))
+        self._closed.callback(None)
+
+    def _end(self, problem: AdminError) -> None:
+        if not self.outcome.called:
+            self.outcome.errback(problem)
+
+
+def _why(reason: Failure) -> str:
+    number = getattr(reason.value, "osError", None)
+    return os.strerror(number) if isinstance(number, int) else reason.getErrorMessage()

@@ -1,0 +1,177 @@
+"""What the commands print: for people at a terminal, for programs that read lines, or as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TextIO
+
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+NOTHING = "-"
+"""What stands in a field that has no value."""
+
+NARROWEST, USUAL_WIDTH = 20, 80
+"""Characters of a line on a terminal: what is believed, and what is taken otherwise."""
+
+_CLEAR = "\r\x1b[2K"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table.
+
+    Args:
+        head: what stands above it.
+        rank: how soon it is left out where there is no room; those of rank 0 never are.
+    """
+
+    head: str
+    rank: int = 0
+
+
+class Output:
+    """Where a command prints.
+
+    On a terminal there are tables; elsewhere one record a line, its fields between tabs, as they
+    are. With JSON there is one document at the end, and nothing else.
+
+    Args:
+        out: the standard output.
+        err: the standard error.
+        as_json: whether JSON was asked for.
+    """
+
+    def __init__(self, out: TextIO, err: TextIO, *, as_json: bool = False) -> None:
+        self._out, self._err = out, err
+        self.as_json = as_json
+        self._progress = ""
+
+    @property
+    def on_terminal(self) -> bool:
+        """Whether a person reads what is printed."""
+        return not self.as_json and self._out.isatty()
+
+    @property
+    def shows_progress(self) -> bool:
+        """Whether a person sees how far something is."""
+        return not self.as_json and self._err.isatty()
+
+    def document(self, value: Mapping[str, Any]) -> None:
+        """Print the JSON document; nothing happens unless JSON was asked for."""
+        if self.as_json:
+            self._out.write(f"{json.dumps(value, indent=2, ensure_ascii=False)}\n")
+            self._out.flush()
+
+    def say(self, text: str) -> None:
+        """Print a line for people; nothing happens elsewhere."""
+        if self.on_terminal:
+            self._clear()
+            self._out.write(f"{plain(text)}\n")
+            self._out.flush()
+
+    def record(self, fields: Sequence[object], text: str) -> None:
+        """Print a record: ``text`` for people, ``fields`` for programs; nothing for JSON."""
+        if self.as_json:
+            return
+        self._clear()
+        line = plain(text) if self.on_terminal else "\t".join(written(each) for each in fields)
+        self._out.write(f"{line}\n")
+        self._out.flush()
+
+    def table(self, columns: Sequence[Column], rows: Sequence[Sequence[object]]) -> None:
+        """Print a table for people, with as many columns as fit, and without empty ones."""
+        # Late, because only people at terminals need it, and it takes a while.
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        console = Console(file=self._out, highlight=False)
+        cells = [[written(each) for each in row] for row in rows]
+        shown = _that_fit(columns, cells, console.width)
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), collapse_padding=True)
+        for place in shown:
+            numbers = all(_is_number(row[place]) for row in rows)
+            justify: Literal["left", "right"] = "right" if numbers else "left"
+            table.add_column(Text(columns[place].head, "bold"), justify=justify, overflow="fold")
+        for row in cells:
+            table.add_row(*(Text(row[place]) for place in shown))
+        self._clear()
+        console.print(table)
+        self._out.flush()
+
+    def note(self, text: str) -> None:
+        """Tell people something beside the result, on the standard error."""
+        self._clear()
+        self._err.write(f"{plain(text)}\n")
+        self._err.flush()
+
+    def progress(self, text: str) -> None:
+        """Show how far something is, in place of what was shown before; on a terminal only."""
+        if not self.shows_progress or text == self._progress:
+            return
+        width, shown = _width(self._err), plain(text)
+        self._err.write(_CLEAR + (shown if len(shown) < width else f"{shown[: width - 2]}…"))
+        self._err.flush()
+        self._progress = text
+
+    def error(self, problem: str, *, exit: int, advice: str | None = None) -> None:
+        """Tell why a command was not done."""
+        if self.as_json:
+            self.document({"error": problem, "advice": advice, "exit": exit})
+        else:
+            self.note(f"chatcore: {problem}. {advice}" if advice else f"chatcore: {problem}")
+
+    def _clear(self) -> None:
+        if self._progress:
+            self._progress = ""
+            self._err.write(_CLEAR)
+            self._err.flush()
+
+
+def plain(text: str) -> str:
+    """A text without what would steer a terminal, or make two lines of one."""
+    return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+def written(value: object) -> str:
+    """A value in a field; `NOTHING` where there is none."""
+    if value is None or value == "":
+        return NOTHING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return plain(",".join(str(each) for each in value)) or NOTHING
+    return plain(str(value))
+
+
+def _that_fit(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> list[int]:
+    """The places of the columns that are shown."""
+    widths = [
+        max(len(column.head), *(len(row[place]) for row in rows))
+        for place, column in enumerate(columns)
+    ]
+    shown = [
+        place
+        for place, column in enumerate(columns)
+        if not column.rank or any(row[place] != NOTHING for row in rows)
+    ]
+    for place in sorted(shown, key=lambda place: -columns[place].rank):
+        if not columns[place].rank or sum(widths[each] + 2 for each in shown) - 2 <= width:
+            break
+        shown.remove(place)
+    return shown
+
+
+def _width(stream: TextIO) -> int:
+    try:
+        width = os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):
+        width = 0
+    return width if width >= NARROWEST else USUAL_WIDTH
+
+
+def _is_number(value: object) -> bool:
+    return value is None or isinstance(value, int | float)

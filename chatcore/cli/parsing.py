@@ -1,0 +1,113 @@
+"""Reading the words of ``chatcore``: a command, its options before or after its words."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from chatcore.cli.exits import CommandError
+from chatcore.config.names import nearest
+
+
+class Parser(argparse.ArgumentParser):
+    """The words of one command. A mistake is a `CommandError`, with the nearest that exists."""
+
+    def __init__(self, name: str, *, help: str = "", description: str | None = None) -> None:
+        super().__init__(
+            prog=f"chatcore {name}",
+            description=description,
+            allow_abbrev=False,
+            formatter_class=_Formatter,
+        )
+        self.name, self.summary = name, help
+
+    def takes_value(self, flag: str) -> bool:
+        """Whether something has to follow behind that option."""
+        # argparse has no public way to ask for this.
+        action = self._option_string_actions.get(flag)
+        return action is not None and action.nargs != 0
+
+    def read(self, words: Sequence[str]) -> argparse.Namespace:
+        """Read all words but the command itself.
+
+        Raises:
+            CommandError: they don't fit.
+            SystemExit: they asked for help, which was given.
+        """
+        options, strange = self.parse_known_intermixed_args(words)
+        if strange:
+            self._refuse(strange[0])
+        return options
+
+    def error(self, message: str) -> NoReturn:
+        raise CommandError(message, advice=f"'{self.prog} --help' tells how it is used")
+
+    def _refuse(self, word: str) -> NoReturn:
+        flag = word.partition("=")[0]
+        if not flag.startswith("-"):
+            self.error(f"nobody knows what '{word}' is for")
+        known = [each for each in self._option_string_actions if each.startswith("--")]
+        near = _nearest_option(flag, known)
+        advice = f"Did you mean {near}?" if near else f"'{self.prog} --help' tells its options"
+        raise CommandError(f"there is no option {flag}", advice=advice)
+
+
+class Commands:
+    """All commands; each adds itself with `add_parser`."""
+
+    def __init__(self) -> None:
+        self.parsers: dict[str, Parser] = {}
+
+    def add_parser(self, name: str, *, help: str, description: str) -> Parser:
+        """Add a command.
+
+        Its parser is to be given a default ``run``, which is called with the options and returns
+        the exit code.
+
+        Args:
+            help: what it does, in a line.
+            description: the same, in full.
+        """
+        parser = self.parsers[name] = Parser(name, help=help, description=description)
+        return parser
+
+    def find(self, words: Sequence[str]) -> tuple[Parser | None, list[str]]:
+        """Find the command among the words; the others come back, too.
+
+        Raises:
+            CommandError: there is no such command.
+        """
+        value_follows = False
+        for place, word in enumerate(words):
+            if value_follows:
+                value_follows = False
+            elif word.startswith("-"):
+                value_follows = any(each.takes_value(word) for each in self.parsers.values())
+            else:
+                return self.get(word), [*words[:place], *words[place + 1 :]]
+        return None, list(words)
+
+    def get(self, name: str) -> Parser:
+        """The command of that name; CommandError when there is none."""
+        if name in self.parsers:
+            return self.parsers[name]
+        half = [each for each in self.parsers if each.startswith(name)]
+        near = half[0] if len(half) == 1 else nearest(name, self.parsers)
+        meant = f"Did you mean '{near}'? " if near else ""
+        every = ", ".join(self.parsers)
+        raise CommandError(f"there is no command '{name}'", advice=f"{meant}There are {every}")
+
+
+class _Formatter(argparse.HelpFormatter):
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30)
+
+
+def _nearest_option(flag: str, known: Sequence[str]) -> str | None:
+    half = [each for each in known if each.startswith(flag)]
+    if len(half) == 1:
+        return half[0]
+    close: list[Any] = difflib.get_close_matches(flag, known, n=1, cutoff=0.6)
+    return close[0] if close else None

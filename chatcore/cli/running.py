@@ -1,0 +1,65 @@
+"""Running a command that talks to the cluster.
+
+Such a command has a default ``main``, which is called with the options, the output and the reactor,
+and gives the exit code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from types import FrameType
+from typing import Any
+
+from chatcore.cli.output import Output
+
+
+def run_main(options: argparse.Namespace) -> int:
+    """Run the ``main`` of a command."""
+    output = Output(sys.stdout, sys.stderr, as_json=options.json)
+    return _run_until_done(lambda reactor: options.main(options, output, reactor=reactor))
+
+
+def _run_until_done(main: Callable[[Any], Coroutine[Any, Any, int]]) -> int:
+    """Run the reactor until a command is done.
+
+    Raises:
+        KeyboardInterrupt: somebody has pressed Ctrl-C, or sent SIGTERM.
+        BaseException: whatever the command raised.
+    """
+    # Late, so that help and version come at once.
+    from twisted.internet import reactor
+    from twisted.internet.defer import Deferred
+    from twisted.python.failure import Failure
+
+    from chatcore.deadlines import keep_steady
+
+    given: Any = reactor
+    keep_steady(given)
+    outcomes: list[Any] = []
+    interrupted = False
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal interrupted
+        interrupted = True
+        given.callFromThread(given.stop)
+
+    def begin() -> None:
+        signal.signal(signal.SIGINT, interrupt)
+        signal.signal(signal.SIGTERM, interrupt)
+        running = Deferred.fromCoroutine(main(given))
+        running.addBoth(outcomes.append)
+        running.addBoth(lambda _: None if interrupted else given.stop())
+
+    given.callWhenRunning(begin)
+    given.run()
+    sys.stdout.flush()
+    if interrupted:
+        raise KeyboardInterrupt
+    outcome = outcomes[0]
+    if isinstance(outcome, Failure):
+        outcome.raiseException()
+    code: int = outcome
+    return code

@@ -1,0 +1,171 @@
+"""What a node does for those who administer it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IStreamClientEndpoint
+
+import chatcore
+from chatcore.admin.asking import ask_order, ask_status
+from chatcore.admin.outcomes import AWAY, REFUSED, UNKNOWN, UNSUPERVISED, What
+from chatcore.admin.visit import Visit, visit
+from chatcore.cluster.view import View
+from chatcore.config.names import ADMIN, suggestion
+from chatcore.deadlines import IClock
+from chatcore.errors import AdminError
+from chatcore.links.link import Link
+from chatcore.node.network import IPlace
+
+SUPERVISOR_SECONDS = 5.0
+"""Seconds within which the ``chatcore start`` that owns a node has to answer it."""
+
+LAST_WORDS_SECONDS = 0.1
+"""Seconds that the answer has to leave before a node is killed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """The process that a node runs in, as it is administered.
+
+    Args:
+        place: takes the place where administrators of this machine come in, beside the port for
+            links.
+        supervisor: how the ``chatcore start`` is reached that owns it, where one does.
+        kill: ends it at once.
+    """
+
+    place: Callable[[], IPlace] | None = None
+    supervisor: IStreamClientEndpoint | None = None
+    kill: Callable[[], object] | None = None
+
+
+class Administered:
+    """A node, as it is administered.
+
+    What it can't do itself it passes on: to the ``chatcore start`` that owns it, or to another
+    node.
+
+    Args:
+        id: its id.
+        about: what administrators are told of it besides.
+        secret: the cluster's.
+        view: the newest view.
+        link: the link to another node, if it is up.
+        status: how it is.
+        drain: has it hand over what it has; fires when that is done.
+        stop: ends its process in order.
+        process: the process that it runs in.
+        clock: the reactor.
+    """
+
+    def __init__(
+        self,
+        *,
+        id: str,
+        about: Mapping[str, Any],
+        secret: bytes,
+        view: Callable[[], View],
+        link: Callable[[str], Link | None],
+        status: Callable[[], dict[str, Any]],
+        drain: Callable[[], Deferred[None]],
+        stop: Callable[[], object],
+        process: Process,
+        clock: IClock,
+    ) -> None:
+        self._id, self._about, self._secret = id, about, secret
+        self._view, self._link, self._status = view, link, status
+        self._drain, self._stop = drain, stop
+        self._process, self._clock = process, clock
+
+    async def survey(self, *, alone: bool) -> dict[str, Any]:
+        programs: Any = None
+        if self._process.supervisor is not None and not alone:
+            programs = (await self._ask_supervisor())["programs"]
+        return {
+            "id": self._id,
+            "version": chatcore.__version__,
+            **self._about,
+            "view": self._view().to_value(),
+            "supervised": self._process.supervisor is not None,
+            "programs": programs,
+        }
+
+    async def status(self, id: str, seconds: float, *, passes_on: bool) -> dict[str, Any]:
+        if id == self._id:
+            return self._status()
+        link = self._link(id) if passes_on else None
+        if link is not None:
+            return await ask_status(link, id, seconds)
+        if await self._is_supervised_with(id):
+            return await self._with_supervisor(lambda it: it.status(id, seconds))
+        raise self._no_way_to(id)
+
+    async def order(
+        self, what: What, id: str, seconds: float, *, passes_on: bool
+    ) -> dict[str, Any]:
+        if await self._is_supervised_with(id):
+            return await self._with_supervisor(lambda it: it.order(what, id, seconds))
+        if id == self._id:
+            return await self._do(what)
+        link = self._link(id) if passes_on else None
+        if link is None:
+            raise self._no_way_to(id)
+        return await ask_order(link, what, id, seconds)
+
+    async def _do(self, what: What) -> dict[str, Any]:
+        """Act on this node, which nobody supervises."""
+        if what == "kill":
+            kill = self._process.kill
+            if kill is None:
+                raise AdminError(f"{self._id} shares its process with others", code=REFUSED)
+            self._clock.callLater(LAST_WORDS_SECONDS, kill)
+        elif what == "stop" or what == "drain":
+            if what == "drain":
+                await self._drain()
+            self._clock.callLater(0, self._stop)
+        else:
+            raise AdminError(
+                f"no 'chatcore start' owns {self._id}, so nobody would start it again",
+                code=UNSUPERVISED,
+                advice=f"Drain it, and start it as it was started: twistd chatnode --id {self._id}",
+            )
+        return {"ended": False}
+
+    def _no_way_to(self, id: str) -> AdminError:
+        view = self._view()
+        if view.get(id) is None:
+            known = [member.id for member in view.members]
+            advice = suggestion(id, known, "servers")
+            return AdminError(f"there is no server '{id}' in the view", code=UNKNOWN, advice=advice)
+        return AdminError(f"{self._id} has no link to {id} now", code=AWAY)
+
+    # The supervisor.
+
+    async def _is_supervised_with(self, id: str) -> bool:
+        if self._process.supervisor is None:
+            return False
+        programs = (await self._ask_supervisor())["programs"]
+        return any(program["id"] == id for program in programs)
+
+    async def _ask_supervisor(self) -> dict[str, Any]:
+        return await self._with_supervisor(lambda it: it.survey(SUPERVISOR_SECONDS, alone=True))
+
+    async def _with_supervisor(self, ask: Callable[[Visit], Any]) -> dict[str, Any]:
+        endpoint = self._process.supervisor
+        assert endpoint is not None
+        visiting = await visit(
+            endpoint,
+            id=f"{ADMIN}-{self._id}",
+            secret=self._secret,
+            clock=self._clock,
+            seconds=SUPERVISOR_SECONDS,
+        )
+        try:
+            answer: dict[str, Any] = await ask(visiting)
+            return answer
+        finally:
+            visiting.close()

@@ -1,0 +1,117 @@
+"""Where a node takes in those who administer it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.interfaces import IListeningPort
+
+from chatcore.admin.desk import Desk
+from chatcore.admin.door import door_for
+from chatcore.channels.service import ChannelService
+from chatcore.cluster.servers import ClusterServers
+from chatcore.config.servers import Server
+from chatcore.links.link import Responder
+from chatcore.links.table import LinkTable
+from chatcore.node.administered import Administered, Process
+from chatcore.node.membership import Membership
+from chatcore.node.network import IPlace
+from chatcore.node.status import Status
+from chatcore.telemetry import Counters
+
+
+class INode(Protocol):
+    """A node, as its administration needs it."""
+
+    server: Server
+    servers: ClusterServers
+    links: LinkTable
+    membership: Membership
+    channels: ChannelService
+    counters: Counters
+    stop_process: Callable[[], object]
+
+    def drain(self) -> Deferred[None]: ...
+
+
+class Administration:
+    """Takes in administrators at the port for links, and at a socket where the process has one.
+
+    Args:
+        node: what is administered.
+        about: what administrators are told of it besides.
+        secret: the cluster's.
+        process: the process that the node runs in.
+        reactor: the reactor.
+
+    Attributes:
+        responders: what acts on the same commands of other nodes.
+        ports: those that are open now.
+    """
+
+    def __init__(
+        self,
+        *,
+        node: INode,
+        about: Mapping[str, Any],
+        secret: bytes,
+        process: Process,
+        reactor: Any,
+    ) -> None:
+        self._take_place, self._reactor = process.place, reactor
+        self._place: IPlace | None = None
+        self.ports: list[IListeningPort] = []
+        host = Administered(
+            id=node.server.id,
+            about=about,
+            secret=secret,
+            view=lambda: node.servers.view,
+            link=node.links.get,
+            status=Status(
+                membership=node.membership,
+                links=node.links,
+                channels=node.channels,
+                counters=node.counters,
+                clock=reactor,
+            ),
+            drain=node.drain,
+            stop=node.stop_process,
+            process=process,
+            clock=reactor,
+        )
+        self._desk = Desk(host=host, counters=node.counters, clock=reactor)
+        node.links.admit(self._desk)
+        self._door = door_for(
+            self._desk, id=node.server.id, secret=secret, counters=node.counters, reactor=reactor
+        )
+        self.responders: Mapping[bytes, Responder] = self._desk.responders_for_nodes()
+
+    def take_place(self) -> None:
+        """Take the socket.
+
+        Raises:
+            ConfigError: it can't be had.
+        """
+        if self._take_place is not None:
+            self._place = self._take_place()
+
+    def start(self) -> None:
+        """Listen at the socket."""
+        if self._place is not None:
+            self.ports = [self._place.listen(self._reactor, self._door.factory)]
+            self._door.start()
+
+    def close(self) -> Deferred[Any]:
+        """Take nobody in any more; who is in stays."""
+        if self.ports:
+            return maybeDeferred(self.ports.pop().stopListening)
+        if self._place is not None:
+            self._place.release()
+        return succeed(None)
+
+    def stop(self) -> Deferred[None]:
+        """Close the links to those who are in, and forget all timers."""
+        self._desk.stop()
+        return self._door.stop()
