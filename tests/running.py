@@ -168,7 +168,7 @@ class RunningChat(CopiedChat):
 
     def halt(self) -> None:
         """Take the whole chat away."""
-        self._thaw()
+        self.thaw()
         if self.process is not None:
             self.process.send_signal(signal.SIGTERM)
             assert self.process.wait(20) == 0, self.output[-3000:]
@@ -184,7 +184,7 @@ class RunningChat(CopiedChat):
 
     def resume(self) -> None:
         """Start whatever is away."""
-        self._thaw()
+        self.thaw()
         if self.process is None:
             start = len(self.output) if self._output.exists() else 0
             with self._output.open("ab") as output:
@@ -204,7 +204,7 @@ class RunningChat(CopiedChat):
 
     def close(self) -> None:
         """End it, however it is."""
-        self._thaw()
+        self.thaw()
         if self.process is not None:
             self.process.terminate()
             try:
@@ -218,7 +218,8 @@ class RunningChat(CopiedChat):
         assert self.process.poll() is None, self.output[-3000:]
         return False
 
-    def _thaw(self) -> None:
+    def thaw(self) -> None:
+        """Let what was frozen go on."""
         for pid in self._frozen:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)

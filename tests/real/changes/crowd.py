@@ -37,6 +37,7 @@ class Crowd:
         reactor: the reactor.
         gate: the client port of the gate.
         history: takes down all that they see.
+        tag: what the names of these clients and rooms begin with, and no others in the chat.
         clients: how many there are.
         rooms: over how many rooms they are spread.
         every: seconds between the messages of one client.
@@ -50,6 +51,7 @@ class Crowd:
         reactor: Any,
         gate: int,
         history: History,
+        tag: str = "",
         clients: int = 300,
         rooms: int = 50,
         every: float = EVERY,
@@ -61,7 +63,9 @@ class Crowd:
         self.random = random.Random(seed)
         self.talking, self.over = True, False
         self.cache: dict[str, Any] = {}
-        self.members = [Member(self, f"u{n}", f"room{n % rooms}", n) for n in range(clients)]
+        self.members = [
+            Member(self, f"{tag}u{n}", f"{tag}room{n % rooms}", n) for n in range(clients)
+        ]
         self._lives: list[Deferred[None]] = []
         self._next: Any = None
 
