@@ -142,8 +142,9 @@ class Offering:
         """Have the group of a member's channel belong to whom the view says."""
         key = self._key_of(member.server.type, channel)
         owner = self._servers.ownership.owner(member.server.type, key)
-        if owner is not None:
-            self._groups.move(channel, member.id, owner.id)
+        # Where nobody owns it now, it waits: whoever comes, another life of this node too, has yet
+        # to hear of it.
+        self._groups.move(channel, member.id, member.id if owner is None else owner.id)
 
     def _is_done(self, server_type: str) -> bool:
         return self._done.get(server_type, -1) == self._servers.view.epoch

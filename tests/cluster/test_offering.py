@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 
+from chatcore.channels.groups import GroupTable
 from chatcore.cluster.offering import Offering
 from chatcore.cluster.servers import ClusterServers
 from chatcore.cluster.view import Member, View
 from chatcore.config.servers import Server
+from chatcore.telemetry import Counters
 
 
 def member(id: str) -> Member:
@@ -154,3 +157,33 @@ def test_what_was_refused_is_told_again(frontend: Frontend) -> None:
     frontend.said.clear()
     frontend.offering.link_up("back-2")
     assert frontend.said == TO_THE_NEXT
+
+
+def test_what_nobody_owns_for_a_while_is_offered_to_whoever_comes(frontend: Frontend) -> None:
+    """Also to another life of the node that had it: of its members, that one knows nothing."""
+    groups = GroupTable(sessions=_Everybody(), gone=print, counters=Counters())  # type: ignore[arg-type]
+    groups.join("back-1", "den", ["ann"])
+    frontend.offering._groups = groups  # type: ignore[assignment]
+    frontend.dies("back-2")
+    frontend.dies("back-1")
+    frontend.linked = lambda id, life="": life == "life 2"  # type: ignore[method-assign]
+    again = replace(member("back-1"), incarnation="life 2")
+    for epoch, state in ((9, "starting"), (10, "up")):
+        frontend.said.clear()
+        now = replace(again, state=state)
+        frontend.servers.follow(View(epoch, (now, member("front-1"))))
+        frontend.offering.pushes_done("back-1", epoch)
+    assert [each[:4] for each in frontend.said] == [
+        ("offer", "back-1", "den", "ann"),
+        ("done", "back-1"),
+    ]
+
+
+class _Everybody:
+    """The sessions of a frontend where everybody is connected."""
+
+    def has_uid(self, uid: str) -> bool:
+        return True
+
+    def on_uid_changed(self, hook: object) -> None:
+        """Nobody ever goes."""
