@@ -127,7 +127,7 @@ class KeptLink(Factory):
 
     def _refused(self, reason: Failure) -> None:
         self._attempt = None
-        self._again(reason.getErrorMessage())
+        self._again(_words(reason))
 
     def _made(self, link: Link) -> None:
         self._link, self._up_since, self._why = link, None, None
@@ -148,7 +148,7 @@ class KeptLink(Factory):
         now = self._parts.clock.seconds()
         if self._up_since is not None and now - self._up_since > LONGEST_RETRY:
             self._delay = FIRST_RETRY
-        self._again(self._why or reason.getErrorMessage())
+        self._again(self._why or _words(reason))
 
     def _again(self, why: str) -> None:
         if self._stopping is not None:
@@ -170,3 +170,7 @@ class KeptLink(Factory):
         if now - link.last_heard > self._parts.settings.ping_timeout:
             self._why = "it does not answer any more"
         link.ping()
+
+
+def _words(reason: Failure) -> str:
+    return reason.getErrorMessage().rstrip(".")

@@ -164,7 +164,8 @@ class Nodes:
         for each in self._linked.values():
             if each.epoch < view.epoch:
                 each.epoch = view.epoch
-                each.link.tell(data, "NewView")
+                if each.link.tell(data, "NewView") is not None:
+                    each.link.abort()  # it takes nothing in; it hears the view when it dials anew
 
 
 def _announced(box: Box, peer: str) -> tuple[Member, View | None]:

@@ -13,7 +13,7 @@ from links.wiring import Log
 from chatcore.cluster import master_registry
 from chatcore.cluster.master_registry import MasterRegistry
 from chatcore.cluster.view import View
-from chatcore.errors import RpcError
+from chatcore.errors import NotConnected, RpcError
 from chatcore.links.link import Link
 from chatcore.wire.box import Box, item
 from chatcore.wire.values import pack
@@ -154,6 +154,18 @@ async def test_a_node_that_dials_anew_replaces_what_is_left_of_its_link(
     assert other.epoch == epoch
 
 
+async def test_a_view_that_did_not_reach_a_node_is_heard_after_all(
+    stage: MasterStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when its link has been blocked for so long that it takes no more."""
+    one, other = await stage.cluster("chat-1", "chat-2")
+    link = stage.master.nodes.linked("chat-1")
+    monkeypatch.setattr(link, "tell", lambda payload, what: NotConnected("chat-1", what))
+    stage.start("chat-3")
+    await stage.until(lambda: "chat-3" in one.view and "chat-3" in other.view, "all to hear")
+    assert "removed" not in one.told
+
+
 # When a master is away, or looks so.
 
 
@@ -241,7 +253,7 @@ async def test_clusters_that_find_one_master_become_one(stage: MasterStage) -> N
     await other.until(lambda: set(others[0].view) == everybody, "them to be one")
     await stage.until(lambda: set(nodes[0].view) == everybody, "them to be one")
     assert others[0].is_in, "it was there first"
-    assert nodes[1].told[-2:] == ["removed", "found"]
+    await stage.until(lambda: nodes[1].told[-2:] == ["removed", "found"], "it to be told")
     assert "removed" not in nodes[0].told + others[0].told + others[1].told
 
 

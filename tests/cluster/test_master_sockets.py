@@ -58,6 +58,8 @@ class Here:
             f"master://127.0.0.1:{self.port}",
             RegistryParts(
                 view=View(0, ()),
+                folder=self.folder,
+                env="development",
                 settings=RegistrySettings(),
                 links=self.links,
                 secret=self.run_folder.secret(),
