@@ -44,6 +44,12 @@ class Counters:
     clients_kicked: int = 0
     clients_moved: int = 0
     """Clients that were sent on, because this frontend drains."""
+    binds_refused: int = 0
+    """Sessions that were not bound because the uid has one elsewhere in the cluster."""
+    binds_failed: int = 0
+    """Sessions that were not bound because nobody could say in time whether the uid has one."""
+    sessions_taken_over: int = 0
+    """Sessions kicked because their uid has a newer one elsewhere in the cluster."""
     datagrams_dropped: int = 0
     """Datagrams thrown away: of nobody known or let in, or not made of whole packages."""
     datagrams_unsent: int = 0

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from heapq import nlargest
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.internet.defer import maybeDeferred
 from twisted.logger import Logger
@@ -28,6 +28,20 @@ TAKEN_OVER = "logged in elsewhere"
 
 BoundHook = Callable[[Session], Any]
 UnboundHook = Callable[[Session, str], Any]
+
+
+class IClaims(Protocol):
+    """Sees to it that a uid has one session in the whole cluster."""
+
+    def bind(self, id: int, uid: str) -> Awaitable[float | None]:
+        """Have a session bound, with `SessionService.bound_to`, once nobody else has the uid.
+
+        Raises:
+            SessionError: it is being bound to another uid.
+        """
+
+    def ended(self, id: int) -> None:
+        """The session is bound no more, and is not to be bound either."""
 
 
 class SessionService:
@@ -54,6 +68,7 @@ class SessionService:
         self._counters = counters
         self._per_uid = (settings or SessionSettings()).per_uid
         self._now = now
+        self._claims: IClaims | None = None
         self._last = 0
         self._by_id: dict[int, Session] = {}
         # In order; a dict, because many sessions of one uid may end at once.
@@ -97,6 +112,10 @@ class SessionService:
         """Have ``hook(session, reason)`` called when a session has ended, after its own hooks."""
         self._closed_hooks.append(hook)
 
+    def share(self, claims: IClaims) -> None:
+        """Have all uids claimed in the whole cluster before they are bound here."""
+        self._claims = claims
+
     # Sessions come, change and go.
 
     def open(self, connection: IConnection) -> Session:
@@ -119,15 +138,15 @@ class SessionService:
         """Whether a session is bound to that uid."""
         return uid in self._by_uid
 
-    def bind(self, id: int, uid: str) -> float | None:
+    def bind(self, id: int, uid: str) -> Awaitable[float | None] | float | None:
         """Say who a session's client is; the same uid again is no mistake.
 
         Returns:
-            when it was bound, in seconds since the epoch.
+            when it was bound, in seconds since the epoch; to be waited for where others are asked.
 
         Raises:
             SessionError: the session is gone, or is bound to another uid, or the uid has a session
-                already and may have one only.
+                already and may have one only, or it can't be known now whether it has one.
             TypeError: the uid is not a text, or empty.
         """
         check_uid(uid)
@@ -136,7 +155,19 @@ class SessionService:
             return session.logged_in
         if session.uid is not None:
             raise SessionError(f"session {id} is bound to {session.uid!r} already")
-        for_the_uid = self._admit(uid)
+        if self._claims is not None:
+            return self._claims.bind(id, uid)
+        return self._bind(session, uid, self._admit(uid))
+
+    def bound_to(self, id: int, uid: str) -> float | None:
+        """A session has claimed a uid in the whole cluster; when it was bound comes back.
+
+        Raises:
+            SessionError: the session is gone.
+        """
+        return self._bind(self._existing(id), uid, ())
+
+    def _bind(self, session: Session, uid: str, for_the_uid: Sequence[Session]) -> float | None:
         session.bound(uid, self._now())
         self._by_uid.setdefault(uid, {})[session] = None
         self._uid_changed(uid)
@@ -157,9 +188,13 @@ class SessionService:
         session = self._existing(id)
         known = session.uid
         if known is None:
+            if uid is None and self._claims is not None:
+                self._claims.ended(id)  # it is nobody, and is not to become anybody either
             return
         if uid is not None and uid != known:
             raise SessionError(f"session {id} is bound to {known!r}, not to {uid!r}")
+        if self._claims is not None:
+            self._claims.ended(id)
         session.bound(None, None)
         self._forget_uid(session, known)
         self._tell(self._unbound_hooks, session, known)
@@ -212,6 +247,8 @@ class SessionService:
             return
         self._counters.sessions_now -= 1
         session.closed = reason
+        if self._claims is not None:
+            self._claims.ended(session.id)
         hooks = session.take_hooks()
         if session.uid is not None:  # which it keeps, so that its hooks know whose it was
             self._forget_uid(session, session.uid)

@@ -14,6 +14,11 @@ class SessionSettings:
 
     per_uid: Literal["many", "refuse", "takeover"] = setting(
         "many",
-        "what happens when a uid gets a second session on a frontend: it has many, the new one is"
-        " refused, or the new one takes over and the old one is kicked",
+        "what happens when a uid gets a second session: it has many, the new one is refused, or the"
+        " new one takes over and the old one is kicked",
+    )
+    scope: Literal["node", "cluster"] = setting(
+        "node",
+        "where sessions.per_uid looks for the first session: on the same frontend, or on all"
+        " frontends of the cluster",
     )

@@ -1,0 +1,46 @@
+"""How frontends ask each other who has logged in where: over links, or here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from chatcore.links.table import LinkTable
+from chatcore.node.backend import CALL_NOTIFY, Backend
+from chatcore.node.incoming import OWN_SERVICES
+from chatcore.wire.box import END, item
+from chatcore.wire.values import pack
+
+LOGINS = f"{OWN_SERVICES}logins"
+
+
+class LinkedPeers:
+    """Implements `chatcore.cluster.asking.IPeers`.
+
+    Args:
+        id: of this node.
+        links: those to the others.
+        backend: makes calls.
+    """
+
+    def __init__(self, *, id: str, links: LinkTable, backend: Backend) -> None:
+        self._id, self._links, self._backend = id, links, backend
+
+    def ask(self, peer: str, method: str, args: Sequence[Any], seconds: float) -> Deferred[Any]:
+        return self._backend.send_packed(peer, LOGINS, method, pack(args), timeout=seconds)
+
+    def tell(self, peer: str, method: str, args: Sequence[Any]) -> None:
+        packed = pack(args)
+        if peer == self._id:
+            self._backend.send_packed(peer, LOGINS, method, packed, notify=True)
+            return
+        link = self._links.get(peer)
+        if link is not None:
+            # Also on a link that is blocked: what is lost has to be lost with its link.
+            said = item(b"service", LOGINS.encode()) + item(b"method", method.encode())
+            link.write(CALL_NOTIFY + said + item(b"args", packed) + END)
+
+    def reachable(self, peer: str) -> bool:
+        return peer == self._id or self._links.get(peer) is not None
