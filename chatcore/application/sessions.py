@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredList
@@ -38,6 +38,7 @@ class Sessions:
         servers: the view.
         ask: asks a frontend, which may be this node.
         far_home: where the sessions of another frontend live.
+        where: finds the frontend of a uid, if that is known anywhere.
     """
 
     def __init__(
@@ -48,8 +49,10 @@ class Sessions:
         servers: ClusterServers,
         ask: Ask,
         far_home: Callable[[str], IHome],
+        where: Callable[[str], Awaitable[str | None]] | None = None,
     ) -> None:
         self._service = service
+        self._where = where
         self._pushes = pushes
         self._servers = servers
         self._ask = ask
@@ -98,6 +101,17 @@ class Sessions:
         check_uid(uid)
         answers, unreached = await self._everywhere(lambda far: far.by_uid(uid))
         return Found([session for sessions in answers for session in sessions], unreached)
+
+    async def where(self, uid: str) -> str | None:
+        check_uid(uid)
+        if self._where is not None:
+            return await self._where(uid)
+        sessions, unreached = await self.find(uid)
+        if sessions:
+            return max(sessions, key=lambda session: session.logged_in or 0).frontend_id
+        for problem in unreached.values():
+            raise problem
+        return None
 
     async def kick_everywhere(
         self, uid: str, reason: str = "kick", *, but: ISession | None = None

@@ -60,7 +60,7 @@ class Logins:
         counters: Counters,
         seconds: float = CLAIM_SECONDS,
     ) -> None:
-        self._id, self._incarnation = id, incarnation
+        self._id, self._incarnation, self._frontend = id, incarnation, frontend
         self._servers, self._sessions, self._settings = servers, sessions, settings
         self._peers, self._later, self._patience = peers, later, patience
         self._seconds, self._clock, self._counters = seconds, clock, counters
@@ -126,7 +126,9 @@ class Logins:
     # What frontends ask each other, and what backends ask them.
 
     def remotes(self) -> Sequence[Callable[..., Any]]:
-        """What other nodes may call of a frontend, each under its own name."""
+        """What other nodes may call, each under its own name: of a frontend."""
+        if not self._frontend:
+            return []
         return [self.claim, self.where_is, self.release, self.attend, self.offer, self.lost]
 
     def claim(self, *args: Any) -> Sequence[Any] | Awaitable[Sequence[Any]]:

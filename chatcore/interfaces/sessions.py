@@ -63,7 +63,8 @@ class ISession(Interface):
         Raises:
             TypeError: the uid is not a text, or empty.
             SessionError: it is bound to another uid, or the client is gone, or the uid has a
-                session on this frontend already and ``sessions.per_uid`` is ``refuse``.
+                session already and ``sessions.per_uid`` is ``refuse``, or, with
+                ``sessions.scope=cluster``, it can't be known now whether it has one.
             RpcError: the frontend can't be reached.
         """
 
@@ -276,6 +277,17 @@ class ISessions(Interface):
 
     async def find(uid: str) -> Found:
         """The sessions of a uid on all frontends, and which of them did not answer."""
+
+    async def where(uid: str) -> str | None:
+        """The id of the frontend where a uid has its session; None where it has none.
+
+        With ``sessions.scope=cluster``, the one frontend is asked that knows. Otherwise all are,
+        and of several sessions the newest counts.
+
+        Raises:
+            SessionError: it can't be known now.
+            RpcError: the uid was not found, and a frontend did not answer.
+        """
 
     async def kick_everywhere(
         uid: str, reason: str = "kick", *, but: ISession | None = None

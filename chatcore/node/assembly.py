@@ -26,6 +26,7 @@ from chatcore.application.sessions import Sessions
 from chatcore.channels.service import ChannelService
 from chatcore.cluster.balance import balances
 from chatcore.cluster.choosing import RegistryParts, chosen_url, make_registry
+from chatcore.cluster.logins import Logins
 from chatcore.cluster.registry import IRegistry, StaticRegistry
 from chatcore.cluster.servers import ClusterServers
 from chatcore.cluster.settings import RegistrySettings
@@ -63,6 +64,7 @@ from chatcore.node.lifecycle import NodeSettings
 from chatcore.node.membership import Membership, new_incarnation
 from chatcore.node.moves import Moves
 from chatcore.node.network import INetwork, Network
+from chatcore.node.peers import LOGINS, LinkedPeers, claim_seconds, follow_links
 from chatcore.node.ports import allow_many_connections
 from chatcore.node.reloading import Reloading
 from chatcore.node.sections import SECTIONS
@@ -334,6 +336,21 @@ class Node(Service):
             clock=reactor,
         )
         responders.update(self._backend.responders())
+        self.logins = Logins(
+            id=server.id,
+            incarnation=lambda: self.links.incarnation,
+            frontend=server.frontend,
+            servers=view,
+            sessions=sessions,
+            settings=settings[SessionSettings],
+            peers=LinkedPeers(id=server.id, links=self.links, backend=self._backend),
+            later=turn.at_end,
+            patience=settings[LinkSettings].patience,
+            seconds=claim_seconds(limits.handler_seconds),
+            clock=reactor,
+            counters=counters,
+        )
+        follow_links(self.logins, self.links)
         self._calls = Calls(
             sender=self._backend,
             take_key=view.take_key,
@@ -359,6 +376,7 @@ class Node(Service):
                 servers=view,
                 ask=self._backend.ask_sessions,
                 far_home=self._backend.home,
+                where=self.logins.where if self.logins.shared else None,
             ),
             channels=self.channels,
             lag=lag,
@@ -400,6 +418,8 @@ class Node(Service):
         )
         for own in here.remotes():
             dispatcher.add_own(SESSIONS, own)
+        for own in self.logins.remotes():
+            dispatcher.add_own(LOGINS, own)
         self._life = bring_in(configured, self.application, dispatcher, reactor)
         self._blocked = Blocked(
             id=server.id, seconds=settings[NodeSettings].blocked_seconds, clock=reactor
@@ -440,6 +460,7 @@ class Node(Service):
         await self._life.prepare()
         self._link_port = self._place.listen(self._reactor, self.links.factory)
         self.links.on_up(lambda link: self._open_if_linked())
+        self.logins.start()
         self._opening = self._reactor.callLater(OPENING_SECONDS, self._linked.callback, None)
         self.links.startService()
         self.membership.start()
@@ -535,6 +556,7 @@ class Node(Service):
         self._calls.stop()
         self._backend.stop()
         self.moves.stop()
+        self.logins.stop()
         self.channels.stop()
         self._caller.stop()
         self._surroundings.stop()

@@ -24,6 +24,7 @@ from chatcore.links.settings import ENCRYPT, LinkSettings
 from chatcore.node.access import verify_access
 from chatcore.node.lifecycle import NodeSettings
 from chatcore.node.server_types import verify_components
+from chatcore.sessions.settings import SessionSettings
 
 OF_START: Final = ("page", "master")
 """Sections that belong to ``chatcore start``, and to no node."""
@@ -78,6 +79,7 @@ def configure(
     _refuse_blind_reload(settings[NodeSettings])
     if not (settings[LinkSettings].tls or settings[LinkSettings].insecure):
         _refuse_open_links(servers)
+    _refuse_idle_scope(settings[SessionSettings])
     if settings[ConnectorSettings].udp:
         _refuse_clients_for_ever(settings)
     crons = load_crons(catalogue.folder, servers)
@@ -215,6 +217,15 @@ def _refuse_open_links(servers: Servers) -> None:
                 line=server.line,
                 advice=ENCRYPT,
             )
+
+
+def _refuse_idle_scope(settings: SessionSettings) -> None:
+    if settings.scope == "cluster" and settings.per_uid == "many":
+        raise ConfigError(
+            "sessions.scope is cluster, and sessions.per_uid lets a uid have many sessions: nobody"
+            " looks for its first one",
+            advice="Set sessions.per_uid to refuse or takeover",
+        )
 
 
 def _refuse_clients_for_ever(settings: Settings) -> None:

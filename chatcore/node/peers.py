@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from chatcore.cluster.logins import CLAIM_SECONDS, Logins
 from chatcore.links.table import LinkTable
 from chatcore.node.backend import CALL_NOTIFY, Backend
 from chatcore.node.incoming import OWN_SERVICES
@@ -14,6 +15,21 @@ from chatcore.wire.box import END, item
 from chatcore.wire.values import pack
 
 LOGINS = f"{OWN_SERVICES}logins"
+
+
+def claim_seconds(handler_seconds: float) -> float:
+    """How long a bind may take: not as long as the handler that waits for it.
+
+    Args:
+        handler_seconds: how long a handler may take; 0 for ever.
+    """
+    return min(CLAIM_SECONDS, handler_seconds / 2) if handler_seconds else CLAIM_SECONDS
+
+
+def follow_links(logins: Logins, links: LinkTable) -> None:
+    """Have logins know which links there are."""
+    links.on_up(lambda link: logins.linked(link.peer, link.peer_incarnation))
+    links.on_down(lambda link: logins.unlinked(link.peer))
 
 
 class LinkedPeers:

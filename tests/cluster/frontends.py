@@ -90,7 +90,7 @@ class Frontend:
         self.links: dict[str, Wire] = {}
         self.counters = Counters()
         self.servers = ClusterServers(view)
-        settings = SessionSettings(per_uid=world.per_uid, scope="cluster")
+        settings = SessionSettings(per_uid=world.per_uid, scope=world.scope)
         self.sessions = SessionService(
             frontend_id=id, counters=self.counters, settings=settings, now=world.clock.seconds
         )
@@ -243,7 +243,9 @@ class World:
         self.deaf: set[str] = set()
         self.failures: list[Failure] = []
         self.let_in: dict[str, int] = {}
-        self.slow = 0.02
+        self.latencies = [0.02, 0.02, 1.0]
+        self.hearing = [0.1, 0.3, 2.0]
+        self.scope: Any = "cluster"
         self._lives = itertools.count(1)
         members = tuple(Member(server=_server(id)) for id in self.fixed)
         self.view = View(0 if fixed else 1, members)
@@ -315,7 +317,7 @@ class World:
             if frontend.id not in self.deaf:
                 frontend.heard(view)
 
-        self.later(self.some(0.3), heard)
+        self.later(self.some(self.random.choice(self.hearing)), heard)
 
     # The links.
 
@@ -334,7 +336,7 @@ class World:
                 return
             if there.id in here.links:
                 return
-        wire = Wire(self, (one, other), self.random.choice([self.slow, self.slow, 1.0]))
+        wire = Wire(self, (one, other), self.random.choice(self.latencies))
         for end in wire.ends:
             end.up(wire)
 
