@@ -56,6 +56,7 @@ class Claims:
     Args:
         id: of this frontend.
         incarnation: which life of it this is, as of now.
+        suspended: whether it can't know now that it is in the view.
         per_uid: what becomes of a second session of a uid: it is refused, or takes over.
         asking: asks homes.
         peers: tells them.
@@ -69,6 +70,7 @@ class Claims:
         *,
         id: str,
         incarnation: Callable[[], str],
+        suspended: Callable[[], bool],
         per_uid: str,
         asking: Asking,
         peers: IPeers,
@@ -79,6 +81,7 @@ class Claims:
         self._id, self._incarnation, self._per_uid = id, incarnation, per_uid
         self._asking, self._peers = asking, peers
         self._bind, self._kick, self._counters = bind, kick, counters
+        self._suspended = suspended
         self._last = 0
         self._bids: dict[int, _Bid] = {}
         self._held: dict[int, _Held] = {}
@@ -212,6 +215,8 @@ class Claims:
     # Claims that are being made.
 
     def _unfit(self) -> str | None:
+        if self._suspended():
+            return f"{self._id} can't know whether it is still in the view"
         if self._asking.homes.has(self._id, self._incarnation()):
             return None
         return f"{self._id} is not in the view"

@@ -101,6 +101,7 @@ class Directory:
     Args:
         id: of this frontend.
         incarnation: which life of it this is, as of now.
+        suspended: whether it can't know now that it is in the view.
         homes: those of the view.
         peers: reaches frontends.
         later: calls something when this turn is over.
@@ -117,6 +118,7 @@ class Directory:
         *,
         id: str,
         incarnation: Callable[[], str],
+        suspended: Callable[[], bool],
         homes: Homes,
         peers: IPeers,
         later: Callable[[Callable[[], None]], None],
@@ -125,7 +127,7 @@ class Directory:
         counters: Counters,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._id, self._incarnation = id, incarnation
+        self._id, self._incarnation, self._suspended = id, incarnation, suspended
         self._homes, self._peers, self._later = homes, peers, later
         self._patience, self._clock, self._counters = patience, clock, counters
         # Where the epoch stays the same, a home that starts again goes on above where it was.
@@ -147,7 +149,7 @@ class Directory:
     def start(self) -> None:
         """Begin to ask frontends for their claims."""
         self._await_frontends()
-        self._check()
+        self.check()
 
     @property
     def waiting(self) -> int:
@@ -223,7 +225,7 @@ class Directory:
         table = self._tables.get(frontend)
         if table is not None and table.incarnation == incarnation and table.epoch < since:
             table.stale = True
-        self._check()
+        self.check()
 
     # What happens to the cluster.
 
@@ -238,7 +240,7 @@ class Directory:
             if not homes.has(id, table.incarnation):
                 self._drop(id)
         self._await_frontends()
-        self._check()
+        self.check()
 
     def linked(self, peer: str, incarnation: str) -> None:
         """There is a link to another node."""
@@ -247,7 +249,7 @@ class Directory:
         table = self._tables.get(peer)
         if table is not None and table.incarnation != incarnation:
             self._drop(peer)
-        self._check()
+        self.check()
 
     def unlinked(self, peer: str) -> None:
         """A link is lost."""
@@ -259,7 +261,7 @@ class Directory:
             if request.key[0] == peer:  # which knows that, and will ask anew
                 self._answer(request, ["again", "the link was lost"])
         self._await_frontends()
-        self._check()
+        self.check()
 
     def stop(self) -> None:
         """Forget the timers."""
@@ -277,8 +279,8 @@ class Directory:
 
     @property
     def _is_home(self) -> bool:
-        incarnation = self._incarnation()
-        return self._id in self._homes.ids and self._homes.has(self._id, incarnation)
+        is_in = self._id in self._homes.ids and self._homes.has(self._id, self._incarnation())
+        return is_in and not self._suspended()
 
     def _take(self, request: _Request, seconds: float) -> Sequence[Any] | Deferred[Sequence[Any]]:
         answer = self._decide(request)
@@ -298,7 +300,7 @@ class Directory:
         if request.epoch < self._homes.epoch:
             return ["behind", self._homes.epoch]
         if not self._is_home:
-            return ["again", f"{self._id} is not in view {request.epoch}"]
+            return ["again", f"{self._id} can't know whether it is in view {request.epoch}"]
         return None if self._missing else request.decide()
 
     def _serve(self) -> None:
@@ -370,7 +372,7 @@ class Directory:
 
     # Frontends tell their claims.
 
-    def _check(self) -> None:
+    def check(self) -> None:
         """Find out who has not told them yet; ask those, or go on where all have."""
         self._missing = {id for id in self._homes.frontends if self._is_missing(id)}
         if not self._is_home:
@@ -386,7 +388,7 @@ class Directory:
 
     def _swept(self) -> None:
         self._sweep = None
-        self._check()
+        self.check()
 
     def _is_missing(self, id: str) -> bool:
         table = self._tables.get(id)
@@ -420,7 +422,7 @@ class Directory:
         table = self._tables[pull.frontend] = _Table(pull.incarnation, self._homes.epoch, {})
         for claim in pull.claims.values():
             self._add(table, claim)
-        self._check()
+        self.check()
 
     def _unoffered(self, failure: Failure, pull: _Pull) -> None:
         if self._pulls.get(pull.frontend) is pull:
@@ -451,4 +453,4 @@ class Directory:
         del self._awaited[id]
         self._absent.add(id)
         self._drop(id)
-        self._check()
+        self.check()

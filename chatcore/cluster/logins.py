@@ -67,7 +67,7 @@ class Logins:
         self._asking: Asking | None = None
         self._directory: Directory | None = None
         self._claims: Claims | None = None
-        self._started = False
+        self._started = self._suspended = False
         self.shared = settings.scope == "cluster" and settings.per_uid != "many"
         if self.shared:
             self._ask_homes()
@@ -109,6 +109,18 @@ class Logins:
         """A link is lost."""
         if self._directory is not None:
             self._directory.unlinked(peer)
+
+    def suspend(self, suspended: bool) -> None:
+        """Claim and keep nothing: whether this node is still in the view can't be known.
+
+        Args:
+            suspended: whether that is so, from now on.
+        """
+        self._suspended = suspended
+        if self._directory is not None:
+            self._directory.check()
+        if self._asking is not None:
+            self._asking.wake()
 
     def start(self) -> None:
         """Begin, once this node can be asked."""
@@ -173,6 +185,7 @@ class Logins:
             self._claims = Claims(
                 id=self._id,
                 incarnation=self._incarnation,
+                suspended=lambda: self._suspended,
                 per_uid=self._settings.per_uid,
                 asking=self._ask_homes(),
                 peers=self._peers,
@@ -183,6 +196,7 @@ class Logins:
             self._directory = Directory(
                 id=self._id,
                 incarnation=self._incarnation,
+                suspended=lambda: self._suspended,
                 homes=self._ask_homes().homes,
                 peers=self._peers,
                 later=self._later,

@@ -249,9 +249,7 @@ class Node(Service):
             changed=self._open_if_linked,
             begin_anew=lambda: self.moves.begin_anew(),
             settings=settings[RegistrySettings],
-            owns=lambda owns: (
-                self.moves.settling.resume() if owns else self.moves.settling.suspend()
-            ),
+            owns=self._may_own,
             clock=reactor,
         )
 
@@ -562,6 +560,14 @@ class Node(Service):
         self._surroundings.stop()
         if self._clients is not None:
             self._clients.stop()
+
+    def _may_own(self, owns: bool) -> None:
+        settling = self.moves.settling
+        if owns:
+            settling.resume()
+        else:
+            settling.suspend()
+        self.logins.suspend(not owns)
 
     def _open_if_linked(self) -> None:
         waits = self._opening is not None and self._opening.active()

@@ -76,12 +76,19 @@ def registry_of(seed: int) -> str:
     return REGISTRIES[seed // len(KINDS) % len(REGISTRIES)]
 
 
-def play(script: Script, seed: int, kind: str | None = None, loud: bool = False) -> Outcome:
+def play(
+    script: Script,
+    seed: int,
+    kind: str | None = None,
+    loud: bool = False,
+    plays: Callable[[Script, World, str, str], Play] | None = None,
+) -> Outcome:
     """Play the schedule of a seed.
 
     Args:
         kind: one of `KINDS`, or "quiet"; chosen by the seed if not given.
         loud: whether what the nodes log belongs to the story.
+        plays: makes another play of it.
     """
     world = World(seed)
     chosen = kind or kind_of(seed)
@@ -91,7 +98,7 @@ def play(script: Script, seed: int, kind: str | None = None, loud: bool = False)
     gc.disable()
     try:
         with steady(world):
-            Play(script, world, chosen, registry_of(seed)).run()
+            (plays or Play)(script, world, chosen, registry_of(seed)).run()
         gc.collect()  # a failure that nobody handles is logged when its Deferred is collected
     except AssertionError as problem:
         world.fault(f"it went wrong: {problem}")
@@ -123,6 +130,8 @@ class Play:
         kind: one of `KINDS`, or "quiet".
         registry: one of `REGISTRIES`.
     """
+
+    assignments = ASSIGNMENTS
 
     def __init__(self, script: Script, world: World, kind: str, registry: str = "own") -> None:
         self.script, self.world, self.kind = script, world, kind
@@ -259,7 +268,7 @@ class Play:
             server=self.script.servers.by_id(id),
             servers=servers,
             run_folder=self.script.run_folder,
-            assignments=ASSIGNMENTS,
+            assignments=self.assignments,
             reactor=machine,
             registry=self.registry.handle(machine),
             network=MemoryNetwork(self.wires, machine),
