@@ -27,7 +27,7 @@ SETTLING_SECONDS = 40.0
 
 def seeds() -> Iterable[int]:
     one = os.environ.get("CHATCORE_SEED")
-    return range(int(os.environ.get("CHATCORE_SEEDS", "250"))) if one is None else [int(one)]
+    return range(int(os.environ.get("CHATCORE_SEEDS", "150"))) if one is None else [int(one)]
 
 
 class Schedule:

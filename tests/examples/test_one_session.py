@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from small_cluster import until
 from twisted.internet.defer import DeferredList
 
 from .conftest import MakeExample
 
 
-async def test_two_logins_at_the_same_time_leave_one(example: MakeExample) -> None:
+@pytest.mark.parametrize("doors", [("door-1", "door-1"), ("door-1", "door-2")])
+async def test_two_logins_at_the_same_time_leave_one(
+    example: MakeExample, doors: tuple[str, str]
+) -> None:
     access = example("access")
     await access.start()
-    clients = [await access.client("door-1") for _ in range(2)]
+    clients = [await access.client(door) for door in doors]
     kicks: list[Any] = []
     for client in clients:
         client.on("onKick", kicks.append)
@@ -21,4 +25,5 @@ async def test_two_logins_at_the_same_time_leave_one(example: MakeExample) -> No
     await DeferredList(logins, consumeErrors=True)
     await until(lambda: kicks, "the end of one of them")
     assert kicks == [{"reason": "logged in elsewhere"}]
-    assert len(access.nodes["door-1"].application.sessions.by_uid("Ann")) == 1
+    sessions, unreached = await access.nodes["vault-1"].application.sessions.find("Ann")
+    assert (len(sessions), unreached) == (1, {})

@@ -16,7 +16,7 @@ from chatcore.config.settings import Assignment
 from chatcore.sessions.service import TAKEN_OVER
 from chatcore.sessions.session import Session
 
-from . import stage
+from . import insight, stage
 from .people import Person, Wire
 from .play import ASSIGNMENTS, SETTLING_SECONDS, STOP_SECONDS, Play, kind_of, play
 from .stage import Script
@@ -26,6 +26,17 @@ ONE = os.environ.get("CHATCORE_SEED")
 SEEDS = range(int(os.environ.get("CHATCORE_SEEDS", "12"))) if ONE is None else [int(ONE)]
 
 UIDS = ("u1", "u2")
+
+EMPTY = {
+    "Asking._waiting",
+    "Claims._bids",
+    "Claims._held",
+    "Claims._of_session",
+    "Directory._by_uid",
+    "Directory._pulls",
+    "Directory._waiting",
+}
+"""The tables that are empty when everybody has left."""
 
 
 class Twin(Person):
@@ -89,8 +100,9 @@ class OneLogin(Play):
             person.stop(politely=chance.random() < 0.5)
         world.run(5)
         for id, node in self.nodes.items():
-            if node.logins.at_home:
-                world.fault(f"all have left, and {id} keeps {node.logins.at_home} claims")
+            for name, size in insight.tables(node).items():
+                if name in EMPTY and size:
+                    world.fault(f"all have left, and {id} keeps {size} in {name}")
         for id in list(self.nodes):
             self.stop(id, gently=chance.random() < 0.5)
         world.run(STOP_SECONDS)

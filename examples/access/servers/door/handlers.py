@@ -14,10 +14,8 @@ class IEntryHandler(IHandler):
 @implementer(IEntryHandler)
 class EntryHandler:
     def __init__(self, app: IApplication) -> None:
-        self.app = app
+        pass
 
     async def login(self, msg: Any, session: ISession) -> Any:
         await session.bind(msg["name"])
-        # sessions.per_uid holds on each frontend only; this reaches the others, too.
-        await self.app.sessions.kick_everywhere(msg["name"], "logged in elsewhere", but=session)
         return {"welcome": session.uid}
