@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import msgspec
 from zope.interface import implementer
 
-from chatcore.channels.service import encode_push
+from chatcore.channels.checks import encode_push
 from chatcore.errors import NoSuchServer
 from chatcore.interfaces import IFarSessions, ISession, SessionStatistics
 from chatcore.sessions.copy import IHome, import_copy

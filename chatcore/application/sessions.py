@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, DeferredList
 from zope.interface import implementer
 
 from chatcore.application.far_sessions import Ask, FarSessions
-from chatcore.channels.service import encode_push
+from chatcore.channels.checks import encode_push
 from chatcore.cluster.servers import ClusterServers
 from chatcore.errors import RpcError
 from chatcore.interfaces import Found, ISession, ISessions, Kicks, SessionStatistics

@@ -6,6 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from twisted.logger import Logger
+
+from chatcore.wire.values import UNPACKABLE, pack
+
+LONGEST_STATE = 4 * 1024 * 1024
+"""Bytes of a channel's state that can move."""
+
+_log = Logger()
+
 
 @dataclass(slots=True)
 class Hand:
@@ -33,3 +42,25 @@ class Arriving:
     def __init__(self) -> None:
         self.hands: list[Hand] = []
         self.offers: dict[str, dict[str, None]] = {}
+
+
+def movable(channel: str, state: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a channel's state can go along; what can't is logged, and stays behind."""
+    goes: dict[str, Any] = {}
+    left = LONGEST_STATE
+    for key, value in state.items():
+        try:
+            size = len(pack((key, value)))
+            if size > left:
+                raise ValueError(f"the state would have more than {LONGEST_STATE} bytes")
+        except UNPACKABLE as problem:
+            _log.error(
+                "{key!r:.100} in the state of channel {channel!r:.100} can't move: {why}",
+                key=key,
+                channel=channel,
+                why=str(problem),
+            )
+            continue
+        left -= size
+        goes[key] = value
+    return goes

@@ -13,36 +13,20 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatcore.channels.channel import Channel
-from chatcore.channels.moving import Arriving, Hand
+from chatcore.channels.checks import by_frontend, check_name, encode_push, packed
+from chatcore.channels.forgotten import Forgotten
+from chatcore.channels.moving import Arriving, Hand, movable
 from chatcore.deadlines import Deadlines, IClock
-from chatcore.errors import BodyError, ChannelMoved, NoSuchServer
+from chatcore.errors import ChannelMoved, NoSuchServer
 from chatcore.hooks import check_hook
 from chatcore.interfaces import IChannel, IChannels
 from chatcore.sessions.session import check_uid
-from chatcore.wire.body import encode as to_json
-from chatcore.wire.message import LONGEST_ROUTE
-from chatcore.wire.text import check_text
-from chatcore.wire.values import UNPACKABLE, pack
-
-LONGEST_NAME = 1024
-"""Bytes of a channel's name."""
-
-LONGEST_PUSH = 4 * 1024 * 1024
 
 CLOSED = "closed"
 """Why a member went whose last session has ended."""
 
-LONGEST_STATE = 4 * 1024 * 1024
-"""Bytes of a channel's state that can move."""
-
 MOST_MOVED = 10_000
 """Channels of which it is remembered where they went."""
-
-MOST_FORGOTTEN = 100
-"""Frontends of which it is remembered whom they have to forget."""
-
-REMEMBERING_SECONDS = 300.0
-"""How long that is remembered of one that does not come back."""
 
 MovingHook = Callable[[Channel, str], "Deferred[Any] | None"]
 LeftHook = Callable[[IChannel, str, str, str], Any]
@@ -135,15 +119,14 @@ class ChannelService:
         self._lost = Deadlines(patience, clock, self._give_up)
         self._incarnations: dict[str, str] = {}
         self._adopting: set[str] = set()
-        self._forgotten: dict[str, dict[str, None]] = {}
-        self._remembering = Deadlines(REMEMBERING_SECONDS, clock, self._remember_no_more)
+        self._forgotten = Forgotten(clock)
 
     def get(self, name: str, create: bool = False) -> Channel | None:
         channel = self._channels.get(name)
         if channel is None and create:
             channel = self._empty.get(name)
             if channel is None:
-                _check_name(name)
+                check_name(name)
                 if name in self._moved and not self._owns(name):
                     raise _moved(name, self._moved[name])
                 channel = self._empty[name] = Channel(name, self)
@@ -176,10 +159,10 @@ class ChannelService:
         *,
         droppable: bool = False,
     ) -> Deferred[list[str]]:
-        by_frontend, anywhere = _by_frontend(members)
+        known, anywhere = by_frontend(members)
         body = encode_push(route, msg)
         missed: dict[str, None] = {}
-        for sid, uids in by_frontend.items():
+        for sid, uids in known.items():
             if not self._frontends.push_to_uids(sid, list(uids), route, body, droppable):
                 missed.update(uids)
         if not anywhere:
@@ -216,7 +199,7 @@ class ChannelService:
         if not frontends:
             raise NoSuchServer(server_type, "broadcast", "the view has no frontend of that type")
         body = encode_push(route, msg)
-        whom = None if where is None else _packed(where)
+        whom = None if where is None else packed(where)
         send = partial(self._frontends.broadcast, bound=bound, where=whom, droppable=droppable)
         return succeed([each for each in frontends if not send(each, route, body)])
 
@@ -293,33 +276,7 @@ class ChannelService:
         while len(self._moved) >= MOST_MOVED:
             del self._moved[next(iter(self._moved))]
         self._moved[name] = to
-        return Hand(channel.members(), self._movable(channel))
-
-    def _movable(self, channel: Channel) -> dict[str, Any]:
-        """What of a channel's state can go along; what can't is logged, and stays behind."""
-        movable: dict[str, Any] = {}
-        left = LONGEST_STATE
-        for key, value in channel.state.items():
-            try:
-                size = len(pack((key, value)))
-            except UNPACKABLE as problem:
-                self._stays_behind(channel, key, str(problem))
-                continue
-            if size > left:
-                why = f"the state would have more than {LONGEST_STATE} bytes"
-                self._stays_behind(channel, key, why)
-                continue
-            left -= size
-            movable[key] = value
-        return movable
-
-    def _stays_behind(self, channel: Channel, key: object, why: str) -> None:
-        self.log.error(
-            "{key!r:.100} in the state of channel {channel!r:.100} can't move: {why}",
-            key=key,
-            channel=channel.name,
-            why=why,
-        )
+        return Hand(channel.members(), movable(channel.name, channel.state))
 
     def arrive(
         self, name: str, arriving: Arriving, told: Callable[[str], bool]
@@ -370,7 +327,6 @@ class ChannelService:
         self._lost.clear()
         self._incarnations.clear()
         self._adopting.clear()
-        self._remembering.clear()
         self._forgotten.clear()
         return states
 
@@ -418,7 +374,7 @@ class ChannelService:
         """
         if frontend not in self._adopting and not moved:
             return  # my own list is the newer one, and on its way
-        forgotten = self._forgotten.get(frontend, {})
+        forgotten = self._forgotten.of(frontend)
         channel = self.get(name, create=True)
         assert channel is not None
         adopted = [uid for uid in uids if uid not in forgotten]
@@ -435,8 +391,7 @@ class ChannelService:
         """A frontend has offered all that it holds."""
         if frontend in self._adopting:
             self._adopting.discard(frontend)
-            self._remembering.stop(frontend)
-            self._forgotten.pop(frontend, None)
+            self._forgotten.take(frontend)
 
     def frontend_left(self, frontend: str) -> None:
         """A frontend is in the view no more: its members go at once."""
@@ -455,7 +410,7 @@ class ChannelService:
     def stop(self) -> None:
         """Forget the timers."""
         self._lost.clear()
-        self._remembering.clear()
+        self._forgotten.clear()
 
     def _miss(self, frontend: str) -> None:
         if frontend not in self._lost:
@@ -468,28 +423,18 @@ class ChannelService:
                 self._frontends.join(frontend, channel.name, list(uids))
 
     def _renew(self, frontend: str) -> None:
-        self._remembering.stop(frontend)
-        forgotten = self._forgotten.pop(frontend, None)
+        forgotten = self._forgotten.take(frontend)
         if forgotten:  # before the groups are: who they mean is known by those
-            self._frontends.forget(frontend, list(forgotten))
+            self._frontends.forget(frontend, forgotten)
         self._frontends.renew(frontend)
         self._join_all(frontend)
 
     def _give_up(self, frontend: str, reason: str = "frontend lost") -> None:
-        uids = dict.fromkeys(
-            uid for c in self._channels.values() for uid in c.by_frontend.get(frontend, ())
+        self._forgotten.add(
+            frontend,
+            (uid for c in self._channels.values() for uid in c.by_frontend.get(frontend, ())),
         )
-        if uids:
-            while len(self._forgotten) >= MOST_FORGOTTEN:
-                oldest = next(iter(self._forgotten))
-                self._remembering.stop(oldest)
-                del self._forgotten[oldest]
-            self._forgotten.setdefault(frontend, {}).update(uids)
-            self._remembering.start(frontend)
         self._strike(frontend, reason)
-
-    def _remember_no_more(self, frontend: str) -> None:
-        del self._forgotten[frontend]
 
     def _strike(self, frontend: str, reason: str) -> None:
         for channel in list(self._channels.values()):
@@ -501,40 +446,6 @@ class ChannelService:
             self._empty[channel.name] = self._channels.pop(channel.name)
 
 
-def _by_frontend(
-    members: Iterable[tuple[str, str] | str],
-) -> tuple[dict[str, dict[str, None]], dict[str, None]]:
-    """Members by their frontend, and those of whom only the uid is known; each once."""
-    if isinstance(members, str):
-        raise TypeError(f"members are a list, not {members!r}")
-    by_frontend: dict[str, dict[str, None]] = {}
-    anywhere: dict[str, None] = {}
-    for member in members:
-        if isinstance(member, str):
-            anywhere[member] = None
-            continue
-        try:
-            uid, sid = member
-            by_frontend.setdefault(sid, {})[uid] = None
-        except (TypeError, ValueError):
-            raise TypeError(
-                f"a member is a uid, or a pair of uid and frontend id, not {member!r}"
-            ) from None
-    try:
-        for uids in (anywhere, *by_frontend.values()):
-            pack(list(uids))
-    except (TypeError, ValueError) as problem:
-        raise TypeError(f"these members can't cross a link: {problem}") from None
-    return by_frontend, anywhere
-
-
-def _packed(where: Any) -> bytes:
-    try:
-        return pack(where)
-    except (TypeError, ValueError, OverflowError, RecursionError) as problem:
-        raise TypeError(f"where={where!r} can't cross a link: {problem}") from None
-
-
 def _moved(name: str, to: str) -> ChannelMoved:
     where = f"{to} owns it now" if to else "others own it now"
     return ChannelMoved(f"the channel {name!r} has moved: {where}")
@@ -543,28 +454,3 @@ def _moved(name: str, to: str) -> ChannelMoved:
 def _refuse_moved(channel: Channel) -> None:
     if channel.moved_to is not None:
         raise _moved(channel.name, channel.moved_to)
-
-
-def _check_name(name: str) -> None:
-    check_text("the name of a channel", name)
-    if len(name.encode()) > LONGEST_NAME:
-        raise ValueError(f"a channel's name of more than {LONGEST_NAME} bytes: {name[:40]!r}…")
-
-
-def encode_push(route: str, msg: Any) -> bytes:
-    """A message to be pushed, as it crosses links.
-
-    Raises:
-        BodyError: it can't be pushed.
-    """
-    if not isinstance(route, str):
-        raise BodyError(f"{route!r:.100} can't be pushed: a route is a text")
-    try:
-        if len(route.encode()) > LONGEST_ROUTE:
-            raise BodyError(f"a route of more than {LONGEST_ROUTE} bytes")
-        # What packs but has no form in JSON, or no room, would fail at every frontend instead.
-        if len(to_json(msg)) > LONGEST_PUSH:
-            raise BodyError(f"a message of more than {LONGEST_PUSH} bytes")
-        return pack(msg)
-    except (BodyError, TypeError, ValueError, OverflowError, RecursionError) as problem:
-        raise BodyError(f"{route[:40]!r} can't be pushed: {problem}") from None
