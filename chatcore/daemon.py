@@ -17,8 +17,10 @@ from twisted.python import usage
 from twisted.python.logfile import LogFile
 
 from chatcore.config.claims import Claim
-from chatcore.config.run_folder import RunFolder
+from chatcore.config.run_folder import RunFolder, refuse_secret
+from chatcore.config.settings import Assignment, parse_assignment
 from chatcore.errors import ConfigError
+from chatcore.links.settings import said_by_options
 
 EXIT_CONFIG = 2
 """The exit code of a process whose configuration is wrong."""
@@ -36,6 +38,14 @@ LOG_FILES = 5
 class DaemonOptions(usage.Options):
     """The options of a sub-command of twistd whose process has a name in the run folder."""
 
+    optParameters = [
+        ["tls", None, None, "Encrypt links; the folder that 'chatcore certs' has made."],
+        ["secret-file", None, None, "The cluster's secret, where it is not in the run folder."],
+    ]
+    optFlags = [
+        ["insecure-links", None, "Let links leave this machine though they are not encrypted."],
+    ]
+
     run_folder: RunFolder
     claim: Claim
     log_file: Path | None
@@ -47,6 +57,30 @@ class DaemonOptions(usage.Options):
     def opt_set(self, text: str) -> None:
         """Override a setting: KEY=VALUE, as in limits.messages_per_second=0. Repeatable."""
         self["set"].append(text)
+
+    def opt_secret(self, text: str) -> NoReturn:
+        """Refused: see --secret-file."""
+        try:
+            refuse_secret()
+        except ConfigError as problem:
+            end_with(problem)
+
+    def settings_said(self) -> list[Assignment]:
+        """What these options say of settings.
+
+        Raises:
+            ConfigError: what ``--set`` said is no assignment.
+        """
+        given = [parse_assignment(text) for text in self["set"]]
+        return given + said_by_options(self["tls"], bool(self["insecure-links"]))
+
+    def open_run_folder(self, app: Path) -> RunFolder:
+        """The run folder of the application in a folder.
+
+        Raises:
+            ConfigError: as from `RunFolder.open`.
+        """
+        return RunFolder.open(app, self["run-dir"], self["secret-file"])
 
     def place_files(self, id: str) -> None:
         """Put twistd's pid file and log into the run folder, unless it was told others.

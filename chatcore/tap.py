@@ -16,9 +16,10 @@ from chatcore.cluster.choosing import refuse_passwords
 from chatcore.config.application_folder import find_application
 from chatcore.config.claims import Claim
 from chatcore.config.names import START
+from chatcore.config.placing import Placing
 from chatcore.config.run_folder import RunFolder
 from chatcore.config.servers import Server, Servers, load_servers
-from chatcore.config.settings import Assignment, parse_assignment
+from chatcore.config.settings import Assignment
 from chatcore.daemon import EXIT_CONFIG, Daemon, DaemonOptions, end_with, say
 from chatcore.deadlines import keep_steady
 from chatcore.errors import ConfigError
@@ -42,10 +43,19 @@ class Options(DaemonOptions):
     optParameters = [
         ["app", None, ".", "The application's folder."],
         ["type", None, None, "The server type, as in servers.json."],
-        ["id", None, None, "The server's id, as in servers.json."],
+        ["id", None, None, "The server's id, as in servers.json, or a new one."],
         ["env", None, "development", "Which environment of servers.json."],
         ["run-dir", None, None, "Where pid files, logs, sockets and the secret are."],
         ["registry", None, None, "What knows which nodes there are, as master://127.0.0.1:3005."],
+        [
+            "host",
+            None,
+            None,
+            "Where other nodes reach this one, instead of what servers.json says.",
+        ],
+        ["port", None, None, "The port for other nodes."],
+        ["client-host", None, None, "The address that the port for clients is bound to."],
+        ["client-port", None, None, "The port for clients."],
     ]
     optFlags = [
         ["supervised", None, "Leave when standard input ends; for chatcore start."],
@@ -54,6 +64,7 @@ class Options(DaemonOptions):
     folder: Path
     server: Server
     servers: Servers
+    placing: Placing
     assignments: list[Assignment]
 
     def postOptions(self) -> None:
@@ -69,23 +80,24 @@ class Options(DaemonOptions):
 
     def _resolve(self) -> None:
         refuse_passwords(self["registry"], self["set"])
-        self.assignments = [parse_assignment(text) for text in self["set"]]
+        self.assignments = self.settings_said()
         self.folder = find_application(self["app"])
         self.servers = load_servers(self.folder, self["env"])
-        self.run_folder = RunFolder.open(self.folder, self["run-dir"])
-        self.server, self.claim = self._claim()
+        self.run_folder = self.open_run_folder(self.folder)
+        self.placing = Placing.of(self)
+        listed, self.claim = self._claim()
+        try:
+            self.server = self.placing.place(listed)
+        except ConfigError:
+            self.claim.release()
+            raise
+        self.servers = self.servers.having(self.server)
         self.place_files(self.server.id)
 
     def _claim(self) -> tuple[Server, Claim]:
         """Choose the server, and make sure that nobody else runs it."""
         if self["id"] is not None:
-            server = self.servers.by_id(self["id"])
-            if self["type"] not in (None, server.type):
-                raise ConfigError(
-                    f"{server.id} is of the type {server.type}, not {self['type']}",
-                    file=self.servers.file,
-                    line=server.line,
-                )
+            server = self._named(self["id"])
             claim = self.run_folder.claim(server.id)
             if claim is None:
                 pid = self.run_folder.holder(server.id)
@@ -105,6 +117,28 @@ class Options(DaemonOptions):
             file=self.servers.file,
             advice="Add another one there, or name the one to replace with --id once it is stopped",
         )
+
+    def _named(self, id: str) -> Server:
+        """The server of that id; a new one, if enough is said of it."""
+        server = self.servers.get(id)
+        if server is None and self["type"] is not None and self.placing.said:
+            return self.placing.new(id, self["type"], self.servers)
+        try:
+            server = self.servers.by_id(id)
+        except ConfigError as problem:
+            raise ConfigError(
+                problem.problem,
+                file=problem.file,
+                advice=f"{problem.advice}. For a new one, say --type, and where it is: --port, and"
+                " --host",
+            ) from None
+        if self["type"] not in (None, server.type):
+            raise ConfigError(
+                f"{server.id} is of the type {server.type}, not {self['type']}",
+                file=self.servers.file,
+                line=server.line,
+            )
+        return server
 
 
 def makeService(options: Options) -> Service:
@@ -132,6 +166,7 @@ def makeService(options: Options) -> Service:
             folder=options.folder,
             server=options.server,
             servers=options.servers,
+            placed=bool(options.placing.said),
             run_folder=options.run_folder,
             assignments=options.assignments,
             reactor=reactor,

@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chatcore.config.application_folder import find_application
-from chatcore.config.names import SERVER_ID_RULE, is_server_id
+from chatcore.config.names import ADMIN, MASTER, SERVER_ID_RULE, is_server_id
 from chatcore.config.servers import Server, load_servers
 from chatcore.errors import ConfigError
 
 if TYPE_CHECKING:
     from chatcore.config.authority import Issued
-
-MASTER, ADMIN = "master", "admin"
 
 DAYS = 365
 

@@ -52,6 +52,21 @@ def add_parser(commands: Commands) -> None:
         "given many times",
     )
     parser.add_argument(
+        "--tls",
+        metavar="DIR",
+        help="encrypt the links between the servers; the folder that 'chatcore certs' has made",
+    )
+    parser.add_argument(
+        "--insecure-links",
+        action="store_true",
+        help="let links leave this machine though they are not encrypted",
+    )
+    parser.add_argument(
+        "--secret-file",
+        metavar="FILE",
+        help="the cluster's secret; $CHATCORE_SECRET_FILE or the run folder's unless given",
+    )
+    parser.add_argument(
         "--json",
         action="store_true",
         help="print one JSON document when everything has stopped, or why it can't start; what the "
@@ -63,10 +78,17 @@ def add_parser(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     """Start everything, and stay until it has stopped."""
     # Late, so that help and version come at once.
+    from chatcore.links.settings import said_by_options
     from chatcore.master.plan import make_plan
 
     plan = make_plan(
-        options.app, options.env, options.run_dir, options.assignments, options.registry
+        options.app,
+        options.env,
+        options.run_dir,
+        options.assignments,
+        options.registry,
+        secret_file=options.secret_file,
+        more=said_by_options(options.tls, options.insecure_links),
     )
 
     from twisted.internet import reactor

@@ -13,11 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from chatcore.config.names import is_server_id
+from chatcore.config.names import ADMIN, is_server_id
 from chatcore.config.tls_files import TlsFiles
 from chatcore.errors import ConfigError
-
-MASTER, ADMIN = "master", "admin"
 
 AUTHORITY = "ca"
 """What the files of the authority are called."""

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from chatcore.config.addresses import is_loopback, is_wildcard
 from chatcore.config.entries import Server, read_entry
+from chatcore.config.names import is_own_name
 from chatcore.config.positions import Document
 from chatcore.config.servers import Servers
 from chatcore.errors import ConfigError
@@ -63,6 +64,8 @@ class Placing:
             ConfigError: what was said is no host or no port, or leads nowhere; or the application
                 knows no such type.
         """
+        if is_own_name(id):
+            raise ConfigError(f"the id '{id}' is taken by chatcore itself")
         entry: dict[str, object] = {"id": id}
         if any(each.frontend for each in servers.of_type(server_type)):
             entry["frontend"] = True

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Annotated
 
 from msgspec import Meta
 
-from chatcore.config.settings import setting
+from chatcore.config.settings import Assignment, setting
 
 Seconds = Annotated[float, Meta(gt=0)]
 Bytes = Annotated[int, Meta(ge=65536)]
@@ -52,3 +53,16 @@ class LinkSettings:
         "bytes that may wait on a blocked link; over half of it pushes are shed, over all of it"
         " calls fail, over twice as much the link is given up",
     )
+
+
+def said_by_options(tls: str | None, insecure: bool) -> list[Assignment]:
+    """What the options ``--tls DIR`` and ``--insecure-links`` say, as settings."""
+    said = []
+    if tls is not None:
+        folder = os.path.abspath(tls)  # seen from where the option is given
+        source = f"--tls {tls}"
+        said.append(Assignment(key="links.tls", value=folder, source=source, text=True))
+    if insecure:
+        source = "--insecure-links"
+        said.append(Assignment(key="links.insecure", value="true", source=source, text=True))
+    return said

@@ -10,8 +10,7 @@ from chatcore.cluster.choosing import refuse_passwords
 from chatcore.cluster.settings import RegistrySettings
 from chatcore.config.application_folder import find_application
 from chatcore.config.names import MASTER
-from chatcore.config.run_folder import RunFolder
-from chatcore.config.settings import Assignment, Settings, parse_assignment
+from chatcore.config.settings import Assignment, Settings
 from chatcore.daemon import Daemon, DaemonOptions, end_with
 from chatcore.deadlines import keep_steady
 from chatcore.errors import ConfigError
@@ -49,14 +48,14 @@ class Options(DaemonOptions):
     def _resolve(self) -> None:
         refuse_passwords(None, self["set"])
         self.folder = find_application(self["app"])
-        given = [parse_assignment(text) for text in self["set"]]
+        given = self.settings_said()
         given += [
             Assignment(key=f"{MASTER}.{key}", value=self[key], source=f"--{key}", text=True)
             for key in ("host", "port")
             if self[key] is not None
         ]
         self.settings = settings_of_start(self.folder, self["env"], given)
-        self.run_folder = RunFolder.open(self.folder, self["run-dir"])
+        self.run_folder = self.open_run_folder(self.folder)
         claim = self.run_folder.claim(MASTER)
         if claim is None:
             pid = self.run_folder.holder(MASTER)

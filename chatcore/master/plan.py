@@ -86,6 +86,9 @@ def make_plan(
     run_dir: str | None = None,
     assignments: Sequence[str] = (),
     registry: str | None = None,
+    *,
+    secret_file: str | None = None,
+    more: Sequence[Assignment] = (),
 ) -> Plan:
     """Check everything that can be checked without starting anything.
 
@@ -95,13 +98,15 @@ def make_plan(
         run_dir: the run folder, unless it is the usual one.
         assignments: what each ``--set`` said.
         registry: what ``--registry`` said.
+        secret_file: what ``--secret-file`` said.
+        more: what other options say of settings.
 
     Raises:
         ConfigError: the first mistake found.
     """
     refuse_passwords(registry, assignments)
     folder = find_application(app)
-    given = [parse_assignment(text) for text in assignments]
+    given = [*(parse_assignment(text) for text in assignments), *more]
     to_nodes = for_nodes(given)
     servers = load_servers(folder, env)
     own = settings_of_start(folder, env, given)
@@ -112,11 +117,12 @@ def make_plan(
     page = own[PageSettings] if (folder / "web").is_dir() else None
     needs = needs_of(servers, page, None if master is None else master.address)
     refuse_clashes(needs)
-    run = RunFolder.open(folder, run_dir)
+    run = RunFolder.open(folder, run_dir, secret_file)
     run.secret()
     common = ("--app", str(folder), "--env", env, "--run-dir", str(run.path), "--supervised")
     where = registry if master is None else url_of(master.address)
-    nodes = [_node(server, common, where, to_nodes) for server in servers]
+    for_nodes_alone = () if run.secret_file is None else ("--secret-file", str(run.secret_file))
+    nodes = [_node(server, (*common, *for_nodes_alone), where, to_nodes) for server in servers]
     pages = [_page(page, common)] if page is not None else []
     return Plan(
         app=folder,

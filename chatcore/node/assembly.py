@@ -90,7 +90,9 @@ class Node(Service):
     Args:
         folder: the application's.
         server: which of the servers this is.
-        servers: all there are.
+        servers: all that are known at start, this one among them.
+        placed: whether the command line says where this one is; others have to hear of it from a
+            registry then.
         run_folder: where sockets and the secret are.
         assignments: settings given where the node is started.
         reactor: the reactor.
@@ -115,6 +117,7 @@ class Node(Service):
         folder: Path,
         server: Server,
         servers: Servers,
+        placed: bool = False,
         run_folder: RunFolder,
         assignments: Sequence[Assignment] = (),
         reactor: Any,
@@ -151,6 +154,12 @@ class Node(Service):
         self._network = network or Network(run_folder, reactor, may_leave=may_leave)
         if registry is None:
             registry = self._registry(servers, configured, run_folder, registry_url)
+        if placed and isinstance(registry, StaticRegistry) and len(servers) > 1:
+            raise ConfigError(
+                f"with the registry static:, others look for {server.id} where servers.json says"
+                " or not at all",
+                advice="Name a registry that tells them, as in --registry master://127.0.0.1:3005",
+            )
         self._build(servers, configured, run_folder, registry)
         self._administration = Administration(
             node=self,

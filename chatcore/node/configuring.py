@@ -213,8 +213,8 @@ def _refuse_open_links(servers: Servers) -> None:
             raise ConfigError(
                 f"the link port of {server.id} is on {server.host}, which others may reach,"
                 " and links are not encrypted",
-                file=servers.file,
-                line=server.line,
+                file=servers.file if server.line else None,
+                line=server.line or None,
                 advice=ENCRYPT,
             )
 

@@ -67,6 +67,7 @@ def test_a_server_that_nobody_listed(servers: Servers) -> None:
         ("gate-9", "gate", {"port": "4030"}, None),
         ("front-9", "hall", {}, "is a frontend and has no --client-port"),
         ("chat-9", "chta", {"port": "4030"}, "no server type 'chta'.*Did you mean 'chat'"),
+        ("admin-9", "chat", {"port": "4030"}, "taken by chatcore itself"),
         ("../x", "chat", {"port": "4030"}, "a usable name"),
     ],
 )
