@@ -17,7 +17,6 @@ from chatcore.config.application_folder import find_application
 from chatcore.config.claims import Claim
 from chatcore.config.names import START
 from chatcore.config.placing import Placing
-from chatcore.config.run_folder import RunFolder
 from chatcore.config.servers import Server, Servers, load_servers
 from chatcore.config.settings import Assignment
 from chatcore.daemon import EXIT_CONFIG, Daemon, DaemonOptions, end_with, say

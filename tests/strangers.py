@@ -162,7 +162,7 @@ class Target:
 def identities(folder: Path, id: str) -> Path:
     """Certificates of a cluster whose authority is not new."""
     make_identities(folder / "tls", now=NOW - datetime.timedelta(days=100))
-    return make_identities(folder / "tls", PEER, FRONT, id)
+    return make_identities(folder / "tls", PEER, FRONT, "admin", id)
 
 
 @asynccontextmanager

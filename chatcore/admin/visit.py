@@ -19,6 +19,7 @@ from chatcore.links import hello
 from chatcore.links.greeting import Greeter
 from chatcore.links.link import Link, LinkParts
 from chatcore.links.settings import LinkSettings
+from chatcore.links.tls import LinkTls
 from chatcore.telemetry import Counters
 from chatcore.turn import Turn
 
@@ -75,6 +76,7 @@ async def visit(
     clock: IClock,
     seconds: float,
     to: str = "",
+    tls: LinkTls | None = None,
 ) -> Visit:
     """Open a link to a process as an administrator.
 
@@ -85,12 +87,14 @@ async def visit(
         clock: the reactor.
         seconds: that it may take.
         to: the id of who has to answer there; anybody unless given.
+        tls: the administrator's certificate, where the link is encrypted.
 
     Raises:
         AdminError: nobody can be asked there; says why.
     """
-    attempt = _Attempt(id=id, secret=secret, clock=clock, to=to)
-    connecting = endpoint.connect(attempt)
+    attempt = _Attempt(id=id, secret=secret, clock=clock, to=to, tls=tls)
+    way = endpoint if tls is None else tls.dialling(endpoint, to)
+    connecting = way.connect(attempt)
     connecting.addErrback(attempt.failed)
     late = clock.callLater(seconds, attempt.give_up, seconds)
     try:
@@ -109,13 +113,20 @@ class _Attempt(Factory):
 
     noisy = False
 
-    def __init__(self, *, id: str, secret: bytes, clock: IClock, to: str) -> None:
+    def __init__(
+        self, *, id: str, secret: bytes, clock: IClock, to: str, tls: LinkTls | None
+    ) -> None:
         self.outcome: Deferred[Visit] = Deferred()
         self._to = to
         self._link: Link | None = None
         self._closed: Deferred[None] = Deferred()
         self._greeter = Greeter(
-            id=id, incarnation=secrets.token_hex(8), secret=secret, remotes={}, up=self._up
+            id=id,
+            incarnation=secrets.token_hex(8),
+            secret=secret,
+            remotes={},
+            up=self._up,
+            tls=tls,
         )
         self._parts = LinkParts(
             turn=Turn(clock.callLater),
@@ -123,6 +134,7 @@ class _Attempt(Factory):
             settings=LinkSettings(),
             counters=Counters(),
             responders={},
+            tls=tls,
         )
 
     def buildProtocol(self, addr: object) -> Link:

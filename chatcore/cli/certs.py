@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from chatcore.cli.exits import DONE
+from chatcore.cli.options import add_json
+from chatcore.cli.output import Column, Output
+from chatcore.cli.parsing import Commands
 from chatcore.config.application_folder import find_application
 from chatcore.config.names import ADMIN, MASTER, SERVER_ID_RULE, is_server_id
 from chatcore.config.servers import Server, load_servers
@@ -24,14 +27,19 @@ RENEWED_DAYS = 30
 """Certificates that end sooner are made anew by ``--renew``."""
 
 
-def add_parser(commands: Any) -> None:
+COLUMNS = (Column("id"), Column("state"), Column("valid until"), Column("host"), Column("files"))
+
+
+def add_parser(commands: Commands) -> None:
     """Add what reads the options of this command."""
-    parser: argparse.ArgumentParser = commands.add_parser(
+    parser = commands.add_parser(
         "certs",
         help="make the certificates for --tls",
         description="Makes the certificates with which the nodes of a cluster know each other: an "
         "authority, and one certificate for each server of servers.json, for the master and for "
-        "those who administer. What is there already stays.",
+        "those who administer. What is there already stays. Off a terminal, each certificate is "
+        "one line with the fields id, state (made, renewed or there), the day until which it is "
+        "valid, the host where it belongs, and its files; tabs are between them.",
     )
     parser.add_argument("dir", metavar="DIR", help="the folder for them; made if it is not there")
     parser.add_argument(
@@ -65,7 +73,7 @@ def add_parser(commands: Any) -> None:
         help="make certificates anew that have expired or will within "
         f"{RENEWED_DAYS} days, or those of the IDs given",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_json(parser)
     parser.set_defaults(run=run)
 
 
@@ -87,12 +95,21 @@ def run(options: argparse.Namespace) -> int:
     folder = Path(options.dir)
     issued = _issue(folder, [server.id for server in servers], options)
     hosts = _hosts(issued, servers)
-    if options.json:
-        print(json.dumps(_as_json(folder, issued, hosts), indent=2))
+    output = Output(sys.stdout, sys.stderr, as_json=options.json)
+    output.document(_as_json(folder, issued, hosts))
+    rows = [
+        (one.name, one.state, f"{one.end:%Y-%m-%d}", hosts.get(one.name), one.files)
+        for one in issued
+    ]
+    if output.on_terminal:
+        output.table(COLUMNS, rows)
+        for line in _to_copy(folder, issued, hosts):
+            output.say(line)
     else:
-        print("\n".join(_as_text(folder, issued, hosts)))
-    sys.stdout.flush()
-    return 0
+        for row in rows:
+            output.record(row, "")
+    _remind(folder, issued, output)
+    return DONE
 
 
 def _servers(options: argparse.Namespace) -> Sequence[Server]:
@@ -143,20 +160,26 @@ def _as_json(folder: Path, issued: list[Issued], hosts: dict[str, str]) -> dict[
     }
 
 
-def _as_text(folder: Path, issued: list[Issued], hosts: dict[str, str]) -> Iterator[str]:
-    """What was made, and then what belongs where: one record a line."""
-    soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=RENEWED_DAYS)
-    width = max(len(one.name) for one in issued)
-    for one in issued:
-        late = one.end < soon and one.state == "there"
-        advice = f"; make it anew: chatcore certs {folder} --renew" if late else ""
-        yield f"{one.state:<7}  {one.name:<{width}}  valid until {one.end:%Y-%m-%d}{advice}"
+def _to_copy(folder: Path, issued: Sequence[Issued], hosts: Mapping[str, str]) -> list[str]:
+    """What belongs where."""
     authority, *others = issued
     by_host: dict[str, list[str]] = {}
     for one in others:
         by_host.setdefault(hosts[one.name], []).extend(one.files)
-    yield ""
-    yield f"On this machine, {folder} serves as it is. Elsewhere, copy into a folder with mode 700:"
-    for host, files in by_host.items():
-        yield f"{host}: {' '.join([authority.files[0], *files])}"
-    yield f"Copy {authority.files[1]} nowhere: whoever has it can be any node."
+    return [
+        "",
+        f"On this machine, {folder} serves as it is. Elsewhere, a folder with mode 700 needs only:",
+        *(f"{host}: {' '.join([authority.files[0], *files])}" for host, files in by_host.items()),
+        f"Copy {authority.files[1]} nowhere: whoever has it can be any node.",
+    ]
+
+
+def _remind(folder: Path, issued: Sequence[Issued], output: Output) -> None:
+    """Tell of certificates that were there and end soon."""
+    soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=RENEWED_DAYS)
+    for one in issued:
+        if one.state == "there" and one.end < soon:
+            output.note(
+                f"the certificate of {one.name} ends on {one.end:%Y-%m-%d}; make it anew with:"
+                f" chatcore certs {folder} --renew"
+            )

@@ -49,6 +49,17 @@ def add_reach(parser: Parser, *, seconds: float = QUICK_SECONDS) -> None:
         "folder, unless given",
     )
     where.add_argument(
+        "--tls",
+        metavar="DIR",
+        help="with --at, for a cluster whose links are encrypted: the folder with the certificate "
+        "for administrators, which 'chatcore certs' has made",
+    )
+    where.add_argument(
+        "--insecure-links",
+        action="store_true",
+        help="with --at, ask another machine without encryption",
+    )
+    where.add_argument(
         "--timeout",
         metavar="SECONDS",
         type=_seconds,

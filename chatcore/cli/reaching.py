@@ -6,6 +6,7 @@ import argparse
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -16,16 +17,22 @@ from twisted.python.failure import Failure
 from chatcore.admin.outcomes import STRANGER
 from chatcore.admin.visit import Visit, visit
 from chatcore.cli.exits import UNREACHABLE, CommandError
+from chatcore.config.addresses import is_loopback
 from chatcore.config.application_folder import find_application
 from chatcore.config.names import ADMIN, START
 from chatcore.config.run_folder import SECRET_VARIABLE, RunFolder, read_secret, secret_elsewhere
 from chatcore.errors import AdminError
+from chatcore.links.tls import LinkTls
 
 HEAD_START = 0.5
 """Seconds that one who was asked has, before the next one is asked, too."""
 
 MOST_DOORS = 32
 """Of those who might answer, so many are asked at most."""
+
+_STRANGER_ADVICE = (
+    "Give the secret of that cluster with --secret-file, and --tls DIR if its links are encrypted"
+)
 
 _ADDRESS = re.compile(r"(\[[^\[\]]+\]|[^\[\]:]+):([0-9]{1,5})")
 
@@ -52,6 +59,7 @@ class Reach:
         addresses: where it is looked for instead.
         where: the same in words.
         reactor: the reactor.
+        tls: the administrator's certificate, for addresses where links are encrypted.
     """
 
     def __init__(
@@ -62,8 +70,10 @@ class Reach:
         addresses: Sequence[tuple[str, int]] = (),
         where: str,
         reactor: Any,
+        tls: LinkTls | None = None,
     ) -> None:
         self.run, self.where, self.reactor = run, where, reactor
+        self._tls = tls
         self._secret, self._addresses = secret, addresses
 
     def doors(self) -> list[Door]:
@@ -103,6 +113,7 @@ class Reach:
                     secret=self._secret,
                     clock=self.reactor,
                     seconds=seconds,
+                    tls=self._tls,
                 )
             )
 
@@ -119,8 +130,10 @@ def reach(options: argparse.Namespace, *, reactor: Any) -> Reach:
     addresses = [_address(text) for text in options.at]
     where = ", ".join(options.at)
     file = secret_elsewhere(options.secret_file)
+    tls = _certificate(options, addresses, reactor) if addresses else None
     if addresses and file is not None:
-        return Reach(secret=read_secret(file), addresses=addresses, where=where, reactor=reactor)
+        secret = read_secret(file)
+        return Reach(secret=secret, addresses=addresses, where=where, reactor=reactor, tls=tls)
     app = find_application(options.app)
     run = RunFolder.find(app, options.run_dir, options.secret_file)
     if run is None or not run.has_secret:
@@ -131,8 +144,30 @@ def reach(options: argparse.Namespace, *, reactor: Any) -> Reach:
             )
         raise nothing_runs(str(app))
     if addresses:
-        return Reach(secret=run.secret(), addresses=addresses, where=where, reactor=reactor)
+        secret = run.secret()
+        return Reach(secret=secret, addresses=addresses, where=where, reactor=reactor, tls=tls)
     return Reach(secret=run.secret(), run=run, where=str(app), reactor=reactor)
+
+
+def _certificate(
+    options: argparse.Namespace, addresses: Sequence[tuple[str, int]], reactor: Any
+) -> LinkTls | None:
+    """What is shown at the addresses; None where the links are not encrypted.
+
+    Raises:
+        CommandError: such a link would leave the machine, and nobody said that it may.
+        ConfigError: the certificate can't be used.
+    """
+    if options.tls is not None:
+        return LinkTls(Path(options.tls), ADMIN, clock=reactor)
+    far = [host for host, _ in addresses if not is_loopback(host)]
+    if far and not options.insecure_links:
+        raise CommandError(
+            f"{far[0]} is another machine, and the link to it would not be encrypted",
+            advice="Give the certificate for administrators with --tls DIR, or accept it on a"
+            " network of your own with --insecure-links",
+        )
+    return None
 
 
 def nothing_runs(where: str) -> CommandError:
@@ -205,7 +240,7 @@ def _unreachable(where: str, problems: Mapping[str, AdminError]) -> CommandError
     return CommandError(
         f"nobody of {where} could be asked: {said}",
         exit=UNREACHABLE,
-        advice="Give the secret of that cluster with --secret-file" if strange else None,
+        advice=_STRANGER_ADVICE if strange else None,
     )
 
 

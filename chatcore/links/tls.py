@@ -255,11 +255,13 @@ class _Tls(TLSMemoryBIOProtocol):
     Not Twisted's own, which collects small writes: links have done so already.
 
     Attributes:
-        expected: the id that was dialled; None where the other side dialled.
+        dials: whether this side dialled.
+        expected: the id that was dialled, if it is known.
         problem: what is wrong with the certificate that the other side showed.
     """
 
-    expected: str | None = None
+    dials = False
+    expected = ""
     problem: str | None = None
 
     def makeConnection(self, transport: Any) -> None:
@@ -291,17 +293,17 @@ class _Wrapping(TLSMemoryBIOFactory):
         dials: bool,
         factory: IProtocolFactory,
         clock: IClock,
-        expected: str | None = None,
+        expected: str = "",
     ) -> None:
         super().__init__(tls, dials, factory, cast(Any, clock))
-        self._expected = expected
+        self._dials, self._expected = dials, expected
 
     def buildProtocol(self, addr: Any) -> _Tls | None:  # type: ignore[override]  # as in Factory
         link = self.wrappedFactory.buildProtocol(addr)
         if link is None:
             return None
         tls = _Tls(self, link)
-        tls.expected = self._expected
+        tls.dials, tls.expected = self._dials, self._expected
         return tls
 
 
@@ -315,8 +317,7 @@ class _TlsEndpoint:
         self._tls, self._endpoint, self._peer, self._clock = tls, endpoint, peer, clock
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[Any]:
-        expected = self._peer or None
-        wrapping = _Wrapping(self._tls, True, protocolFactory, self._clock, expected)
+        wrapping = _Wrapping(self._tls, True, protocolFactory, self._clock, self._peer)
         connecting: Deferred[Any] = self._endpoint.connect(cast(Factory, wrapping))
         return connecting.addCallback(lambda tls: tls.wrappedProtocol)
 
@@ -332,7 +333,7 @@ def explained(transport: Any, reason: Failure) -> Failure:
         return reason
     if isinstance(reason.value, SSL.Error):
         return Failure(IdentityError(transport.problem or _explained(reason.value)))
-    if transport.expected is not None and transport.getPeerCertificate() is None:
+    if transport.dials and transport.getPeerCertificate() is None:
         return Failure(
             IdentityError("it closed the link before TLS began; was it started with --tls, too?")
         )
@@ -361,7 +362,7 @@ def _verify(connection: SSL.Connection, shown: X509, error: int, depth: int, ok:
     if not ok:
         tls.problem = f"its certificate is {_why(certificate, error, depth)}"
         return False
-    if depth == 0 and tls.expected is not None:
+    if depth == 0 and tls.expected:
         why = _not_for(certificate, tls.expected)
         if why:
             tls.problem = f"its certificate is not that of {tls.expected!r}: {why}"

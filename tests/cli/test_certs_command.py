@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import stat
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +39,7 @@ def write(app: Path, servers: dict[str, list[dict[str, Any]]]) -> None:
 
 
 def certs(tls: Path, app: Path, *more: str) -> int:
-    return main(["certs", str(tls), *more, "--app", str(app)])
+    return main(["certs", str(tls), "--app", str(app), *more])
 
 
 def serial(tls: Path, id: str) -> int:
@@ -60,11 +62,32 @@ def test_every_server_gets_a_certificate_that_it_can_use(
     assert stat.S_IMODE(tls.stat().st_mode) == 0o700
     assert {mode for name, mode in modes.items() if name.endswith(".key")} == {0o600}
     assert len(modes) == 2 * 6
-    lines = capsys.readouterr().out.splitlines()
+    records = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [record[0] for record in records] == [
+        "ca", "master", "admin", "gate-1", "chat-1", "chat-2",
+    ]  # fmt: skip
+    assert {record[1] for record in records} == {"made"}
+    assert records[-1][3:] == ["192.0.2.2", "chat-2.pem,chat-2.key"]
+
+
+def test_people_are_told_what_to_copy_where(
+    app: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    assert certs(tmp_path / "tls", app) == 0
+    lines = terminal.getvalue().splitlines()
     assert "192.0.2.1: ca.pem gate-1.pem gate-1.key chat-1.pem chat-1.key" in lines
     assert "192.0.2.2: ca.pem chat-2.pem chat-2.key" in lines
     assert "where the master runs: ca.pem master.pem master.key" in lines
-    assert sum("ca.key" in line for line in lines) == 1
+    assert "Copy ca.key nowhere: whoever has it can be any node." in lines
+
+
+class Terminal(io.StringIO):
+    """A terminal, as far as that can be told."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 def test_what_is_missing_is_added_and_the_rest_stays(
@@ -92,7 +115,7 @@ def test_certificates_are_renewed_before_they_end(
     tls = make_identities(tmp_path / "tls", "chat-1", "chat-2", days=20)
     old = {id: serial(tls, id) for id in ("chat-1", "chat-2", "ca")}
     assert certs(tls, app) == 0
-    assert "make it anew: chatcore certs" in capsys.readouterr().out
+    assert "make it anew with: chatcore certs" in capsys.readouterr().err
     assert {id: serial(tls, id) for id in old} == old
     assert certs(tls, app, "chat-1", "--renew") == 0
     assert serial(tls, "chat-1") != old["chat-1"]

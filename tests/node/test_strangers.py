@@ -9,13 +9,17 @@ from typing import Any
 import pytest
 from certificates import make_certificate
 from identities import NOW, make_identities
-from links.wiring import REMOTES, Log, hello_box, prove_box
+from links.wiring import REMOTES, SECRET, Log, hello_box, prove_box
 from small_cluster import until
 from strangers import ATTACKED, FRONT, PEER, Shows, Stranger, Target, attacked_node, reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.task import LoopingCall, deferLater
 
+from chatcore.admin.visit import visit
+from chatcore.errors import AdminError
 from chatcore.links import hello
+from chatcore.links.tls import LinkTls
 from chatcore.wire.box import END, item
 
 OTHER = b"the secret of some other cluster"
@@ -126,6 +130,15 @@ async def shows_another_name(target: Target) -> Stranger:
     return stranger
 
 
+async def administers(target: Target) -> Stranger:
+    """A node of the cluster says that it is an administrator."""
+    assert target.tls is not None
+    stranger = await target.meet(Shows.of(target.tls, FRONT))
+    _, answer = await target.greet(stranger, "admin-1")
+    assert b"nonce" not in answer
+    return stranger
+
+
 async def signs_itself(target: Target) -> Stranger:
     assert target.tls is not None
     (own := target.tls / "own").mkdir()
@@ -159,6 +172,7 @@ async def speaks_no_tls(target: Target) -> Stranger:
 
 ENCRYPTED: dict[str, Attack] = {
     "another's certificate": shows_another_name,
+    "the certificate of no administrator": administers,
     "a certificate signed by itself": signs_itself,
     "a certificate of another authority": comes_from_elsewhere,
     "a certificate that has expired": comes_too_late,
@@ -177,6 +191,30 @@ async def test_strangers_at_an_encrypted_port(attacked: str, attack: str) -> Non
         async with ATTACKED[attacked](True) as target:
             await nobody_noticed(target, await ENCRYPTED[attack](target), log)
             assert target.counters.links_uncertified
+
+
+async def test_administrators_have_a_certificate_of_their_own() -> None:
+    async with attacked_node(True) as target:
+        assert target.tls is not None
+        way = TCP4ClientEndpoint(reactor, "127.0.0.1", target.port)
+        for to, other in (("", False), (target.id, False), (FRONT, True)):
+            asked = visit(
+                way,
+                id="admin-1",
+                secret=SECRET,
+                clock=reactor,
+                seconds=5,
+                to=to,
+                tls=LinkTls(target.tls, "admin-1", clock=reactor),
+            )
+            if other:
+                with pytest.raises(AdminError, match=f"not that of '{FRONT}': it is for target"):
+                    await asked
+                continue
+            visiting = await asked
+            assert visiting.peer == target.id
+            assert (await visiting.survey(5))["view"] is not None
+            await visiting.leave(reactor)
 
 
 @pytest.mark.parametrize("attacked", ATTACKED)

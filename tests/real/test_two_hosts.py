@@ -72,6 +72,18 @@ class TwoHosts:
                 stderr=subprocess.STDOUT,
             )
 
+    def chatcore(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of an administrator against the frontend."""
+        where = ("--at", f"127.0.0.1:{self.front}", "--secret-file", str(self.secret))
+        return subprocess.run(
+            [sys.executable, "-m", "chatcore", *words, *where],
+            cwd=self.folder,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
     def output(self, name: str) -> Path:
         return self.folder / f"{name}.out"
 
@@ -84,7 +96,7 @@ class TwoHosts:
     def told(self) -> str:
         """All that was printed and logged, and what anybody can see of the processes."""
         texts = [file.read_text() for file in self.folder.glob("*.out")]
-        texts += [file.read_text() for file in self.folder.glob("*/run/*.log*")]
+        texts += [file.read_text() for file in self.folder.glob("**/*.log*")]
         for process in self.processes.values():
             if process.poll() is None:
                 texts.append(Path(f"/proc/{process.pid}/cmdline").read_text())
@@ -130,6 +142,14 @@ async def test_a_node_on_another_host_joins_with_its_certificate(hosts: TwoHosts
     there = ("--host", "127.0.0.2", "--port", str(hosts.back))
     hosts.start("back", "two", "chatnode", "--type", "back", "--id", "target", *there, *registry)
     await until_answered(hosts.clients, 7)
+    listed = hosts.chatcore("list", "--tls", "tls")
+    assert [line.split("\t")[:3] for line in listed.stdout.splitlines()] == [
+        ["front-1", "front", "up"],
+        ["target", "back", "up"],
+    ], listed.stderr
+    unlisted = hosts.chatcore("list")
+    assert unlisted.returncode == 3
+    assert "--tls DIR if its links are encrypted" in unlisted.stderr
     # Others come: without a certificate, with another's, without the secret.
     wrong = hosts.folder / "wrong"
     wrong.write_text("the secret of some other cluster, which this one is not\n")
@@ -219,3 +239,30 @@ def test_chatcore_start_encrypts_everything_and_tells_nobody_of_keys() -> None:
 
 def chat_pids(chat: RunningChat) -> list[str]:
     return [file.read_text() for file in chat.run_folder.glob("*.pid")]
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("redis://chat:{}@127.0.0.1:1/0", "The registry does not answer"),
+        ("redis://chat:{}@127.0.0.1:1/nothing", "redis://"),
+        ("rediss://chat:{}@127.0.0.1:1/0?ca=none.pem", "none.pem"),
+    ],
+)
+def test_the_password_of_redis_is_told_nowhere(hosts: TwoHosts, url: str, said: str) -> None:
+    password = "hunter2-of-this-test"
+    environ = {**environment(), "CHATCORE_REGISTRY": url.format(password)}
+    with hosts.output("front").open("wb") as output:
+        process = hosts.processes["front"] = subprocess.Popen(
+            twistd("--nodaemon", "chatnode", "--id", "front-1", "--app", str(hosts.app)),
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    wait_until(
+        lambda: said in hosts.output("front").read_text() or process.poll() is not None, said, 30
+    )
+    told = hosts.told()
+    assert said in told
+    assert password not in told
