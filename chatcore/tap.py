@@ -65,13 +65,16 @@ class Options(DaemonOptions):
     servers: Servers
     placing: Placing
     assignments: list[Assignment]
+    words: supervised.Words
 
     def postOptions(self) -> None:
         if self["supervised"]:
             from twisted.internet import reactor
 
             supervised.ignore_interrupt()
-            supervised.watch(reactor)  # before the claim: who starts anew must find it free
+            self.words = supervised.Words(reactor)
+            # Before the claim: who starts anew must find it free.
+            supervised.watch(reactor, words=self.words)
         try:
             self._resolve()
         except ConfigError as problem:
@@ -178,6 +181,14 @@ def makeService(options: Options) -> Service:
     except ConfigError as problem:
         options.claim.release()
         end_with(problem)
+
+    def drained(result: object) -> None:
+        if node.is_empty:
+            supervised.tell(supervised.DRAINED)
+        stop()
+
+    if options["supervised"]:
+        options.words.heed(supervised.DRAIN, lambda: node.drain().addBoth(drained))
     return Daemon(node, options, stop_seconds=node.stop_seconds)
 
 

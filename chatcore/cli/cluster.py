@@ -102,6 +102,10 @@ class Survey:
             return member.server.frontend
         return bool((self.programs or {}).get(id, {}).get("frontend"))
 
+    def is_down(self, id: str) -> bool:
+        """Whether ``chatcore start`` has a server that stays down."""
+        return (self.programs or {}).get(id, {}).get("state") in ("stopped", "refused")
+
 
 class Cluster:
     """Asks the cluster, by whoever of it answers.
@@ -142,9 +146,7 @@ class Cluster:
         try:
             self._survey = await self._ask(ask)
         except AdminError as problem:
-            raise CommandError(
-                problem.problem, exit=UNREACHABLE, advice=problem.advice
-            ) from problem
+            raise CommandError(problem.problem, exit=UNREACHABLE, advice=problem.advice) from None
         return self._survey
 
     async def status(self, id: str, seconds: float = STATUS_SECONDS) -> dict[str, Any]:
@@ -167,7 +169,7 @@ class Cluster:
 
         every = list(ids)
         asked = [self._asking.run(one, id) for id in every]
-        return dict(zip(every, await gatherResults(asked), strict=True))
+        return dict(zip(every, await gatherResults(asked, consumeErrors=True), strict=True))
 
     async def order(self, what: What, id: str) -> bool:
         """Have something done with a server; returns when it is done.
@@ -181,12 +183,43 @@ class Cluster:
         if what == "kill" and not self._is_supervised(id) and self._kill_here(id):
             await self._until_gone(id)
             return True
+        if what == "restart":
+            await self._restart(id)
+            return True
         outcome = await self._ordered(what, id)
         if outcome is None:
             return False
         if not outcome.get("ended", True):
             await self._until_gone(id)
         return True
+
+    async def _restart(self, id: str) -> None:
+        before = await self._pid_told(id)
+        try:
+            await self._ask(lambda it: it.order("restart", id, self._seconds), again=False)
+        except AdminError as problem:
+            # Whoever was asked may be what is restarted just now.
+            if problem.code != LOST:
+                raise
+            await self._until_up(id, before)
+
+    async def _until_up(self, id: str, before: int | None) -> None:
+        """Wait until another process of a server is up than that before."""
+        clock = self._reach.reactor
+        end = clock.seconds() + self._seconds
+        while await self._pid_told(id, up=True) in (before, None):
+            if clock.seconds() >= end:
+                raise AdminError(f"{id} is not up yet", code=LATE)
+            await deferLater(clock, LOOK)
+
+    async def _pid_told(self, id: str, *, up: bool = False) -> int | None:
+        """The process of a server, as it says itself; None where it says nothing, or is not up."""
+        try:
+            status = await self.status(id)
+        except AdminError:
+            return None
+        pid = status.get("pid")
+        return pid if isinstance(pid, int) and (not up or status.get("state") == "up") else None
 
     async def _ordered(self, what: What, id: str) -> dict[str, Any] | None:
         """Give an order; None where the server's process is not there.
@@ -202,7 +235,7 @@ class Cluster:
                 if problem.code == AWAY and self._is_certainly_down(id):
                     return None
                 late = self._reach.reactor.seconds() >= end
-                if problem.code != LOST or what in ("start", "restart") or late:
+                if problem.code != LOST or what == "start" or late:
                     raise
             if not await self._is_there(id):
                 return {"ended": False}
@@ -253,8 +286,6 @@ class Cluster:
             return True
         try:
             await self.status(id)
-        except CommandError:
-            return False  # nobody is there any more
         except AdminError as problem:
             return problem.code not in (AWAY, UNKNOWN, LOST)
         return True
@@ -278,7 +309,10 @@ class Cluster:
             if self._visiting is None or self._visiting.closed.called:
                 seconds = min(self._seconds, ENTER_SECONDS)
                 self._attempt = Deferred.fromCoroutine(self._reach.enter(seconds))
-                self._visiting = await self._attempt
+                try:
+                    self._visiting = await self._attempt
+                except CommandError as nobody:
+                    raise AdminError(nobody.problem, code=AWAY, advice=nobody.advice) from None
             return self._visiting
         finally:
             self._entering.release()

@@ -96,7 +96,7 @@ class Ordering:
             looking.start(LOOK, now=False)
         try:
             orders = [Deferred.fromCoroutine(self._one(what, id)) for id in ids]
-            done = await gatherResults(orders)
+            done = await gatherResults(orders, consumeErrors=True)
             return all(done)
         finally:
             if looking.running:
@@ -106,9 +106,14 @@ class Ordering:
         """Do it with one after the other, up to the first with which it fails."""
         for place, id in enumerate(ids):
             if not await self.together(what, [id]):
-                self._leave_out(ids[place + 1 :])
+                self.leave_out(ids[place + 1 :])
                 return False
         return True
+
+    def leave_out(self, ids: Sequence[str]) -> None:
+        """Do nothing with these, because it failed with others."""
+        for id in ids:
+            self._tell(Outcome(id=id, outcome=LEFT, seconds=0.0))
 
     def finish(self) -> int:
         """Print the JSON document; the exit code comes back."""
@@ -143,10 +148,6 @@ class Ordering:
             )
         )
         return problem is None
-
-    def _leave_out(self, ids: Sequence[str]) -> None:
-        for id in ids:
-            self._tell(Outcome(id=id, outcome=LEFT, seconds=0.0))
 
     def _tell(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)

@@ -40,18 +40,20 @@ def _run_until_done(main: Callable[[Any], Coroutine[Any, Any, int]]) -> int:
     keep_steady(given)
     outcomes: list[Any] = []
     interrupted = False
+    running: Deferred[Any] = Deferred()
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         nonlocal interrupted
         interrupted = True
-        given.callFromThread(given.stop)
+        given.callFromThread(running.cancel)
 
     def begin() -> None:
+        nonlocal running
         signal.signal(signal.SIGINT, interrupt)
         signal.signal(signal.SIGTERM, interrupt)
         running = Deferred.fromCoroutine(main(given))
         running.addBoth(outcomes.append)
-        running.addBoth(lambda _: None if interrupted else given.stop())
+        running.addBoth(lambda _: given.stop())
 
     given.callWhenRunning(begin)
     given.run()

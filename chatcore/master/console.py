@@ -13,6 +13,7 @@ from typing import Final
 OWN_NAME: Final = "chatcore"
 STDOUT, STDERR = 1, 2
 
+_BOLD: Final = 1
 _COLOURS: Final = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
@@ -24,21 +25,18 @@ class Console:
     """Writes lines with the name of a process in front, in one column.
 
     Args:
-        names: the names that will stand there.
+        names: the names that will stand there; others may come.
         write: where the lines go.
         colour: whether names are coloured.
     """
 
     def __init__(self, names: Iterable[str], write: Write, *, colour: bool = False) -> None:
-        self._write = write
+        self._write, self._colour = write, colour
+        self._labels: dict[str, str] = {}
         every = [OWN_NAME, *names]
-        width = max(len(name) for name in every)
-        self._labels = {name: f"{name:<{width}} | " for name in every}
-        if colour:
-            for place, name in enumerate(every[1:]):
-                code = _COLOURS[place % len(_COLOURS)]
-                self._labels[name] = f"\x1b[{code}m{self._labels[name]}\x1b[0m"
-            self._labels[OWN_NAME] = f"\x1b[1m{self._labels[OWN_NAME]}\x1b[0m"
+        self._width = max(len(name) for name in every)
+        for name in every:
+            self._label(name)
 
     def say(self, text: str) -> None:
         """Write a line of our own to the standard output."""
@@ -56,9 +54,20 @@ class Console:
         """
         self._line(name, fd, line.decode("utf-8", "backslashreplace"))
 
+    def _label(self, name: str) -> str:
+        label = self._labels.get(name)
+        if label is None:
+            label = f"{name:<{self._width}} | "
+            if self._colour:
+                place = len(self._labels) - 1
+                code = _COLOURS[place % len(_COLOURS)] if self._labels else _BOLD
+                label = f"\x1b[{code}m{label}\x1b[0m"
+            self._labels[name] = label
+        return label
+
     def _line(self, name: str, fd: int, text: str) -> None:
         plain = _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
-        self._write(fd, f"{self._labels[name]}{plain}\n".encode("utf-8", "backslashreplace"))
+        self._write(fd, f"{self._label(name)}{plain}\n".encode("utf-8", "backslashreplace"))
 
 
 class Lines:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ProcessExitedAlready, ProcessTerminated
@@ -16,10 +16,11 @@ from twisted.internet.interfaces import IDelayedCall, IProcessTransport
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
+from chatcore.config.servers import Server
 from chatcore.master.console import STDERR, STDOUT, Console, Lines
-from chatcore.supervised import LIFELINE_FD, READY_FD, READY_LINE
+from chatcore.supervised import DRAIN, DRAINED, LIFELINE_FD, LONGEST_WORD, READY, WORDS_FD
 
-CHILD_FDS: Final = {LIFELINE_FD: "w", STDOUT: "r", STDERR: "r", READY_FD: "r"}
+CHILD_FDS: Final = {LIFELINE_FD: "w", STDOUT: "r", STDERR: "r", WORDS_FD: "r"}
 CONFIG_EXIT: Final = 2
 """The exit code of a process that can't run as it is configured."""
 
@@ -28,8 +29,11 @@ LONGEST_DELAY: Final = 30.0
 STEADY: Final = 30.0
 """Seconds after which a process that ends is taken to have run well."""
 
-DRAIN: Final = 0.5
+LAST_LINES: Final = 0.5
 """Seconds for reading what a process that has ended wrote, while another holds its pipes open."""
+
+MOST_TOLD: Final = 500
+"""Bytes of its standard error that are told to who waits for a process to start."""
 
 _MOST_HELD: Final = 500
 
@@ -46,11 +50,13 @@ class Program:
         name: its name, as people see it: a server id.
         command: what is executed, with its arguments.
         stage: its turn when everything is stopped, from 0.
+        server: the server that it is, if it is one.
     """
 
     name: str
     command: tuple[str, ...]
     stage: int
+    server: Server | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,10 @@ class Ending:
             return f"was ended by signal {self.signal}"
 
 
+Condition = Literal["starting", "up", "draining", "stopping", "waiting", "stopped", "refused"]
+"""How it is with a program; ``chatcore list`` shows it, and says what each means."""
+
+
 class Keeper:
     """Keeps one program running: relays what it writes, and starts it again when it ends.
 
@@ -83,7 +93,7 @@ class Keeper:
     has ended: of several nodes that refuse to start for one reason, one tells it.
 
     Args:
-        program: what to run.
+        program: what to run from its next start on.
         reactor: what spawns processes and knows the time.
         console: where its lines go.
         on_ready: called each time a process of it is ready.
@@ -91,6 +101,14 @@ class Keeper:
             back; it is not started again. Not for one that has been ready: what it needs may be
             away for a moment, as a database is, and the others serve meanwhile.
         tidy: called with its name after each end, to remove what it left behind.
+        vital: whether everything ends when its first process can't run as it is configured.
+
+    Attributes:
+        ready: whether there is a process that serves.
+        drained: whether the last process has handed over all that it had.
+        was_killed: whether the last process was killed from here.
+        refused: whether the last process could not run as it is configured.
+        last_ending: how the last process ended, in words.
     """
 
     def __init__(
@@ -102,19 +120,26 @@ class Keeper:
         on_ready: Callable[[Keeper], object],
         on_refused: Callable[[Keeper, list[bytes]], object],
         tidy: Callable[[str], object],
+        vital: bool = True,
     ) -> None:
         self.program = program
-        self.ready = False
-        self._has_been_ready = False
+        self.vital = vital
+        self.ready = self.drained = self.refused = False
+        self.was_killed = False
+        self.last_ending = ""
+        self._times_ready = 0
         self._reactor, self._console = reactor, console
         self._on_ready, self._on_refused, self._tidy = on_ready, on_refused, tidy
         self._transport: IProcessTransport | None = None
         self._again: IDelayedCall | None = None
         self._held: list[bytes] | None = None
         self._delay = FIRST_DELAY
-        self._started_at = 0.0
-        self._keeping = self._asked = False
+        self._ready_at = 0.0
+        self._keeping = False
+        self._ending: Literal["draining", "stopping"] | None = None
+        self._runs: Program | None = None
         self._waiters: list[Deferred[None]] = []
+        self._starters: list[Deferred[str]] = []
 
     @property
     def name(self) -> str:
@@ -126,27 +151,83 @@ class Keeper:
         """Whether there is a process now."""
         return self._transport is not None
 
+    @property
+    def pid(self) -> int | None:
+        """The process, if there is one."""
+        return None if self._transport is None else self._transport.pid
+
+    @property
+    def kept(self) -> bool:
+        """Whether it is started again when it ends."""
+        return self._keeping
+
+    @property
+    def is_back(self) -> bool:
+        """Whether it is ready now, and was before."""
+        return self.ready and self._times_ready > 1
+
+    @property
+    def is_current(self) -> bool:
+        """Whether what runs is what is to run."""
+        return self._runs in (None, self.program)
+
+    @property
+    def condition(self) -> Condition:
+        """How it is."""
+        if self._transport is not None:
+            return self._ending or ("up" if self.ready else "starting")
+        if self._keeping:
+            return "waiting"
+        return "refused" if self.refused else "stopped"
+
     def start(self) -> None:
-        """Start the program, and keep it running until :meth:`retire`."""
-        self._keeping = True
-        self._spawn()
+        """Start the program, unless it runs, and keep it running until :meth:`retire`."""
+        self._keeping, self.refused = True, False
+        self._forget_again()
+        if self._transport is None:
+            self._delay = FIRST_DELAY
+            self._spawn()
+
+    def started(self) -> Deferred[str]:
+        """Return what fires when the process is ready, at once if it is.
+
+        It gives an empty text; or why the process, or the next one if there is none now, has ended
+        before it was ready.
+        """
+        waiter: Deferred[str] = Deferred()
+        if self.ready:
+            waiter.callback("")
+        else:
+            self._starters.append(waiter)
+        return waiter
 
     def retire(self) -> None:
         """Don't start it again. A process that runs goes on running."""
         self._keeping = False
-        if self._again is not None and self._again.active():
-            self._again.cancel()
-        self._again = None
+        self._forget_again()
+        if self._transport is None:
+            self._fire_starters("was told to stay down")
+
+    def drain(self) -> None:
+        """Ask the process to hand over what it has and end, if there is one that has anything."""
+        if not self.ready:
+            self.stop()
+        elif self._ending is None:
+            self._ending = "draining"
+            self._say(DRAIN)
 
     def stop(self) -> None:
         """Ask the process to end, once, if there is one."""
-        if not self._asked:
-            self._asked = True
+        if self._ending != "stopping":
+            self._ending = "stopping"
             self._signal("TERM")
 
     def kill(self) -> None:
         """End the process, if there is one."""
-        self._signal("KILL")
+        if self._transport is not None:
+            self._ending = "stopping"
+            self.was_killed = True
+            self._signal("KILL")
 
     def gone(self) -> Deferred[None]:
         """Return what fires when there is no process, at once if there is none."""
@@ -168,10 +249,16 @@ class Keeper:
         for line in held or ():
             self._console.relay(self.name, STDERR, line)
 
-    def _spawn(self) -> None:
+    def _forget_again(self) -> None:
+        if self._again is not None and self._again.active():
+            self._again.cancel()
         self._again = None
+
+    def _spawn(self) -> None:
+        self._again = self._ending = None
+        self.drained = self.was_killed = False
         self._held = []
-        self._started_at = self._reactor.seconds()
+        self._runs = self.program
         command = [*_IGNORING, *self.program.command]
         try:
             self._transport = self._reactor.spawnProcess(
@@ -182,12 +269,18 @@ class Keeper:
                 childFDs=CHILD_FDS,
             )
         except OSError as error:
-            self._come_back(f"could not be started: {error}")
+            why = f"could not be started: {error}"
+            self._come_back(why)
+            self._fire_starters(why)
 
     def _signal(self, name: str) -> None:
         if self._transport is not None:
             with suppress(ProcessExitedAlready):  # the reactor is about to tell
                 self._transport.signalProcess(name)
+
+    def _say(self, word: bytes) -> None:
+        if self._transport is not None:
+            self._transport.writeToChild(LIFELINE_FD, word + b"\n")
 
     def _line(self, fd: int, line: bytes) -> None:
         if fd == STDERR and self._held is not None:
@@ -197,33 +290,58 @@ class Keeper:
         else:
             self._console.relay(self.name, fd, line)
 
-    def _became_ready(self) -> None:
-        if not self.ready:
-            self.ready = self._has_been_ready = True
+    def _heard(self, word: bytes) -> None:
+        if word == DRAINED:
+            self.drained = True
+        elif word == READY and not self.ready:
+            self.ready = True
+            self._times_ready += 1
+            self._ready_at = self._reactor.seconds()
             self.release_held()
             self._on_ready(self)
+            self._fire_starters("")
 
     def _ended(self, ending: Ending) -> None:
         if self._transport is None:
             return  # abandoned
         was_ready, self.ready, self._transport = self.ready, False, None
+        self._ending = None
+        if was_ready and self._reactor.seconds() - self._ready_at >= STEADY:
+            self._delay = FIRST_DELAY
         self._tidy(self.name)
-        if ending.code == CONFIG_EXIT and not self._has_been_ready:
-            self._keeping = False
-            held, self._held = self._held or [], None
-            self._on_refused(self, held)
-        else:
-            self.release_held()
-            if self._keeping:
-                self._come_back(f"{ending}{'' if was_ready else ' before it was ready'}")
+        self.last_ending = str(ending)
+        why = f"{ending}{'' if was_ready else ' before it was ready'}"
+        said = self._last_line()
+        self._ended_with(ending, why)
+        if not was_ready:
+            self._fire_starters(f"{why}: {said}" if said else why)
         self._fire_waiters()
 
+    def _ended_with(self, ending: Ending, why: str) -> None:
+        held = [] if self._held is None else list(self._held)
+        if ending.code == CONFIG_EXIT and not self._times_ready:
+            self._keeping, self.refused = False, True
+            self._held = None
+            self._on_refused(self, held)
+            return
+        self.release_held()
+        if self._keeping:
+            self._come_back(why)
+
+    def _last_line(self) -> str:
+        """The last of what was held back: of a traceback, that is what went wrong."""
+        lines = [line.strip() for line in self._held or () if line.strip()]
+        return lines[-1][:MOST_TOLD].decode("utf-8", "backslashreplace") if lines else ""
+
     def _come_back(self, why: str) -> None:
-        if self._reactor.seconds() - self._started_at >= STEADY:
-            self._delay = FIRST_DELAY
         delay, self._delay = self._delay, min(self._delay * 2, LONGEST_DELAY)
         self._console.warn(f"{self.name} {why}; starting it again in {delay:.0f} s")
         self._again = self._reactor.callLater(delay, self._spawn)
+
+    def _fire_starters(self, why: str) -> None:
+        starters, self._starters = self._starters, []
+        for starter in starters:
+            starter.callback(why)
 
     def _fire_waiters(self) -> None:
         waiters, self._waiters = self._waiters, []
@@ -239,24 +357,19 @@ class _Output(ProcessProtocol):
     def __init__(self, keeper: Keeper, clock: Any) -> None:
         self._keeper, self._clock = keeper, clock
         self._lines = {fd: Lines(partial(keeper._line, fd)) for fd in (STDOUT, STDERR)}
-        self._word = b""
-        self._drain: IDelayedCall | None = None
+        self._lines[WORDS_FD] = Lines(keeper._heard, limit=LONGEST_WORD)
+        self._last: IDelayedCall | None = None
 
     def childDataReceived(self, childFD: int, data: bytes) -> None:
-        if childFD != READY_FD:
-            self._lines[childFD].feed(data)
-        elif len(self._word) < len(READY_LINE):
-            self._word += data
-            if self._word.startswith(READY_LINE):
-                self._keeper._became_ready()
+        self._lines[childFD].feed(data)
 
     def processExited(self, reason: Failure) -> None:
         # A process that it started may hold the pipes for ever, and the end must not wait for it.
-        self._drain = self._clock.callLater(DRAIN, self.transport.loseConnection)
+        self._last = self._clock.callLater(LAST_LINES, self.transport.loseConnection)
 
     def processEnded(self, reason: Failure) -> None:
-        if self._drain is not None and self._drain.active():
-            self._drain.cancel()
+        if self._last is not None and self._last.active():
+            self._last.cancel()
         for lines in self._lines.values():
             lines.end()
         self._keeper._ended(Ending.of(reason))

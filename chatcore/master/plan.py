@@ -6,7 +6,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from twisted.internet.endpoints import quoteStringArgument
 
@@ -31,9 +30,6 @@ from chatcore.master.settings import (
     for_nodes,
     settings_of_start,
 )
-
-START: Final = "start"
-"""The claim that ``chatcore start`` holds in the run folder."""
 
 GATES, FRONTENDS, REST = range(3)
 """The stages of a stop: what clients come in by goes first."""
@@ -191,7 +187,7 @@ def _node(
     where = () if registry is None else ("--registry", registry)
     settings = [part for one in assignments for part in ("--set", f"{one.key}={one.value}")]
     command = (*twistd(), "--nodaemon", "chatnode", *which, *common, *where, *settings)
-    return Program(name=server.id, command=command, stage=stage)
+    return Program(name=server.id, command=command, stage=stage, server=server)
 
 
 def _page(page: PageSettings, common: Sequence[str]) -> Program:

@@ -17,11 +17,14 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatcore.config.claims import Claim
+from chatcore.config.names import START
 from chatcore.config.run_folder import RunFolder
 from chatcore.deadlines import keep_steady
 from chatcore.errors import ConfigError
+from chatcore.master.administered import Administered
+from chatcore.master.administration import Administration
 from chatcore.master.console import STDERR, Console, Writer
-from chatcore.master.plan import START, Plan, count_of
+from chatcore.master.plan import Plan, count_of
 from chatcore.master.ports import check_free
 from chatcore.master.service import Master, make_master
 from chatcore.master.supervisor import Supervisor
@@ -115,6 +118,18 @@ class Session:
             stop_seconds=plan.stop_seconds,
             tidy=tidier(plan.run, console),
         )
+        self._master: Master | None = None
+        self.administration = Administration(
+            Administered(
+                supervisor=self.supervisor,
+                about={"app": str(plan.app), "env": plan.env},
+                run=plan.run,
+                view=lambda: None if self._master is None else self._master.nodes.view,
+                reactor=reactor,
+            ),
+            run=plan.run,
+            reactor=reactor,
+        )
 
     async def run(self) -> int:
         """Start everything; the exit code comes back when everything has stopped.
@@ -129,32 +144,34 @@ class Session:
         for program in self._plan.programs:
             self._plan.run.tidy(program.name)
         self._console.say(f"starting {count_of(self._plan)} of {self._plan.app} ({self._plan.env})")
-        master = self._start_master()
+        self._start_master()
+        self.administration.start()
         self._started = True
         self.supervisor.startService()
         try:
             return await self.supervisor.finished
         finally:
-            if master is not None:
-                await master.stopService()
+            await self.administration.stop()
+            if self._master is not None:
+                await self._master.stopService()
                 globalLogPublisher.removeObserver(self._warnings)
 
-    def _start_master(self) -> Master | None:
+    def _start_master(self) -> None:
         planned = self._plan.master
         if planned is None:
-            return None
-        master = make_master(
+            return
+        self._master = make_master(
             planned.address,
             registry=planned.registry,
             links=planned.links,
             learning=False,
+            guests=[self.administration.desk],
             folder=self._plan.app,
             run_folder=self._plan.run,
             reactor=self._reactor,
         )
-        master.startService()
+        self._master.startService()
         globalLogPublisher.addObserver(self._warnings)
-        return master
 
     def stop(self) -> None:
         """Stop in order; asking again changes nothing."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import groupby
 from typing import Any, Final
 
@@ -39,6 +39,9 @@ class Supervisor(Service):
         ready: what to say when everything is up.
         tidy: called with a name when a process of that name has ended.
         stop_seconds: how long the application's hooks may take when a process stops.
+
+    Attributes:
+        console: where everything is told.
     """
 
     def __init__(
@@ -52,18 +55,12 @@ class Supervisor(Service):
         stop_seconds: float = 0.0,
     ) -> None:
         self._stop_seconds = max(stop_seconds, STOP_SECONDS)
-        self._reactor, self._console, self._ready = reactor, console, ready
-        self._keepers = [
-            Keeper(
-                program,
-                reactor=reactor,
-                console=console,
-                on_ready=self._on_ready,
-                on_refused=self._on_refused,
-                tidy=tidy,
-            )
-            for program in programs
-        ]
+        self._reactor, self._ready = reactor, ready
+        self.console = console
+        self._tidy = tidy
+        self._keepers: dict[str, Keeper] = {}
+        for program in programs:
+            self._make(program, vital=True)
         self._all_ready = False
         self._slow: IDelayedCall | None = None
         self._refusals: list[list[bytes]] = []
@@ -74,11 +71,46 @@ class Supervisor(Service):
         """Fires when everything has stopped, with the exit code for it: 0 after an orderly stop,
         1 when something had to be killed, 2 when a process can't run as it is configured."""
 
+    @property
+    def keepers(self) -> Mapping[str, Keeper]:
+        """What keeps each program running, or down, by its name."""
+        return self._keepers
+
+    @property
+    def stopping(self) -> bool:
+        """Whether everything is being stopped."""
+        return self._stopping
+
+    @property
+    def stop_seconds(self) -> float:
+        """How long a process may take to stop before it is killed."""
+        return self._stop_seconds + KILL
+
+    def add(self, program: Program) -> Keeper:
+        """Take a program in, which is still to be started. Its name is new."""
+        return self._make(program, vital=False)
+
+    def forget(self, name: str) -> None:
+        """Forget a program that has no process."""
+        del self._keepers[name]
+
+    def _make(self, program: Program, *, vital: bool) -> Keeper:
+        keeper = self._keepers[program.name] = Keeper(
+            program,
+            reactor=self._reactor,
+            console=self.console,
+            on_ready=self._on_ready,
+            on_refused=self._on_refused,
+            tidy=self._tidy,
+            vital=vital,
+        )
+        return keeper
+
     def startService(self) -> None:
         """Start everything."""
         super().startService()
         self._slow = self._reactor.callLater(SLOW_START, self._tell_slow)
-        for keeper in self._keepers:
+        for keeper in list(self._keepers.values()):
             if not self._stopping:
                 keeper.start()
 
@@ -93,7 +125,7 @@ class Supervisor(Service):
         if not self._stopping:
             self._stopping = True
             self._cancel_slow()
-            for keeper in self._keepers:
+            for keeper in self._keepers.values():
                 keeper.retire()
             Deferred.fromCoroutine(self._stop()).addErrback(self.finished.errback)
         return waiter
@@ -101,7 +133,7 @@ class Supervisor(Service):
     def interrupt(self) -> None:
         """Do what Ctrl-C asks for: stop, and the second time kill what is left."""
         if not self._stopping:
-            self._console.say("stopping; Ctrl-C again kills what is left at once")
+            self.console.say("stopping; Ctrl-C again kills what is left at once")
             self.stopService()
         else:
             self._kill()
@@ -115,7 +147,7 @@ class Supervisor(Service):
                 (KILL + HOPELESS, self._abandon),
             )
         ]
-        in_order = sorted(self._keepers, key=lambda keeper: keeper.program.stage)
+        in_order = sorted(self._keepers.values(), key=lambda keeper: keeper.program.stage)
         for _, stage in groupby(in_order, key=lambda keeper: keeper.program.stage):
             keepers = list(stage)
             for keeper in keepers:
@@ -135,48 +167,55 @@ class Supervisor(Service):
         return 1 if self._killed else 0
 
     def _stop_all(self) -> None:
-        for keeper in self._keepers:
+        for keeper in self._keepers.values():
             keeper.stop()
 
     def _kill(self) -> None:
-        left = [keeper for keeper in self._keepers if keeper.running]
+        left = [keeper for keeper in self._keepers.values() if keeper.running]
         if left:
             self._killed = True
-            self._console.warn(f"killing {', '.join(keeper.name for keeper in left)}")
+            self.console.warn(f"killing {', '.join(keeper.name for keeper in left)}")
         for keeper in left:
             keeper.kill()
 
     def _abandon(self) -> None:
-        for keeper in self._keepers:
+        for keeper in self._keepers.values():
             if keeper.running:
-                self._console.warn(f"{keeper.name} does not end, though it was killed")
+                self.console.warn(f"{keeper.name} does not end, though it was killed")
                 keeper.abandon()
 
     def _on_ready(self, keeper: Keeper) -> None:
         if self._stopping:
             return
         if self._all_ready:
-            self._console.say(f"{keeper.name} is up again")
-        elif all(every.ready for every in self._keepers):
-            self._all_ready = True
-            self._cancel_slow()
-            self._console.say(self._ready)
+            self.console.say(f"{keeper.name} is up{' again' if keeper.is_back else ''}")
+        self.note_if_all_ready()
+
+    def note_if_all_ready(self) -> None:
+        """Say once that everything is ready that is to run."""
+        kept = [keeper for keeper in self._keepers.values() if keeper.kept]
+        if self._all_ready or not kept or not all(keeper.ready for keeper in kept):
+            return
+        self._all_ready = True
+        self._cancel_slow()
+        self.console.say(self._ready)
 
     def _on_refused(self, keeper: Keeper, message: list[bytes]) -> None:
         if message not in self._refusals:
             for line in message:
-                self._console.relay(keeper.name, STDERR, line)
+                self.console.relay(keeper.name, STDERR, line)
+        why = f"{keeper.name} can't run as it is configured (exit code {CONFIG_EXIT})"
+        if not keeper.vital:
+            self.console.warn(f"{why}; it stays down")
+            return
         self._refusals.append(message)
         if not self._stopping:
-            self._console.warn(
-                f"{keeper.name} can't run as it is configured (exit code {CONFIG_EXIT}); "
-                "stopping everything"
-            )
+            self.console.warn(f"{why}; stopping everything")
             self.stopService()
 
     def _tell_slow(self) -> None:
-        waiting = [keeper for keeper in self._keepers if not keeper.ready]
-        self._console.warn(f"still waiting for {', '.join(keeper.name for keeper in waiting)}")
+        waiting = [each for each in self._keepers.values() if each.kept and not each.ready]
+        self.console.warn(f"still waiting for {', '.join(keeper.name for keeper in waiting)}")
         for keeper in waiting:
             keeper.release_held()
 

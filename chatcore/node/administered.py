@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 
 import chatcore
 from chatcore.admin.asking import ask_order, ask_status
-from chatcore.admin.outcomes import AWAY, REFUSED, UNKNOWN, UNSUPERVISED, What
+from chatcore.admin.outcomes import AWAY, FAILED, REFUSED, UNKNOWN, UNSUPERVISED, What
 from chatcore.admin.visit import Visit, visit
 from chatcore.cluster.view import View
 from chatcore.config.names import ADMIN, suggestion
@@ -56,7 +56,8 @@ class Administered:
         view: the newest view.
         link: the link to another node, if it is up.
         status: how it is.
-        drain: has it hand over what it has; fires when that is done.
+        drain: has it hand over what it has; fires when that is done, or takes too long.
+        is_empty: whether it has nothing to hand over.
         stop: ends its process in order.
         process: the process that it runs in.
         clock: the reactor.
@@ -72,13 +73,14 @@ class Administered:
         link: Callable[[str], Link | None],
         status: Callable[[], dict[str, Any]],
         drain: Callable[[], Deferred[None]],
+        is_empty: Callable[[], bool],
         stop: Callable[[], object],
         process: Process,
         clock: IClock,
     ) -> None:
         self._id, self._about, self._secret = id, about, secret
         self._view, self._link, self._status = view, link, status
-        self._drain, self._stop = drain, stop
+        self._drain, self._is_empty, self._stop = drain, is_empty, stop
         self._process, self._clock = process, clock
 
     async def survey(self, *, alone: bool) -> dict[str, Any]:
@@ -123,10 +125,16 @@ class Administered:
             if kill is None:
                 raise AdminError(f"{self._id} shares its process with others", code=REFUSED)
             self._clock.callLater(LAST_WORDS_SECONDS, kill)
-        elif what == "stop" or what == "drain":
-            if what == "drain":
-                await self._drain()
+        elif what == "stop":
             self._clock.callLater(0, self._stop)
+        elif what == "drain":
+            await self._drain()
+            self._clock.callLater(0, self._stop)
+            if not self._is_empty():
+                raise AdminError(
+                    f"{self._id} could not hand over all it had; it stops all the same",
+                    code=FAILED,
+                )
         else:
             raise AdminError(
                 f"no 'chatcore start' owns {self._id}, so nobody would start it again",

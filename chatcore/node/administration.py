@@ -33,6 +33,9 @@ class INode(Protocol):
     counters: Counters
     stop_process: Callable[[], object]
 
+    @property
+    def is_empty(self) -> bool: ...
+
     def drain(self) -> Deferred[None]: ...
 
 
@@ -77,6 +80,7 @@ class Administration:
                 clock=reactor,
             ),
             drain=node.drain,
+            is_empty=lambda: node.is_empty,
             stop=node.stop_process,
             process=process,
             clock=reactor,

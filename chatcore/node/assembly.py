@@ -501,6 +501,11 @@ class Node(Service):
         self._draining.chainDeferred(waiting)
         return waiting
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has no client, and nothing to hand over."""
+        return self.moves.empty and not self.channels.names() and not self.counters.clients_now
+
     async def _drain(self) -> None:
         begun = self._reactor.seconds()
         self.membership.enter("draining")

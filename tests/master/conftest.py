@@ -25,6 +25,7 @@ class FakeProcess:
     child_fds: dict[int, str]
     signals: list[str] = field(default_factory=list)
     pipes_closed: bool = False
+    told: list[tuple[int, bytes]] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -32,6 +33,13 @@ class FakeProcess:
 
     def signalProcess(self, name: str) -> None:
         self.signals.append(name)
+
+    @property
+    def pid(self) -> int:
+        return id(self)
+
+    def writeToChild(self, fd: int, data: bytes) -> None:
+        self.told.append((fd, data))
 
     def loseConnection(self) -> None:
         self.pipes_closed = True
@@ -57,6 +65,13 @@ class FakeProcess:
         self.protocol.processEnded(self.exit(code, signal=signal))
 
 
+class FakePort:
+    """A port that nobody comes to."""
+
+    def stopListening(self) -> None:
+        pass
+
+
 class FakeReactor(Clock):
     """A clock that takes note of the processes it is asked to start."""
 
@@ -80,6 +95,9 @@ class FakeReactor(Clock):
         self.processes.append(process)
         protocol.makeConnection(process)
         return process
+
+    def adoptStreamPort(self, fd: int, family: int, factory: Any) -> FakePort:
+        return FakePort()
 
     @property
     def started(self) -> list[str]:

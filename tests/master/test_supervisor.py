@@ -47,7 +47,7 @@ def test_the_word_ready_may_come_in_pieces_and_counts_once(supervise):
 def test_any_other_word_is_not_ready(supervise):
     stage = supervise(chat=2)
 
-    stage.reactor.last("chat").write(3, b"rubbish\nready\n")
+    stage.reactor.last("chat").write(3, b"rubbish\nready!\n" + b"x" * 500 + b"ready\n")
 
     assert stage.screen.lines == []
 
@@ -128,10 +128,19 @@ class TestRestart:
             stage.reactor.last("chat").end(1)
             stage.reactor.advance(pause)
 
+        stage.reactor.last("chat").become_ready()
         stage.reactor.advance(30)
         stage.reactor.last("chat").end(1)
 
         assert stage.screen.lines[-1].endswith("starting it again in 1 s")
+
+    def test_the_pause_stays_long_for_what_fails_after_a_long_start(self, supervise):
+        stage = supervise(chat=2)
+        for pause in (1, 2, 4, 8):
+            stage.reactor.advance(30)
+            stage.reactor.last("chat").end(1)
+            assert stage.screen.lines[-1].endswith(f"starting it again in {pause} s")
+            stage.reactor.advance(pause)
 
     def test_what_it_left_behind_is_removed(self, supervise):
         stage = supervise(chat=2, gate=0)

@@ -1,0 +1,54 @@
+"""Where a ``chatcore start`` takes in those who administer it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import maybeDeferred
+from twisted.internet.interfaces import IListeningPort
+
+from chatcore.admin.desk import Desk, IAdministered
+from chatcore.admin.door import door_for
+from chatcore.config.names import MASTER, START
+from chatcore.config.run_folder import RunFolder
+from chatcore.node.ports import unix_place
+from chatcore.telemetry import Counters
+
+
+class Administration:
+    """Takes in administrators at a socket in the run folder.
+
+    Args:
+        host: what is administered.
+        run: the run folder.
+        reactor: the reactor.
+
+    Attributes:
+        desk: acts on what they ask, wherever they come in.
+    """
+
+    def __init__(self, host: IAdministered, *, run: RunFolder, reactor: Any) -> None:
+        self._run, self._reactor = run, reactor
+        counters = Counters()
+        self.desk = Desk(host=host, counters=counters, clock=reactor)
+        self._door = door_for(
+            self.desk, id=MASTER, secret=run.secret(), counters=counters, reactor=reactor
+        )
+        self._port: IListeningPort | None = None
+
+    def start(self) -> None:
+        """Listen.
+
+        Raises:
+            ConfigError: the socket can't be had.
+        """
+        place = unix_place(self._run.admin_socket(START), "administrators of chatcore start")
+        self._port = place.listen(self._reactor, self._door.factory)
+        self._door.start()
+
+    async def stop(self) -> None:
+        """Take nobody in any more, and end all links."""
+        self.desk.stop()
+        if self._port is not None:
+            await maybeDeferred(self._port.stopListening)
+            await self._door.stop()

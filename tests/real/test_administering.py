@@ -1,0 +1,150 @@
+"""The commands for a running cluster, with the real chat under a real ``chatcore start``."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from people import connect
+from running import RunningChat, environment, short_folder, wait_until
+
+SETTINGS = ("--set", "drain.grace_seconds=0", "--set", "drain.interval_seconds=0.01")
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[RunningChat]:
+    with short_folder() as folder:
+        chat = RunningChat(Path(folder), SETTINGS)
+        yield chat
+        chat.close()
+
+
+def chatcore(
+    chat: RunningChat, *words: str, stdout: int = subprocess.PIPE
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "chatcore", *words],
+        cwd=chat.app,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+    )
+
+
+def states(chat: RunningChat) -> dict[str, str]:
+    lines = chatcore(chat, "list").stdout.splitlines()
+    return {line.split("\t")[0]: line.split("\t")[2] for line in lines}
+
+
+def test_what_is_drained_stays_down_until_it_is_restarted(running: RunningChat) -> None:
+    ran = chatcore(running, "drain", "chat-server-2")
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.startswith("chat-server-2\tdrained\t")
+    assert running.pid("chat-server-2") is None
+    assert states(running)["chat-server-2"] == "stopped"
+
+    os.kill(running.pid("chat-server-1") or 0, signal.SIGKILL)
+    wait_until(lambda: states(running)["chat-server-1"] == "up", "the one that was killed")
+    assert states(running)["chat-server-2"] == "stopped"
+
+    assert chatcore(running, "restart", "chat-server-2").returncode == 0
+    assert set(states(running).values()) == {"up"}
+
+
+async def test_people_notice_a_rolling_restart_by_nothing_but_where_they_are(
+    running: RunningChat,
+) -> None:
+    alice = await connect(running, "connector-server-1")
+    assert await alice.enter("alice", "attic") == {"users": ["alice"]}
+    before = {id: running.pid(id) for id in running.ids("chat")}
+
+    from twisted.internet.threads import deferToThread
+
+    ran = await deferToThread(chatcore, running, "restart", "--type", "chat", "--json")
+
+    assert ran.returncode == 0, ran.stdout
+    assert [each["outcome"] for each in json.loads(ran.stdout)["servers"]] == ["restarted"] * 3
+    after = {id: running.pid(id) for id in before}
+    assert all(after[id] not in (None, pid) for id, pid in before.items())
+    assert await alice.say("hello") == {}
+    await alice.until("onChat", msg="hello")
+    await alice.leave()
+
+
+def test_a_node_that_hangs(running: RunningChat) -> None:
+    running.stop("chat-server-3")
+    try:
+        assert states(running)["chat-server-3"] == "silent"
+        late = chatcore(running, "drain", "chat-server-3", "--timeout", "1")
+        assert (late.returncode, late.stdout.split("\t")[1]) == (1, "failed")
+        killed = chatcore(running, "kill", "chat-server-3")
+        assert killed.returncode == 0, killed.stdout
+    finally:
+        running._frozen.clear()
+    assert chatcore(running, "restart", "chat-server-3").returncode == 0
+
+
+def test_by_an_address_and_the_secret(running: RunningChat, tmp_path: Path) -> None:
+    port = next(
+        entry["port"] for entry in running.servers["chat"] if entry["id"] == "chat-server-1"
+    )
+    where = ("--at", f"127.0.0.1:{port}", "--secret-file", str(running.run_folder / "secret"))
+
+    assert len(chatcore(running, "list", *where).stdout.splitlines()) == 7
+    itself = chatcore(running, "restart", "chat-server-1", *where)
+    assert itself.returncode == 0, itself.stdout + itself.stderr
+
+    wrong = tmp_path / "secret"
+    wrong.write_text("x" * 40)
+    wrong.chmod(0o600)
+    strange = chatcore(running, "list", *where[:2], "--secret-file", str(wrong))
+    assert (strange.returncode, strange.stdout) == (3, "")
+    assert "it does not know this cluster's secret" in strange.stderr
+
+
+def test_who_reads_only_the_beginning(running: RunningChat) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    ran = chatcore(running, "list", stdout=write)
+    os.close(write)
+    assert (ran.returncode, ran.stderr) == (1, "")
+
+
+def test_interrupting_ends_the_command_and_not_what_it_asked_for(running: RunningChat) -> None:
+    running.stop("connector-server-3")
+    asking = subprocess.Popen(
+        [sys.executable, "-m", "chatcore", "drain", "connector-server-3", "--json"],
+        cwd=running.app,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    wait_until(lambda: states(running)["connector-server-3"] in ("draining", "silent"), "it")
+    wait_until(lambda: "asks to drain connector-server-3" in running.output, "the order")
+    asking.send_signal(signal.SIGINT)
+    out, _ = asking.communicate(timeout=20)
+    assert (asking.returncode, json.loads(out)["error"]) == (130, "interrupted")
+
+    running._thaw()
+    wait_until(lambda: states(running)["connector-server-3"] == "stopped", "the drain to end")
+    assert chatcore(running, "restart", "connector-server-3").returncode == 0
+
+
+def test_ending_all_of_them(running: RunningChat) -> None:
+    ran = chatcore(running, "drain", "--all")
+    assert ran.returncode == 0, ran.stdout
+    assert set(states(running).values()) == {"stopped"}
+    assert chatcore(running, "restart", "--all").returncode == 0
+    assert set(states(running).values()) == {"up"}
+    running.halt()
+    nobody = chatcore(running, "list", "--json")
+    assert (nobody.returncode, json.loads(nobody.stdout)["exit"]) == (3, 3)
