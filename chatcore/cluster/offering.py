@@ -10,6 +10,10 @@ from chatcore.cluster.ownership import Ownership
 from chatcore.cluster.servers import ClusterServers
 from chatcore.cluster.view import Member, View
 
+_NOBODY = "\0"
+"""Followed by a server type: in the place of the id of an owner where there is none. No id begins
+like this."""
+
 
 class IGroups(Protocol):
     """The groups of a frontend, by the node that owns the channel."""
@@ -38,8 +42,8 @@ class IGroups(Protocol):
     def told(self, channel: str, uid: str) -> None:
         """The owner of a channel knows that somebody is gone."""
 
-    def move_leaving(self, backend: str, channel: str, uid: str, to: str | None) -> None:
-        """Have another node be told of somebody who is gone, or none."""
+    def move_leaving(self, backend: str, channel: str, uid: str, to: str) -> None:
+        """Have another node be told of somebody who is gone."""
 
     def move(self, channel: str, backend: str, to: str) -> None:
         """Have a group belong to another node's channel of the same name."""
@@ -176,16 +180,19 @@ class Offering:
                     if gone or (was is not None and was.id == id):
                         self._move(channel, member)
             if gone:
-                self._move_leaving(member)
+                self._move_leaving(id, server_type)
                 self._forget(id)
+        self._move_leaving(_NOBODY + server_type, server_type)
 
-    def _move_leaving(self, member: Member) -> None:
-        """Have the new owners be told what a node that is gone may not have heard."""
-        for channel, uid in self._groups.leaving(member.id):
-            key = self._key_of(member.server.type, channel)
-            owner = self._servers.ownership.owner(member.server.type, key)
-            to = None if owner is None else owner.id
-            self._groups.move_leaving(member.id, channel, uid, to)
+    def _move_leaving(self, id: str, server_type: str) -> None:
+        """Have the new owners be told what a node that is gone may not have heard.
+
+        Where nobody owns the channel, whoever comes has to be told.
+        """
+        for channel, uid in self._groups.leaving(id):
+            owner = self._servers.ownership.owner(server_type, self._key_of(server_type, channel))
+            to = _NOBODY + server_type if owner is None else owner.id
+            self._groups.move_leaving(id, channel, uid, to)
 
     def _forget(self, id: str) -> None:
         """Take the present life of a node for the one that is meant, or none."""

@@ -179,6 +179,18 @@ def test_what_nobody_owns_for_a_while_is_offered_to_whoever_comes(frontend: Fron
     ]
 
 
+def test_who_left_while_nobody_owned_the_channel_is_told_to_whoever_comes(
+    frontend: Frontend,
+) -> None:
+    frontend.leaves("back-1", "den", "ann")
+    frontend.dies("back-2")
+    frontend.dies("back-1")
+    frontend.said.clear()
+    frontend.servers.follow(View(9, (member("back-3"), member("front-1"))))
+    frontend.offering.pushes_done("back-3", 9)
+    assert frontend.said == [(what, "back-3", *rest) for what, _, *rest in TO_THE_NEXT]
+
+
 class _Everybody:
     """The sessions of a frontend where everybody is connected."""
 
