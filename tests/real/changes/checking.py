@@ -24,6 +24,9 @@ from violations import GRACE, Violation, marks
 SHOWN = 3
 """How many violations of each kind are explained."""
 
+SETTLED = 10.0
+"""Seconds after which rooms stay where they are when something was done to servers."""
+
 _NOT_SERVED = (What.FAILED, What.UNANSWERED)
 _SAID_NO = (What.FAILED, What.REFUSED, What.TURNED_AWAY)
 
@@ -249,16 +252,29 @@ def _orders_differ(record: Record) -> Iterator[Violation]:
 
 
 def _acknowledged_first(record: Record) -> Iterator[Violation]:
-    """Whoever says something hears it, and then that it is done."""
+    """Whoever says something hears it, and then that it is done.
+
+    But an answer that the old owner of a room passes on has another way than what the new one
+    pushes, and may be there some moments before.
+    """
+    moving = _moving(record)
     for who, events in record.heard.items():
         for event in events:
             message = record.messages.get((who, event.number)) if event.other == who else None
             if message is None or message.answer is None:
                 continue
-            if message.acknowledged and message.answer.at < event.at:
+            answered = message.answer.at
+            if event.at - answered < GRACE and any(a <= answered < b for a, b in moving):
+                continue
+            if message.acknowledged and answered < event.at:
                 says = f"#{event.number} of {who} was acknowledged before {who} heard it"
                 about = [event, *_about(message)]
                 yield Violation("acknowledged first", says, about, marks(record))
+
+
+def _moving(record: Record) -> list[tuple[float, float]]:
+    """When rooms may have been on their way, because of what was done to servers."""
+    return [(each.at, each.at + SETTLED) for each in marks(record)]
 
 
 def _acted_on(record: Record) -> Iterator[Violation]:

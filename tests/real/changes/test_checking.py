@@ -143,6 +143,13 @@ def test_nobody_is_owed_what_was_said_while_they_came_or_went() -> None:
     assert {each.kind for each in check(edge, grace=0.05).violations} == {"lost"}
 
 
+def test_an_answer_that_was_passed_on_may_come_some_moments_before_the_push() -> None:
+    restart = "6.5 -- changed restart chat-server-1"
+    assert kinds(changed(without="7.1", plus=f"{restart}; 7.5 ann heard ann 3")) == set()
+    late = changed(without="7.1", plus=f"{restart}; 7.9 ann heard ann 3")
+    assert kinds(late) == {"acknowledged first"}
+
+
 def test_what_failed_may_have_been_heard_by_some_but_once() -> None:
     failed = "7.45 ann failed 3"
     assert kinds(changed(without="7.4 7.2", plus=failed)) == set()
