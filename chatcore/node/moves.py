@@ -401,12 +401,13 @@ class Moves:
         frontend = box.get(b"origin", link.peer.encode()).decode()
         key = self._own_key(name)
         owner = self._servers.ownership.owner(self._type, key)
-        if not self._channels.has(name) and self._servers.view.epoch and owner is not None:
+        if self._servers.view.epoch and owner is not None:
             if owner.id != self._id:
-                if not self.arrivals.pass_on(owner.id, link, box, ask):
-                    self.arrivals.put_off(link, box, ask, self._on_gone, for_ever=True)
-                return
-            if not self.settling.may_answer(key):
+                if not self._channels.has(name):
+                    if not self.arrivals.pass_on(owner.id, link, box, ask):
+                        self.arrivals.put_off(link, box, ask, self._on_gone, for_ever=True)
+                    return
+            elif not self.settling.may_answer(key):  # it may be offered, and not be in yet
                 self.arrivals.put_off(link, box, ask, self._on_gone, for_ever=True)
                 return
         elif not self.settling.ready:
@@ -419,19 +420,23 @@ class Moves:
 
     def _gone_here(self, name: str, uid: str) -> None:
         """A member of a channel of this very node is connected here no more."""
-        if not self._channels.has(name) and self._servers.view.epoch:
+        if self._servers.view.epoch:
             key = self._own_key(name)
             owner = self._servers.ownership.owner(self._type, key)
             if owner is not None and owner.id != self._id:
-                self.left(owner.id, name, uid)
-                return
-            again = partial(self._gone_here, name, uid)
-            if not self.arrivals.admit_own(key, again, lambda why: None):
+                if not self._channels.has(name):
+                    self.left(owner.id, name, uid)
+                    return
+            elif not self.arrivals.admit_own(key, partial(self._gone_here, name, uid), _ignore):
                 return
         self._channels.gone(self._id, name, uid)
 
     def _own_key(self, channel: str) -> str:
         return self._key_of(self._type, channel)
+
+
+def _ignore(why: str) -> None:
+    """Nobody waits for it."""
 
 
 def _told(done: Callable[[bool], None]) -> Callable[[Box | None, RpcError | None], None]:
