@@ -73,15 +73,12 @@ def verify_pair(
 
 
 def verify_private(file: Path) -> None:
-    """Verify that nobody but this user may read or write a file.
+    """Verify that nobody but this user may read or write the file of a key.
 
     Raises:
         ConfigError: others may, or it can't be looked at.
     """
-    try:
-        found = file.stat()
-    except OSError as problem:
-        raise ConfigError(f"can't be read: {problem.strerror}", file=file) from None
+    found = _state(file)
     if found.st_uid != os.geteuid():
         raise ConfigError("this key belongs to another user", file=file)
     if stat.S_IMODE(found.st_mode) & 0o077:
@@ -89,6 +86,21 @@ def verify_private(file: Path) -> None:
             "this key can be read or written by others",
             file=file,
             advice=f"Make a new one, or run chmod 600 {file} if nobody has seen it",
+        )
+
+
+def verify_unchanged(file: Path) -> None:
+    """Verify that nobody but this user and root may change whom a file has us trust.
+
+    Raises:
+        ConfigError: others may, or it can't be looked at.
+    """
+    found = _state(file)
+    if found.st_uid not in (0, os.geteuid()) or stat.S_IMODE(found.st_mode) & 0o022:
+        raise ConfigError(
+            "others may write here whom this cluster trusts",
+            file=file,
+            advice=f"See that it is what you think, make it yours, and run chmod go-w {file}",
         )
 
 
@@ -115,6 +127,13 @@ def verify_dates(
 def day(time: datetime.datetime) -> str:
     """A time as people are told it, in UTC."""
     return f"{time.astimezone(datetime.UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _state(file: Path) -> os.stat_result:
+    try:
+        return file.stat()
+    except OSError as problem:
+        raise ConfigError(f"can't be read: {problem.strerror}", file=file) from None
 
 
 def _public(key: Any) -> bytes:

@@ -37,6 +37,7 @@ from chatcore.config.certificates import (
     verify_dates,
     verify_pair,
     verify_private,
+    verify_unchanged,
 )
 from chatcore.config.identities import IdentityFiles, dns_name
 from chatcore.deadlines import IClock
@@ -195,6 +196,7 @@ class LinkTls:
                     file=file,
                     advice="Make it with 'chatcore certs', and copy it to where it is needed",
                 )
+        verify_unchanged(files.authority)
         authorities = read_certificates(files.authority)
         certificate, *chain = read_certificates(files.own.certificate)
         verify_private(files.own.key)

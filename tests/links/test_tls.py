@@ -213,6 +213,10 @@ def _open_key(tls: Path) -> None:
     (tls / "a.key").chmod(0o640)
 
 
+def _open_authority(tls: Path) -> None:
+    (tls / "ca.pem").chmod(0o664)
+
+
 def _no_authority(tls: Path) -> None:
     (tls / "ca.pem").unlink()
 
@@ -232,6 +236,7 @@ def _another_name(tls: Path) -> None:
     ("spoil", "why"),
     [
         (_open_key, r"a\.key: this key can be read or written by others\. .*chmod 600"),
+        (_open_authority, r"ca\.pem: others may write here whom .*chmod go-w"),
         (_no_authority, r"ca\.pem: there is no such file\. .*chatcore certs"),
         (_another_key, r"a\.key: this is not the key of the certificate in .*a\.pem"),
         (_another_name, r"a\.pem: this certificate is not that of a: it is for b\. .*name a"),
