@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Protocol
 
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from chatcore.channels.moving import Hand
 from chatcore.cluster.moving import PATIENCE, Sends
+from chatcore.cluster.patient import Patient
 from chatcore.cluster.servers import ClusterServers
 from chatcore.cluster.view import View
 from chatcore.deadlines import IClock
@@ -81,6 +82,7 @@ class HandingOver:
         self._seen: dict[str, int] = {}
         self._outgoing: dict[str, Hand] = {}
         self._timer: Any = None
+        self._patient = Patient(clock)
 
     @property
     def done(self) -> bool:
@@ -135,8 +137,9 @@ class HandingOver:
         self._seen.clear()
 
     def stop(self) -> None:
-        """Forget the timer."""
+        """Forget the timers."""
         self._stop_timer()
+        self._patient.stop()
 
     def check(self) -> None:
         """Give away, if nothing more can come for what belongs to others."""
@@ -200,20 +203,15 @@ class HandingOver:
             for name in names
             if (waiting := self._channels.moving(name, to)) is not None
         ]
-        if not asked:
+        if asked:
+            self._patient.wait_for(asked, partial(self._asked, epoch))
+        else:
             self._give(leaving)
-            return
 
-        def over(_: object) -> None:
-            if late.active():
-                late.cancel()
-            self._giving = None
-            if epoch == self._epoch and self._done != epoch:
-                self._give(self._leaving())
-
-        waiting = DeferredList(asked, consumeErrors=True)
-        late = self._clock.callLater(PATIENCE, waiting.cancel)
-        waiting.addBoth(over)
+    def _asked(self, epoch: int) -> None:
+        """The application has taken note of what moves by that view."""
+        if self._giving == epoch == self._epoch:
+            self._give(self._leaving())
 
     def _give(self, leaving: dict[str, list[str]]) -> None:
         self._giving = None

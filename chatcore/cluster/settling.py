@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
@@ -11,6 +12,7 @@ from twisted.logger import Logger
 from chatcore.channels.moving import Arriving, Hand
 from chatcore.cluster.moving import PATIENCE
 from chatcore.cluster.ownership import Ownership
+from chatcore.cluster.patient import Patient
 from chatcore.cluster.servers import ClusterServers
 from chatcore.cluster.view import Member, View
 from chatcore.deadlines import IClock
@@ -66,6 +68,7 @@ class Settling:
         self._servers, self._member = servers, member
         self._key_of, self._linked = key_of, linked
         self._take_in, self._told, self._clock = take_in, settled, clock
+        self._patient = Patient(clock)
         self._since: list[Ownership] = []
         self._epoch = 0
         self._late = self._suspended = False
@@ -129,6 +132,7 @@ class Settling:
     def begin_anew(self) -> None:
         """Forget everything: this node has been taken for dead."""
         self._since.clear()
+        self._answers.clear()
         self._arriving.clear()
         self._handed.clear()
         self._offered.clear()
@@ -168,11 +172,12 @@ class Settling:
             return
         if not any(self._is_waited_for()):
             self._stop_timer()
-            Deferred.fromCoroutine(self._settle())
+            self._take_all_in()
 
     def stop(self) -> None:
-        """Forget the timer."""
+        """Forget the timers."""
         self._stop_timer()
+        self._patient.stop()
 
     # Its own.
 
@@ -216,17 +221,16 @@ class Settling:
         """Whether a node may have owned before what this one owns now."""
         return self._epoch > 0 and member.server.type == self._type
 
-    async def _settle(self) -> None:
+    def _take_all_in(self) -> None:
         """Take in all that has come; what changes meanwhile is waited for first."""
-        epoch, self._taking_in = self._epoch, True
-        try:
-            waiting = [self._take(name) for name in list(self._arriving)]
-            for each in waiting:
-                if each is not None:
-                    await each
-        finally:
-            self._taking_in = False
-        if epoch != self._epoch:
+        self._taking_in = True
+        taken = [self._take(name) for name in list(self._arriving)]
+        waiting = [each for each in taken if each is not None]
+        self._patient.wait_for(waiting, partial(self._taken_in, self._epoch))
+
+    def _taken_in(self, epoch: int) -> None:
+        self._taking_in = False
+        if epoch != self._epoch or self._suspended or not self._since:
             self.check()
             return
         self.settled = self.ready = True
@@ -236,7 +240,11 @@ class Settling:
 
     def _take(self, name: str) -> Deferred[Any] | None:
         arriving = self._arriving.pop(name)
-        return self._take_in.arrive(name, arriving, self._offered.__contains__)
+        try:
+            return self._take_in.arrive(name, arriving, self._offered.__contains__)
+        except Exception:  # whatever is wrong with it must keep no other out
+            self.log.failure("What has come of channel {name!r:.100} can't be taken in", name=name)
+            return None
 
     def _stop_timer(self) -> None:
         if self._timer is not None and self._timer.active():
