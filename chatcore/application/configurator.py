@@ -10,6 +10,7 @@ from typing import Any
 
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IStreamServerEndpoint
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from chatcore.application.call_filters import verify_filter
@@ -39,12 +40,17 @@ from chatcore.interfaces import (
     Route,
 )
 from chatcore.links.calls import ErrorHandler
+from chatcore.telemetry import Seen
 
 DEFAULT = "default"
 """The server type whose route is that of all types without one."""
 
 WAYS: Mapping[str, Rule] = {"rendezvous": ranking, "pomelo": pomelo_ranking}
 """How keys can be placed on the servers of a type."""
+
+
+MOST_BAD_KEYS = 100
+"""How many different mistakes of the functions that give channels their keys are logged."""
 
 
 @implementer(IConfigurator)
@@ -58,6 +64,8 @@ class Configurator(Filtering):
         folder: the application's.
         taken: the names that a section of settings can't have.
     """
+
+    log = Logger()
 
     def __init__(
         self,
@@ -93,6 +101,7 @@ class Configurator(Filtering):
         self._server_types = server_types
         self._ways: dict[str, str] = {}
         self._channel_keys: dict[str, Callable[[str], str]] = {}
+        self._bad_keys = Seen(MOST_BAD_KEYS)
 
     def set(self, key: str, value: Any) -> None:
         place = caller()
@@ -154,9 +163,30 @@ class Configurator(Filtering):
         return {server_type: WAYS[way] for server_type, way in (ways | self._ways).items()}
 
     def channel_key(self, server_type: str, channel: str) -> str:
-        """The key by which a channel of servers of a type is placed."""
+        """The key by which a channel of servers of a type is placed.
+
+        It is the name, too, where the application's function can't say: channels move in any case.
+        """
         key = self._channel_keys.get(server_type)
-        return channel if key is None else key(channel)
+        if key is None:
+            return channel
+        try:
+            found = key(channel)
+        except Exception as raised:
+            problem = f"raised {raised!r:.100}"
+        else:
+            if isinstance(found, str):
+                return found
+            problem = f"gave {found!r:.100}, which is no text"
+        if self._bad_keys.first((server_type, problem)):
+            self.log.error(
+                "The key of app.placement({type!r}) {problem} for channel {channel!r:.100}: it is"
+                " placed by its name",
+                type=server_type,
+                problem=problem,
+                channel=channel,
+            )
+        return channel
 
     def route_to(self, server_type: str) -> Route:
         """The route for a server type."""

@@ -265,7 +265,8 @@ class ChannelService:
 
     def moving(self, name: str, to: str) -> Deferred[Any] | None:
         """Tell the application that a channel is about to go; what to wait for, if anything."""
-        return self._moving_hook(self._channels[name], to)
+        channel = self._channels.get(name)
+        return None if channel is None else self._moving_hook(channel, to)  # a hook may destroy it
 
     def give_away(self, name: str, to: str) -> Hand | None:
         """Forget a channel that another node owns now; its members and state come back."""

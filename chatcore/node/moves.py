@@ -147,10 +147,12 @@ class Moves:
 
     def begin_anew(self) -> None:
         """Forget what this node owned: others have taken its place."""
-        for name, state in self._channels.begin_anew():
-            self.handing_over.pass_on(name, Hand(state=state))
+        states = self._channels.begin_anew()
         self.settling.begin_anew()
         self.handing_over.begin_anew()
+        for name, state in states:
+            # By the view that it knows they may be its own still: then the next one says whose.
+            self.handing_over.pass_on(name, Hand(state=state))
         if self._groups is not None:
             self._groups.confirm_nothing()
 

@@ -22,6 +22,7 @@ APP = """
 
     def configure(app):
         app.route("back", by_session("room"))
+        app.placement("back", key=lambda name: name if "room" in name else name.split(":")[1])
         app.on("channel_moving", lambda channel, server_id: channel.state.update(left=1))
         told = app.data.setdefault("told", [])
         for event in ("add_servers", "replace_servers"):
@@ -328,3 +329,62 @@ async def test_what_can_not_move_stays_behind(cluster: Cluster) -> None:
     with pytest.raises(ChannelMoved, match="owns it now"):
         channel.push("onSay", {})
     await people.all_heard()
+
+
+@pytest.mark.logs_failures
+async def test_a_key_that_an_application_can_not_say_keeps_nothing_from_moving(
+    cluster: Cluster,
+) -> None:
+    people = People(cluster)
+    await cluster.start()
+    await people.enter()
+    client = await cluster.client("front-1")
+    await client.request("front.frontHandler.enter", {"uid": "ann", "room": "no colon"})
+    for id in ("back-1", "back-2"):
+        await cluster.nodes[id].drain()
+    assert {each["at"] for each in (await people.talk()).values()} == {"back-3"}
+    answer = await client.request("back.roomHandler.say", {"n": 1})
+    assert (answer["at"], answer["users"]) == ("back-3", ["ann"])
+
+
+async def test_a_hook_may_destroy_channels_that_are_to_move(cluster: Cluster) -> None:
+    people = People(cluster)
+    await cluster.start()
+    await people.enter()
+    node = cluster.nodes["back-1"]
+    rooms = node.channels.names()
+    assert len(rooms) > 1
+    node.application.on(
+        "channel_moving",
+        lambda channel, server_id: [
+            node.channels.destroy(name) for name in rooms if name != channel.name
+        ],
+    )
+    await node.drain()
+    assert node.moves.empty
+    assert node.channels.names() == []
+
+
+async def test_a_state_survives_that_its_owner_is_taken_for_dead(cluster: Cluster) -> None:
+    """Also where it hears that before it hears of any view without it."""
+    people = People(cluster)
+    await cluster.start()
+    await people.enter()
+    before = await people.talk()
+    rooms = [room for room, answer in before.items() if answer["at"] == "back-2"]
+    registry, node = cluster.registry, cluster.nodes["back-2"]
+    assert registry is not None
+    for room in rooms:
+        node.channels.get(room).state["turn"] = 7
+    hearer = registry._hearers.pop("back-2")
+    registry.take_out("back-2")
+    others = ("back-1", "back-3")
+    await until(
+        lambda: all(cluster.nodes[id].servers.view.get("back-2") is None for id in others),
+        "the others to hear of it",
+    )
+    registry._hearers["back-2"] = hearer
+    node.membership.removed()
+    await until(lambda: registry.members["back-2"].state == "up", "it to have its share again")
+    after = await people.talk()
+    assert [after[room]["state"].get("turn") for room in rooms] == [7] * len(rooms)
