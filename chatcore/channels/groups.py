@@ -106,9 +106,9 @@ class GroupTable:
         """The channels and uids of those who are gone, of which a backend has to be told."""
         return list(self._leaving.get(backend, ()))
 
-    def told(self, channel: str, uid: str) -> None:
-        """The backend that owns a channel knows that somebody is gone."""
-        for backend in [each for each, who in self._leaving.items() if (channel, uid) in who]:
+    def told(self, backend: str, channel: str, uid: str) -> None:
+        """A backend knows that somebody is gone."""
+        if (channel, uid) in self._leaving.get(backend, ()):
             self.move_leaving(backend, channel, uid, None)
 
     def move_leaving(self, backend: str, channel: str, uid: str, to: str | None) -> None:

@@ -39,8 +39,8 @@ class IGroups(Protocol):
     def leaving(self, backend: str) -> Sequence[tuple[str, str]]:
         """The channels and uids of those who are gone, of which a node may not know yet."""
 
-    def told(self, channel: str, uid: str) -> None:
-        """The owner of a channel knows that somebody is gone."""
+    def told(self, backend: str, channel: str, uid: str) -> None:
+        """A node knows that somebody is gone."""
 
     def move_leaving(self, backend: str, channel: str, uid: str, to: str) -> None:
         """Have another node be told of somebody who is gone."""
@@ -102,9 +102,15 @@ class Offering:
     def gone(self, owner: str, channel: str, uid: str) -> None:
         """A member is connected here no more: tell who owns the channel, until that one knows."""
 
+        server_type = self._type_of(owner)
+
         def done(known: bool) -> None:
             if known:
-                self._groups.told(channel, uid)
+                # Another of its type may be the one to be told by now. But servers of other types
+                # have channels of the same names.
+                for backend in list(self._groups.owners()):
+                    if backend == owner or self._type_of(backend) == server_type:
+                        self._groups.told(backend, channel, uid)
 
         if self._sends.linked(owner):
             self._sends.gone(owner, channel, uid, done)
@@ -131,6 +137,10 @@ class Offering:
                 self._offer_all(server_type)
 
     # Its own.
+
+    def _type_of(self, id: str) -> str | None:
+        member = self._owners.get(id)
+        return None if member is None else member.server.type
 
     def _offer_all(self, server_type: str) -> None:
         """Offer what has moved within a type to its owners, as the newest view has them."""

@@ -43,11 +43,11 @@ class NoGroups:
     def leaving(self, backend: str) -> Sequence[tuple[str, str]]:
         return [(channel, uid) for owner, channel, uid in self.gone if owner == backend]
 
-    def told(self, channel: str, uid: str) -> None:
-        self.gone = [each for each in self.gone if each[1:] != (channel, uid)]
+    def told(self, backend: str, channel: str, uid: str) -> None:
+        self.gone = [each for each in self.gone if each != (backend, channel, uid)]
 
     def move_leaving(self, backend: str, channel: str, uid: str, to: str | None) -> None:
-        self.told(channel, uid)
+        self.told(backend, channel, uid)
         if to is not None:
             self.gone.append((to, channel, uid))
 
@@ -157,6 +157,24 @@ def test_what_was_refused_is_told_again(frontend: Frontend) -> None:
     frontend.said.clear()
     frontend.offering.link_up("back-2")
     assert frontend.said == TO_THE_NEXT
+
+
+def test_servers_of_other_types_have_channels_of_the_same_names(frontend: Frontend) -> None:
+    """Each has to be told that somebody left its own."""
+    view = frontend.servers.view
+    frontend.servers.follow(View(2, (*view.members, member("game-1"))))
+    frontend.leaves("back-1", "den", "ann")
+    frontend.leaves("game-1", "den", "ann")
+    frontend.answers[0](True)
+    assert frontend.groups.gone == [("game-1", "den", "ann")]
+
+
+def test_whoever_knows_is_enough_though_another_was_to_be_told(frontend: Frontend) -> None:
+    frontend.leaves("back-1", "den", "ann")
+    frontend.dies("back-1")
+    assert frontend.groups.gone == [("back-2", "den", "ann")]
+    frontend.answers[0](True)
+    assert frontend.groups.gone == []
 
 
 def test_what_nobody_owns_for_a_while_is_offered_to_whoever_comes(frontend: Frontend) -> None:

@@ -60,7 +60,7 @@ class Frontend:
     def gone(self, backend: str, channel: str, uid: str) -> None:
         def act(service: ChannelService) -> None:
             service.gone(self.id, channel, uid)
-            self.link.to_frontend.append(lambda: self.groups.told(channel, uid))
+            self.link.to_frontend.append(lambda: self.groups.told(backend, channel, uid))
 
         self.tell(act)
 
