@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +65,13 @@ class Daemons:
 
     def terminate(self, name: str) -> None:
         """End one in order, and wait until it has."""
-        process = self._processes.pop(name)
-        process.terminate()
-        assert process.wait(PATIENCE) in (0, -signal.SIGTERM), self.output(name)[-3000:]
+        self._processes[name].terminate()
+        self.wait_until_gone(name)
+
+    def wait_until_gone(self, name: str) -> None:
+        """Wait until one has ended, in order."""
+        code = self._processes.pop(name).wait(PATIENCE)
+        assert code in (0, -signal.SIGTERM), self.output(name)[-3000:]
 
     def kill(self, name: str) -> None:
         """End one with SIGKILL."""
@@ -87,7 +91,7 @@ class SupervisedChat(RunningChat):
     """The example chat without its page under ``chatcore start``, which keeps the master."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder, ("--set", "drain.on_term=true"), change=self._prepare)
+        super().__init__(folder, change=self._prepare)
         self._daemons = Daemons(self)
 
     def _prepare(self, servers: Any) -> None:
@@ -104,24 +108,36 @@ class SupervisedChat(RunningChat):
         self._daemons.start_node(server_id)
         self._daemons.wait_for(server_id)
 
+    def command(self, *words: str) -> str:
+        """Give the running chat a command; what it printed comes back."""
+        done = subprocess.run(
+            [sys.executable, "-m", "chatcore", *words, "--app", str(self.app)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            env=environment(),
+            timeout=2 * PATIENCE,
+        )
+        assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
+        return done.stdout
+
     def drain(self, server_id: str) -> None:
         """Have a server that was added hand over what it has, and leave."""
-        self._daemons.terminate(server_id)
+        self.command("drain", server_id)
+        self._daemons.wait_until_gone(server_id)
         for entries in self.servers.values():
             entries[:] = [each for each in entries if each["id"] != server_id]
         self._write()
 
-    def restart(self, *server_ids: str) -> None:
-        """Drain servers and start them anew, one after the other."""
-        for server_id in server_ids:
-            pid, before = self.pid(server_id), len(self.output)
-            assert pid is not None, f"{server_id} does not run"
-            os.kill(pid, signal.SIGTERM)
-            wait_until(
-                lambda: f"{server_id} is up again" in self.output[before:],  # noqa: B023
-                f"{server_id} to be back",
-                PATIENCE,
-            )
+    def restart(self, *words: str) -> None:
+        """Drain servers and start them anew, one after the other; ids, or ``--type`` and one."""
+        self.command("restart", *words)
+
+    def drain_and_bring_back(self, server_id: str) -> None:
+        """Drain a server, which stays down then, and have it start again."""
+        self.command("drain", server_id)
+        assert self.pid(server_id) is None, f"{server_id} still runs"
+        self.command("restart", server_id)
 
     def kill(self, server_id: str) -> None:
         """End a node with SIGKILL, and wait until it serves again."""

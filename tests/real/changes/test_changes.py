@@ -67,8 +67,9 @@ async def test_chat_servers_come_and_go(supervised: SupervisedChat, before: Befo
     stage = before(supervised)
     await stage.begin()
     await stage.do("add", supervised.add, "chat", "chat-server-4")
-    await stage.do("restart", supervised.restart, *supervised.ids("chat")[:3])
+    await stage.do("drain, restart", supervised.drain_and_bring_back, "chat-server-2")
     await stage.do("drain", supervised.drain, "chat-server-4")
+    await stage.do("restart", supervised.restart, "--type", "chat")
     _nothing_noticed(await stage.end())
 
 
@@ -77,8 +78,9 @@ async def test_connectors_come_and_go(supervised: SupervisedChat, before: Before
     stage = before(supervised)
     await stage.begin()
     await stage.do("add", supervised.add, "connector", "connector-server-4")
-    await stage.do("restart", supervised.restart, *supervised.ids("connector")[:3])
+    await stage.do("drain, restart", supervised.drain_and_bring_back, "connector-server-2")
     await stage.do("drain", supervised.drain, "connector-server-4")
+    await stage.do("restart", supervised.restart, "--type", "connector")
     found = await stage.end()
     assert not (found.violations or found.refused or found.losses), str(found)
     assert {kick.detail["reason"] for kick in found.kicks} == {"moved"}, str(found)
