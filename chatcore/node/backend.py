@@ -282,7 +282,13 @@ class Backend:
         if not self._admit(link, box, ask, self._forward):
             return
         route = box[b"route"].decode()
-        session = self._import(link, box)
+        try:
+            session = self._import(link, box)
+        except NotConnected as problem:  # it was passed on, and its frontend can't be reached
+            self._counters.requests_refused += 1
+            if ask is not None:
+                link.refuse(ask, b"REFUSED", str(problem))
+            return
 
         def reply(value: Any) -> None:
             if ask is None:

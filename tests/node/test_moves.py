@@ -388,3 +388,24 @@ async def test_a_state_survives_that_its_owner_is_taken_for_dead(cluster: Cluste
     await until(lambda: registry.members["back-2"].state == "up", "it to have its share again")
     after = await people.talk()
     assert [after[room]["state"].get("turn") for room in rooms] == [7] * len(rooms)
+
+
+async def test_what_was_passed_on_is_refused_where_its_frontend_can_not_be_reached(
+    cluster: Cluster,
+) -> None:
+    people = People(cluster)
+    await cluster.start()
+    await people.enter()
+    before = await people.talk()
+    room = next(room for room, answer in before.items() if answer["at"] == "back-1")
+    new = cluster.nodes["back-1"]
+    find = new.links.get
+    new.links.get = lambda id: None if id == "front-1" else find(id)  # type: ignore[method-assign]
+    front = cluster.nodes["front-1"]
+    # As by a view in which back-2 owned it.
+    front.servers.owner = lambda *key: (  # type: ignore[method-assign]
+        setattr(front.servers, "_placed", (key[1], "back-2")) or front.servers.get("back-2")
+    )
+    refused = new.counters.requests_refused
+    assert await people.clients[room, 1].request("back.roomHandler.say", {"n": 1}) == {"code": 500}
+    assert new.counters.requests_refused == refused + 1
