@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from chatcore.cluster.ownership import Ownership, Rule
@@ -34,6 +35,8 @@ class ClusterServers:
         ownership: what follows from it.
     """
 
+    log = Logger()
+
     def __init__(
         self,
         view: View,
@@ -60,7 +63,10 @@ class ClusterServers:
         old = self.view
         self._take(view)
         for hook in self._hooks:
-            hook(old, view)
+            try:
+                hook(old, view)
+            except Exception:  # the others have to know of it all the more
+                self.log.failure("View {epoch} could not be followed in all", epoch=view.epoch)
 
     def on_changed(self, hook: ChangedHook) -> None:
         """Have ``hook(old, new)`` called when there is a newer view, in the order of asking."""

@@ -40,6 +40,9 @@ CLOSING_SECONDS = 1.0
 FIRST_LINK_SECONDS = 5.0
 """How long what is meant for a node that has just come waits for the first link to it."""
 
+MOST_WAITING = 10_000
+"""How much may wait for the first link to one node."""
+
 LAST_WORDS_SECONDS = 0.2
 """How long the link to a node that left the view may take to bring what was on its way."""
 
@@ -166,20 +169,18 @@ class LinkTable(Service):
         Or ``told(None)``, if that takes too long. What waits is told in order.
 
         Returns:
-            False if nobody will be told: that node has been linked to before, or its coming and
-            going is not known.
+            False if nobody will be told: that node has been linked to before, or was waited for
+            long enough, or by too many, or its coming and going is not known.
         """
         waiting = self._new.get(peer)
-        if waiting is None:
+        if waiting is None or len(waiting) >= MOST_WAITING:
             return False
         waiting[told] = None
         self._late.start((peer, told))
         return True
 
     def _never_up(self, waiting: tuple[str, Callable[[Link | None], object]]) -> None:
-        peer, told = waiting
-        del self._new[peer][told]
-        told(None)
+        self._tell_waiting(waiting[0], None)  # all of them: it has not just come any more
 
     def _tell_waiting(self, peer: str, link: Link | None) -> None:
         for told in self._new.pop(peer, {}):

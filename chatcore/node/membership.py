@@ -112,6 +112,7 @@ class Membership:
         self._links.follow(
             {each.id: self._peer(each) for each in view.members if each.id != self.member.id}
         )
+        self._peers = {id: known for id, known in self._peers.items() if view.get(id) is not None}
         self._servers.follow(view)
         self._changed()
         self._come_up_if_linked()

@@ -276,3 +276,16 @@ def test_hooks_are_told_that_they_take_too_long(old: OldOwner) -> None:
     old.clock.advance(PATIENCE)
     assert [failure.type for failure in ended] == [CancelledError] * len(old.theirs)
     assert old.given == old.theirs
+
+
+@pytest.mark.logs_failures
+def test_one_part_of_a_node_that_fails_over_a_view_keeps_it_from_no_other() -> None:
+    servers, told = ClusterServers(ALONE), list[View]()
+
+    def fail(old: View, new: View) -> None:
+        raise ValueError("a mistake")
+
+    servers.on_changed(fail)
+    servers.on_changed(lambda old, new: told.append(new))
+    servers.follow(VIEW)
+    assert told == [VIEW]

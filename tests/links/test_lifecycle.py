@@ -14,7 +14,7 @@ from chatcore.links import table
 from chatcore.links.link import Link
 from chatcore.wire.box import Box, item
 
-from .wiring import NOTE, SECRET, Log, Net, Node, Raw, note
+from .wiring import NOTE, SECRET, Log, MemoryEndpoint, Net, Node, Raw, note
 
 
 def pair(net: Net, **settings: Any) -> tuple[Node, Node]:
@@ -256,6 +256,25 @@ def test_a_node_that_started_anew_is_another_life_of_it(net: Net) -> None:
     assert b.link("a").peer_incarnation == "life 2"
     assert len(b.downs) == 1
     assert works(net, again, b)
+
+
+def test_what_is_meant_for_a_node_that_has_just_come_waits_for_its_link(
+    net: Net, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not for ever, and not too much of it."""
+    monkeypatch.setattr(table, "MOST_WAITING", 3)
+    a = Node(net, "a", [])
+    a.table.startService()
+    a.table.follow({"b": table.Peer(MemoryEndpoint(net, "b"), "life 1")})
+    told: list[Link | None] = []
+    assert a.table.wait_for("b", told.append)
+    net.pass_time(table.FIRST_LINK_SECONDS - 1)
+    assert all(a.table.wait_for("b", lambda link: told.append(link)) for _ in range(2))
+    assert not a.table.wait_for("b", lambda link: told.append(link))
+    assert told == []
+    net.pass_time(2)
+    assert told == [None, None, None]
+    assert not a.table.wait_for("b", told.append)
 
 
 def test_the_hooks_see_the_table_as_it_is(net: Net) -> None:
