@@ -32,7 +32,7 @@ def stage() -> Iterator[RedisStage]:
 @pytest_twisted.async_yield_fixture
 async def real(tmp_path: Path) -> AsyncIterator[ValkeyStage]:
     """A real Valkey."""
-    stage = ValkeyStage(tmp_path, lease=1.0)
+    stage = ValkeyStage(tmp_path, lease=0.6)
     yield stage
     await stage.close()
     stage.check()
@@ -226,7 +226,7 @@ class TestWithValkey:
     async def test_a_wrong_password_that_is_put_right(
         self, tmp_path: Path, logged: list[str]
     ) -> None:
-        stage = ValkeyStage(tmp_path, lease=1.0, password=PASSWORD)
+        stage = ValkeyStage(tmp_path, lease=0.6, password=PASSWORD)
         try:
             nodes = await stage.cluster("chat-1", "chat-2")
             view, epoch = nodes[0].view, nodes[0].epoch
