@@ -38,6 +38,7 @@ class Valkey:
         folder: where it keeps its data.
         password: what it asks for; nothing if empty.
         host: the address that it listens on.
+        desk: another one, where it is reached for the test itself.
         port: its port; a free one unless given.
         before: put in front of its command.
     """
@@ -48,10 +49,12 @@ class Valkey:
         *,
         password: str = "",
         host: str = "127.0.0.1",
+        desk: str = "",
         port: int = 0,
         before: tuple[str, ...] = (),
     ) -> None:
         self.folder, self.password, self.host = folder, password, host
+        self._desk = desk or host
         self._before = before
         if not port:
             with free_ports(1) as ports:
@@ -69,13 +72,18 @@ class Valkey:
         """Start it, with the data that it had, and wait until it answers."""
         assert self._process is None
         command = [*self._before, _binary(), "--port", str(self.port), "--bind", self.host]
+        command += [self._desk] if self._desk != self.host else []
         command += ["--dir", str(self.folder), "--save", "", "--appendonly", "yes"]
         command += ["--requirepass", self.password] if self.password else []
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
             )
-        wait_until(self._answers, "Valkey to answer")
+        try:
+            wait_until(self._answers, "Valkey to answer")
+        except BaseException:
+            self.stop()
+            raise
 
     def stop(self) -> None:
         """End it at once; what it was told stays."""
@@ -103,13 +111,13 @@ class Valkey:
         import valkey
 
         with valkey.Valkey(
-            self.host, self.port, password=self.password or None, decode_responses=True
+            self._desk, self.port, password=self.password or None, decode_responses=True
         ) as client:
             return client.execute_command(*words)
 
     def _answers(self) -> bool:
         assert self._process is not None and self._process.poll() is None, self._log()
-        with suppress(OSError), socket.create_connection((self.host, self.port), 1) as one:
+        with suppress(OSError), socket.create_connection((self._desk, self.port), 1) as one:
             one.sendall(b"PING\r\n")
             return one.recv(100)[:1] in (b"+", b"-")
         return False

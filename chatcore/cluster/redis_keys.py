@@ -139,6 +139,11 @@ def written(view: View) -> bytes:
     return msgspec.json.encode(view.to_value())
 
 
+def as_kept(member: Member) -> Member:
+    """A member as it comes back from Redis: equal to itself there, which it need not be before."""
+    return Member.from_value(msgspec.json.decode(msgspec.json.encode(member.to_value())))
+
+
 def _pair(line: str) -> tuple[str, str]:
     life, _, beat = line.partition(" ")
     return life, beat

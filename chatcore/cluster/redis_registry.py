@@ -15,6 +15,7 @@ from chatcore.cluster.redis_keys import (
     WRITE,
     IStore,
     Reading,
+    as_kept,
     beat,
     epoch_of,
     keys_of,
@@ -89,7 +90,7 @@ class RedisRegistry:
         self._mistakes = Seen(8)
 
     def start(self, member: Member, hearer: IHearer) -> None:
-        self._started, self._me, self._hearer = True, member, hearer
+        self._started, self._me, self._hearer = True, as_kept(member), hearer
         self._read_last = self._clock.seconds()
         self._store.subscribe(self.keys[2], heard=self._published, begun=self._soon)
         self._store.start()
@@ -100,7 +101,7 @@ class RedisRegistry:
             return
         if member.life != self._me.life:
             self._before = life_key(self._me)
-        self._me = member
+        self._me = as_kept(member)
         self._soon()
 
     def leave(self) -> Deferred[None]:

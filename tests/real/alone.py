@@ -94,5 +94,6 @@ async def until(condition: Callable[[], object], what: str, seconds: float = 20)
 
 async def talk(one: Person, other: Person, word: str) -> None:
     """What one says, the other hears."""
-    await one.say(word)
+    answer = await one.say(word)
+    assert answer.get("code") != 500, f"{word!r} was refused"
     await other.until("onChat", msg=word)
