@@ -67,6 +67,7 @@ class Nodes:
             epoch=epoch,
             clock=clock,
             settled=self._tell,
+            displaced=self._displace,
         )
         self._counters = counters
         self._linked: dict[str, _Linked] = {}
@@ -136,6 +137,10 @@ class Nodes:
         self._linked[link.peer] = _Linked(link, -1 if told is None else told.epoch)
         if old is not None:
             old.abort()  # it has dialled anew, so what this side still has is dead
+
+    def _displace(self, link: Link) -> None:
+        self._forget(link)
+        link.abort()
 
     def _leave(self, link: Link, box: Box, ask: bytes | None) -> None:
         self._forget(link)

@@ -68,6 +68,7 @@ class Roll:
         clock: what knows the time.
         settled: told the newest view at the end of each turn in which somebody came, changed or
             left.
+        displaced: told by what a node is connected that was welcome, and is to ask again.
     """
 
     log = Logger()
@@ -81,9 +82,10 @@ class Roll:
         epoch: int,
         clock: IClock,
         settled: Callable[[View], None],
+        displaced: Callable[[Any], None],
     ) -> None:
         self._away_seconds, self._restart_seconds = away_seconds, restart_seconds
-        self._clock, self._settled = clock, settled
+        self._clock, self._settled, self._displaced = clock, settled, displaced
         self._turn = Turn(clock.callLater)
         self._places: dict[str, _Place] = {}
         self._removed: OrderedDict[tuple[str, str], None] = OrderedDict()
@@ -174,6 +176,8 @@ class Roll:
         for place in list(self._places.values()):
             if not place.own and not told.has(place.member):
                 self._take_out(place.member.id, "a later view is without it")
+        if self._learning is not None:
+            self._displace_rivals(told)
         for member in told.members:
             size = _size(member)
             if member.id not in self._places and self._bytes + size <= MOST_BYTES:
@@ -187,6 +191,16 @@ class Roll:
         self._anyway = True
         self._touch()
         self._begin()
+
+    def _displace_rivals(self, told: View) -> None:
+        """Make room for those who may come back: no view has named yet who came in their place."""
+        for place in list(self._places.values()):
+            if told.get(place.member.id) is not None and not told.has(place.member):
+                _cancel(place.timer)
+                del self._places[place.member.id]
+                self._bytes -= place.size
+                if place.at is not None:
+                    self._displaced(place.at)
 
     def _begin(self) -> None:
         """Make views from now on."""

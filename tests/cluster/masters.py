@@ -42,7 +42,7 @@ class MasterStage(Stage):
         self.master_host = Host(self.world)
         self.world.masters += 1
         self.master = Master(
-            place=Port(self.world, self.master_host, self.port),  # type: ignore[arg-type]
+            place=Port(self.world, self.master_host, self.port),
             secret=SECRET,
             registry=self.settings,
             links=LinkSettings(),

@@ -74,7 +74,7 @@ async def test_nobody_announces_another(stage: MasterStage, log: Log) -> None:
         item(b"member", pack(None)),
         item(b"member", pack({"id": "chat-1"})),
         item(b"member", b"\x81" * 3000),
-        item(b"member", pack(FakeNode(None, "chat-1", "1", "asleep").member.to_value())),  # type: ignore[arg-type]
+        item(b"member", pack(FakeNode(None, "chat-1", "1", "asleep").member.to_value())),
     ],
 )
 async def test_garbage_is_refused_and_hurts_nobody(stage: MasterStage, items: bytes) -> None:
@@ -349,7 +349,7 @@ async def _play(seed: int) -> None:
         if act is end:
             await end(chance.choice([leave, stage.crash, sleep, change]))
         else:
-            await act()  # type: ignore[operator]
+            await act()
         await stage.pass_time(chance.choice([0.0, 0.05, 0.3, 1.5, 4.0]))
     if master_is_away:
         await master()

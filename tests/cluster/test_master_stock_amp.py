@@ -84,7 +84,7 @@ async def test_a_stock_node_is_in_the_view() -> None:
     host = Host(stage.world)
     stock = StockNode()
     factory = Factory()
-    factory.protocol = lambda: stock  # type: ignore[assignment]
+    factory.protocol = lambda: stock
     Way(stage.world, host, "master").connect(factory)
 
     def call(command: Any, **arguments: Any) -> Any:
@@ -114,7 +114,7 @@ async def test_a_node_finds_a_stock_master() -> None:
     await stage.take_away()
     stock = StockMaster()
     factory = Factory()
-    factory.protocol = lambda: stock  # type: ignore[assignment]
+    factory.protocol = lambda: stock
     Port(stage.world, Host(stage.world), "master").listen(None, factory)
     node = stage.start("chat-1", state="starting")
     await stage.until(lambda: node.is_in, "it to be in")

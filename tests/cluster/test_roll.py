@@ -12,7 +12,7 @@ from chatcore.master.roll import LEARNING_SECONDS, Roll
 
 
 def member(id: str, life: str = "1", **server: object) -> Member:
-    return Member(server=Server(id=id, type="chat", port=4000, **server), incarnation=life)  # type: ignore[arg-type]
+    return Member(server=Server(id=id, type="chat", port=4000, **server), incarnation=life)
 
 
 def view(epoch: int, *members: Member) -> View:
@@ -25,6 +25,7 @@ class Rolled:
     def __init__(self, *, learning: bool = False, epoch: int = 0) -> None:
         self.clock = Clock()
         self.views: list[View] = []
+        self.displaced: list[str] = []
         self.roll = Roll(
             away_seconds=1.0,
             restart_seconds=5.0,
@@ -32,6 +33,7 @@ class Rolled:
             epoch=epoch,
             clock=self.clock,
             settled=self._settled,
+            displaced=self.displaced.append,
         )
 
     def _settled(self, view: View) -> None:
@@ -206,6 +208,23 @@ class TestLearning:
         rolled.announce("link to a", member("a"), view(17, member("a"), member("b")))
         assert rolled.lives == ["a 1", "b 1", "n 1"]
         assert len(rolled.views) == 1
+
+    @pytest.mark.parametrize("who_tells", ["a", "b"])
+    def test_who_was_there_before_keeps_its_place_from_a_rival_that_comes_first(
+        self, who_tells: str
+    ) -> None:
+        """Both look for a master that starts anew, and one has to be first."""
+        rolled = Rolled(learning=True)
+        assert rolled.announce("rival", member("b", "2")) == "welcome"
+        old = view(17, member("a"), member("b"))
+        assert rolled.announce("link", member(who_tells), old) == "welcome"
+        assert rolled.lives == ["a 1", "b 1"]
+        assert rolled.displaced == ["rival"]
+        rolled.roll.lost("rival", silent=False)
+        assert rolled.announce("rival again", member("b", "2")) == "taken"
+        rolled.pass_time(6)
+        if who_tells == "a":  # the one that was there before has not come back
+            assert rolled.announce("rival again", member("b", "2")) == "welcome"
 
     def test_who_comes_first_does_not_wait_for_ever(self) -> None:
         rolled = Rolled(learning=True)

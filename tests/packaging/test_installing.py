@@ -12,7 +12,7 @@ from environments import pip, run
 
 import chatcore
 
-PLUGINS = ["chatnode", "chatpage"]
+PLUGINS = ["chatmaster", "chatnode", "chatpage"]
 
 
 def test_a_wheel_brings_the_plugin_and_an_uninstall_takes_it_away(fresh, wheel):
