@@ -54,7 +54,6 @@ class HandingOver:
         channels: this node's.
         quiet: knows which requests are under way.
         sends: what is said to others.
-        given: called when all has been given away that belongs to others.
         clock: the reactor.
     """
 
@@ -70,12 +69,11 @@ class HandingOver:
         channels: IGiving,
         quiet: IQuiet,
         sends: Sends,
-        given: Callable[[], None],
         clock: IClock,
     ) -> None:
         self._id, self._type, self._servers = id, server_type, servers
         self._key_of, self._channels, self._quiet = key_of, channels, quiet
-        self._sends, self._given, self._clock = sends, given, clock
+        self._sends, self._clock = sends, clock
         self._epoch = self._done = 0
         self._ended = self._late = False
         self._giving: int | None = None
@@ -127,9 +125,7 @@ class HandingOver:
 
     def pass_on(self, name: str, hand: Hand) -> None:
         """Give away what has come here and belongs to another node."""
-        known = self._outgoing.setdefault(name, Hand())
-        known.members = [*known.members, *hand.members]
-        known.state = {**hand.state, **known.state}
+        self._keep(name, self._outgoing.get(name, Hand()), hand)
         self._send(name)
 
     def begin_anew(self) -> None:
@@ -216,19 +212,30 @@ class HandingOver:
     def _give(self, leaving: dict[str, list[str]]) -> None:
         self._giving = None
         frontends = [each.id for each in self._servers.frontends()]
+        earlier = self._outgoing.keys() - {name for names in leaving.values() for name in names}
         for to, names in leaving.items():
             for frontend in frontends:
                 self._sends.group_moved(frontend, to, names)
             for name in names:
                 hand = self._channels.give_away(name, to)
                 if hand is not None:
-                    self._outgoing[name] = hand
+                    self._keep(name, hand, self._outgoing.get(name, Hand()))
         self._stop_timer()
         self._done = self._epoch
-        for name in list(self._outgoing):
+        for name in sorted(earlier):
             self._send(name)
+        for to, names in leaving.items():
+            for name in names:
+                if name in self._outgoing:
+                    self._send_to(to, name)
         self._say_done([self._id, *self._others()])
-        self._tell_if_given()
+
+    def _keep(self, name: str, first: Hand, second: Hand) -> None:
+        """Have a channel go as two say that it is; of the states, the first's values win."""
+        # Made anew, because what has been sent of it is not all of it any more.
+        self._outgoing[name] = Hand(
+            [*first.members, *second.members], {**second.state, **first.state}
+        )
 
     def _say_done(self, peers: Iterable[str]) -> None:
         for peer in peers:
@@ -247,20 +254,17 @@ class HandingOver:
 
     def _send(self, name: str) -> None:
         to = self._servers.ownership.owner(self._type, self._key_of(name))
-        if to is None:
-            return
+        if to is not None:
+            self._send_to(to.id, name)
+
+    def _send_to(self, to: str, name: str) -> None:
         hand = self._outgoing[name]
 
         def done(arrived: bool) -> None:
             if arrived and self._outgoing.get(name) is hand:
                 del self._outgoing[name]
-                self._tell_if_given()
 
-        self._sends.hand_over(to.id, self._epoch, name, hand, done)
-
-    def _tell_if_given(self) -> None:
-        if self.done:
-            self._given()
+        self._sends.hand_over(to, self._epoch, name, hand, done)
 
     def _stop_timer(self) -> None:
         if self._timer is not None and self._timer.active():

@@ -314,7 +314,6 @@ class Node(Service):
             channels=self.channels,
             groups=groups,
             settled=self._open_if_linked,
-            given=lambda: None,
             counters=counters,
             clock=reactor,
         )

@@ -55,7 +55,6 @@ class Moves:
         channels: this node's.
         groups: those of a frontend.
         settled: called each time all that belongs to this node has come.
-        given: called when all has been given away that belongs to others.
         counters: where refusals are counted.
         clock: the reactor.
     """
@@ -74,7 +73,6 @@ class Moves:
         channels: ChannelService,
         groups: GroupTable | None,
         settled: Callable[[], None],
-        given: Callable[[], None],
         counters: Counters,
         clock: IClock,
     ) -> None:
@@ -106,7 +104,6 @@ class Moves:
             channels=channels,
             quiet=self.under_way,
             sends=self,
-            given=given,
             clock=clock,
         )
         self.offering = (

@@ -145,6 +145,9 @@ class OldOwner:
         self.asked: list[str] = []
         self.given: list[str] = []
         self.arrived: list[str] = []
+        self.sent: dict[str, tuple[Hand, Callable[[bool], None]]] = {}
+        self.slow = False
+        self.mine = Hand()
         self.hook: Callable[[str], Deferred[Any] | None] = lambda name: None
         self.servers = ClusterServers(View(0, ()))
         self.side = HandingOver(
@@ -155,7 +158,6 @@ class OldOwner:
             channels=self,
             quiet=self,
             sends=self,  # type: ignore[arg-type]  # as much of it as an owner uses
-            given=lambda: None,
             clock=self.clock,
         )
         self.servers.on_changed(self.side.view_changed)
@@ -183,7 +185,7 @@ class OldOwner:
     def give_away(self, name: str, to: str) -> Hand | None:
         self.channels.remove(name)
         self.given.append(name)
-        return Hand()
+        return self.mine
 
     def when_ended(self, concerns: object, ended: Callable[[], None]) -> None:
         ended()
@@ -205,7 +207,9 @@ class OldOwner:
         self, to: str, epoch: int, channel: str, hand: Hand, done: Callable[[bool], None]
     ) -> None:
         self.arrived.append(channel)
-        done(True)
+        self.sent[channel] = hand, done
+        if not self.slow:
+            done(True)
 
 
 @pytest.fixture
@@ -230,6 +234,26 @@ def test_channels_go_when_the_hooks_have_ended(old: OldOwner) -> None:
         each.callback(None)
     assert old.asked == old.given == old.arrived == old.theirs
     assert not old.clock.getDelayedCalls()
+
+
+def test_what_came_for_a_channel_goes_along_with_it(old: OldOwner) -> None:
+    """And is kept until all of it is known to have arrived."""
+    old.slow = True
+    room = old.theirs[0]
+    old.side.pass_on(room, Hand([("ann", "front-1")], {"turn": 1, "round": 1}))
+    _, first_arrived = old.sent[room]
+    old.mine = Hand([("bob", "front-1")], {"turn": 2})
+    old.all_see()
+    hand, arrived = old.sent[room]
+    assert list(hand.members) == [("bob", "front-1"), ("ann", "front-1")]
+    assert hand.state == {"turn": 2, "round": 1}
+    for _, done in list(old.sent.values()):
+        if done is not arrived:
+            done(True)
+    first_arrived(True)
+    assert not old.side.done
+    arrived(True)
+    assert old.side.done
 
 
 def test_channels_go_though_a_hook_will_not_end(old: OldOwner) -> None:
