@@ -584,23 +584,32 @@ class Node(Service):
 
     def _open_if_linked(self) -> None:
         waits = self._opening is not None and self._opening.active()
-        if waits and self._all_there and self.moves.settling.settled:
+        if waits and self._is_linked and self.moves.settling.settled:
             self._opening.cancel()
             self._linked.callback(None)
         self._tell_if_all_started()
 
     @property
-    def _all_there(self) -> bool:
-        """Whether all servers that are listed are in the view, and linked to all of it."""
+    def _is_linked(self) -> bool:
+        """Whether this node is linked to all that there are, or, in a cluster that only begins, to
+        all that are listed."""
+        there = self.membership.let_in and self.links.complete
+        return there and (self._runs_already or self._all_there)
+
+    @property
+    def _runs_already(self) -> bool:
+        """Whether others serve already: whoever is not there then is not about to come."""
         view = self.servers.view
-        return (
-            self.membership.let_in
-            and self.links.complete
-            and all(view.get(id) is not None for id in self._expected)
-        )
+        return view.epoch > 0 and any(each.state == "up" for each in view.members)
+
+    @property
+    def _all_there(self) -> bool:
+        """Whether all servers that are listed are in the view."""
+        return all(self.servers.view.get(id) is not None for id in self._expected)
 
     def _tell_if_all_started(self) -> None:
-        if self._serves and self._all_there and self._telling is None:
+        linked = self.links.complete and self._all_there
+        if self._serves and linked and self._telling is None:
             self._telling = Deferred.fromCoroutine(self._life.all_started())
             self._telling.addErrback(lambda failure: failure.trap(CancelledError))
 

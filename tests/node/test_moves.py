@@ -16,6 +16,7 @@ from twisted.internet import reactor
 
 from chatcore.client import Client
 from chatcore.errors import ChannelMoved
+from chatcore.node.assembly import OPENING_SECONDS
 
 APP = """
     from chatcore.application import by_session
@@ -409,3 +410,12 @@ async def test_what_was_passed_on_is_refused_where_its_frontend_can_not_be_reach
     refused = new.counters.requests_refused
     assert await people.clients[room, 1].request("back.roomHandler.say", {"n": 1}) == {"code": 500}
     assert new.counters.requests_refused == refused + 1
+
+
+async def test_who_comes_later_does_not_wait_for_those_that_are_down(cluster: Cluster) -> None:
+    await cluster.start()
+    await cluster.stop("back-1", "back-2")
+    began = reactor.seconds()
+    await cluster.start("back-2")
+    assert cluster.nodes["back-2"].membership.member.state == "up"
+    assert reactor.seconds() - began < OPENING_SECONDS
