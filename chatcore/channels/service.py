@@ -93,7 +93,8 @@ class ChannelService:
         frontends: how to reach them.
         clock: for the time a lost frontend has to come back.
         patience: that time, in seconds.
-        owns: whether the name of a channel places it on this node.
+        owns: whether the name of a channel places it on this node; raises `ChannelMoved` where
+            whoever asks should have asked the next owner.
     """
 
     log = Logger()
@@ -127,9 +128,11 @@ class ChannelService:
             channel = self._empty.get(name)
             if channel is None:
                 check_name(name)
-                if name in self._moved and not self._owns(name):
-                    raise _moved(name, self._moved[name])
+                placed = self._owns(name)
+                if name in self._moved and not placed:
+                    raise moved(name, self._moved[name])
                 channel = self._empty[name] = Channel(name, self)
+                channel.placed = placed
         return channel
 
     def has(self, name: str) -> bool:
@@ -215,10 +218,10 @@ class ChannelService:
         _refuse_moved(channel)
         if not self._frontends.exists(sid):
             raise NoSuchServer(sid, f"add to channel {channel.name!r}")
+        if not len(channel) and channel.placed and not self._owns(channel.name):
+            raise moved(channel.name, "")
         if not channel.put(uid, sid):
             return False
-        if len(channel) == 1:
-            channel.placed = self._owns(channel.name)
         self._channels[channel.name] = channel
         if not self._frontends.join(sid, channel.name, [uid]):
             self._miss(sid)  # told anew if it comes back, given up if it does not
@@ -447,11 +450,16 @@ class ChannelService:
             self._empty[channel.name] = self._channels.pop(channel.name)
 
 
-def _moved(name: str, to: str) -> ChannelMoved:
+def moved(name: str, to: str) -> ChannelMoved:
+    """Why a channel can't be used here any more.
+
+    Args:
+        to: who owns it now; empty where that is not known.
+    """
     where = f"{to} owns it now" if to else "others own it now"
     return ChannelMoved(f"the channel {name!r} has moved: {where}")
 
 
 def _refuse_moved(channel: Channel) -> None:
     if channel.moved_to is not None:
-        raise _moved(channel.name, channel.moved_to)
+        raise moved(channel.name, channel.moved_to)

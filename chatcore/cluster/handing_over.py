@@ -83,6 +83,11 @@ class HandingOver:
         self._patient = Patient(clock)
 
     @property
+    def has_given(self) -> bool:
+        """Whether all has been sent to others that belongs to them."""
+        return self._done == self._epoch
+
+    @property
     def done(self) -> bool:
         """Whether all that belongs to others has arrived there, if there are any."""
         return self._done == self._epoch and not any(

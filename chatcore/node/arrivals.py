@@ -15,7 +15,7 @@ from chatcore.errors import RpcError
 from chatcore.links.link import Link, Responder
 from chatcore.links.table import LinkTable
 from chatcore.telemetry import Counters
-from chatcore.wire.box import END, Box, item
+from chatcore.wire.box import Box, item
 
 MOST_WAITING = 20_000
 """Boxes that may wait."""
@@ -173,7 +173,7 @@ class Arrivals:
         payload += item(b"epoch", b"%d" % self._servers.view.epoch)
         self._counters.boxes_passed_on += 1
         if ask is None:
-            to.write(payload + END)
+            to.tell(payload, "what was passed on")
         else:
             self.relaying += 1
             to.ask(payload, partial(self._relay, link, ask), "what was passed on", FOR_EVER)

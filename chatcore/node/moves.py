@@ -11,7 +11,7 @@ from twisted.logger import Logger
 
 from chatcore.channels.groups import GroupTable
 from chatcore.channels.moving import Hand
-from chatcore.channels.service import ChannelService
+from chatcore.channels.service import ChannelService, moved
 from chatcore.cluster.handing_over import HandingOver
 from chatcore.cluster.offering import Offering
 from chatcore.cluster.servers import ClusterServers
@@ -131,11 +131,21 @@ class Moves:
         return self._stamp + item(b"key", key.encode("utf-8", "surrogatepass"))
 
     def owns(self, channel: str) -> bool:
-        """Whether the name of a channel places it on this node."""
+        """Whether the name of a channel places it on this node.
+
+        Raises:
+            ChannelMoved: a request asks that was routed here by the same key, and has gone on for
+                longer than the move of what belongs to the key has waited for it.
+        """
         if not self._servers.view.epoch:
             return True
-        owner = self._servers.ownership.owner(self._type, self._own_key(channel))
-        return owner is not None and owner.id == self._id
+        key = self._own_key(channel)
+        owner = self._servers.ownership.owner(self._type, key)
+        if owner is None or owner.id == self._id or not self.under_way.has(key):
+            return owner is not None and owner.id == self._id
+        if self.handing_over.has_given:
+            raise moved(channel, owner.id)
+        return True  # until it goes along with the others
 
     def left(self, owner: str, channel: str, uid: str) -> None:
         """A member of a channel is connected to this frontend no more."""

@@ -32,6 +32,10 @@ class UnderWay:
             told, self._told = self._told, None
             told()
 
+    def has(self, key: str) -> bool:
+        """Whether anything is under way by a key."""
+        return key in self._keys.values()
+
     def when_ended(self, concerns: Callable[[str | None], bool], ended: Callable[[], None]) -> None:
         """Call ``ended`` when all that is under way now has ended, of the keys that concern."""
         self._awaited = {number for number, key in self._keys.items() if concerns(key)}

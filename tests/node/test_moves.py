@@ -419,3 +419,24 @@ async def test_who_comes_later_does_not_wait_for_those_that_are_down(cluster: Cl
     await cluster.start("back-2")
     assert cluster.nodes["back-2"].membership.member.state == "up"
     assert reactor.seconds() - began < OPENING_SECONDS
+
+
+@pytest.mark.logs_failures
+async def test_a_handler_that_is_too_late_makes_no_second_room(cluster: Cluster) -> None:
+    """Neither of one that it held, nor a new one."""
+    await cluster.start()
+    node = cluster.nodes["back-1"]
+    room = await until(lambda: next(filter(node.moves.owns, ROOMS), None), "it to own something")
+    held = node.channels.get(room, create=True)
+    number = node.moves.under_way.begin(room)
+    node.membership.enter("draining")
+    await until(lambda: not node.moves.handing_over.has_given, "the view to change")
+    assert node.channels.get(room, create=True) is held  # the move still waits for it
+    node.moves.handing_over._give_up()
+    await until(lambda: node.moves.handing_over.has_given, "the move to wait no longer")
+    with pytest.raises(ChannelMoved, match="owns it now"):
+        held.add("ann", "front-1")
+    del held
+    with pytest.raises(ChannelMoved, match="owns it now"):
+        node.channels.get(room, create=True)
+    node.moves.under_way.end(number)
