@@ -337,8 +337,7 @@ class LinkTable(Service):
         self._parts.counters.links_up += 1
         if self.complete:
             self.log.info("{id} is linked to all {n} others", id=self.id, n=len(self._peers))
-        for hook in self._up_hooks:
-            hook(link)
+        self._tell(self._up_hooks, link)
         self._tell_waiting(link.peer, link)
 
     def _lost(self, link: Link, reason: Failure) -> None:
@@ -354,8 +353,15 @@ class LinkTable(Service):
         self._parts.counters.links_lost += 1
         if self.running and not self._leaving and link.peer in self._peers:
             self.log.warn("Lost the link to {peer}", peer=link.peer)
-        for hook in self._down_hooks:
-            hook(link)
+        self._tell(self._down_hooks, link)
+
+    def _tell(self, hooks: Iterable[Callable[[Link], None]], link: Link) -> None:
+        """Call hooks; what one raises keeps nothing from the others."""
+        for hook in hooks:
+            try:
+                hook(link)
+            except Exception:
+                self.log.failure("A hook of {link} raised", link=link)
 
     def _ping(self) -> None:
         now = self._parts.clock.seconds()

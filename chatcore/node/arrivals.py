@@ -133,8 +133,10 @@ class Arrivals:
         """Put a box off that was sent by a newer view than this node's; False if it was not."""
         if int(box.get(b"epoch", b"0")) <= self._servers.view.epoch:
             return False
-        # What others have done stays done: it waits for as long as the view takes to come.
-        self._wait(partial(act, link, box, ask), _keep_silent, passed=False, for_ever=True)
+        # What others have done stays done: it waits for as long as the view takes to come. Where
+        # there is no room for it, a new link tells it again.
+        refuse = partial(_give_up, link)
+        self._wait(partial(act, link, box, ask), refuse, passed=False, for_ever=True)
         return True
 
     def put_off(
@@ -153,7 +155,9 @@ class Arrivals:
                 act(link, box, ask)
 
         def refuse(why: str) -> None:
-            if ask is not None:
+            if for_ever:
+                link.abort()  # a new link tells it again
+            elif ask is not None:
                 link.refuse(ask, b"REFUSED", why)
 
         self._wait(serve, refuse, passed=b"origin" in box, for_ever=for_ever)
@@ -231,5 +235,6 @@ class Arrivals:
         refuse(why)
 
 
-def _keep_silent(why: str) -> None:
-    """Nobody waits for an answer."""
+def _give_up(link: Link, why: str) -> None:
+    """Begin anew with a link that brought more than can be kept."""
+    link.abort()

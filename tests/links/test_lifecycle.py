@@ -455,3 +455,21 @@ def test_who_leaves_loses_no_links(net: Net, log: Log) -> None:
     net.settle()
     assert log.texts == []
     b.table.stopService()
+
+
+@pytest.mark.logs_failures
+def test_a_hook_that_raises_keeps_nothing_from_the_others(net: Net) -> None:
+    a, b = pair(net)
+    told: list[str] = []
+
+    def fail(link: Link) -> None:
+        raise ValueError("a mistake")
+
+    for hooks in (a.table.on_up, a.table.on_down):
+        hooks(fail)
+        hooks(lambda link: told.append(link.peer))
+    drop(a, "b")
+    assert told == ["b"]
+    net.pass_time(5)
+    assert told == ["b", "b"]
+    assert works(net, a, b)
