@@ -20,9 +20,14 @@ from chatcore.config.tls_files import TlsFiles
 
 
 def make_certificate(
-    folder: Path, name: str = "localhost", password: bytes = b"", *, weak: bool = False
+    folder: Path,
+    name: str = "localhost",
+    password: bytes = b"",
+    *,
+    weak: bool = False,
+    address: str = "127.0.0.1",
 ) -> TlsFiles:
-    """A certificate that signs itself, for a name and the loopback address, and its key.
+    """A certificate that signs itself, for a name and an address, and its key.
 
     Args:
         folder: where its files go, named after it.
@@ -36,7 +41,7 @@ def make_certificate(
         key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)
-    names = [x509.DNSName(name), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    names = [x509.DNSName(name), x509.IPAddress(ipaddress.ip_address(address))]
     certificate = (
         x509.CertificateBuilder()
         .subject_name(subject)

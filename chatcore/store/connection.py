@@ -68,7 +68,7 @@ class Connection(Factory):
         away: Callable[[str], None] = lambda why: None,
         heard: Callable[[bytes], None] | None = None,
     ) -> None:
-        self.problem = "not connected yet"
+        self.problem = "no answer yet"
         self._place, self._endpoint, self._greeting = place, endpoint, greeting
         self._up, self._away, self._heard = up, away, heard
         self._clock, self._longest = clock, longest_retry

@@ -116,8 +116,8 @@ async def test_a_lost_notice_costs_one_sweep(stage: RedisStage) -> None:
 async def test_a_notice_is_heard_at_once(stage: RedisStage) -> None:
     one, other = await stage.cluster("chat-1", "chat-2")
     for state in ("starting", "up", "draining"):
-        one.enter(state)  # type: ignore[arg-type]  # mypy takes the loop's words for any text
-        await stage.until(lambda state=state: other.view["chat-1"][1] == state, "it", 0.2)  # type: ignore[misc]
+        one.enter(state)
+        await stage.until(lambda state=state: other.view["chat-1"][1] == state, "it", 0.2)
 
 
 async def test_many_that_come_at_once_all_come_in(stage: RedisStage) -> None:

@@ -50,7 +50,7 @@ class Servers(CopiedChat):
                     env={**environment(), "CHATCORE_REGISTRY": self.valkey.url, **more},
                 )
         for id in ids:
-            await until(lambda id=id: self.is_up(id), f"{id} to be up")  # type: ignore[misc]
+            await until(lambda id=id: self.is_up(id), f"{id} to be up")
 
     def command(self, id: str) -> tuple[list[str], Mapping[str, str]]:
         """What starts a server, and its part of the environment."""
@@ -72,7 +72,7 @@ class Servers(CopiedChat):
             self.processes[id].send_signal(how)
         for id in ids:
             ended = self.processes.pop(id)
-            await until(lambda ended=ended: ended.poll() is not None, f"{id} to end")  # type: ignore[misc]
+            await until(lambda ended=ended: ended.poll() is not None, f"{id} to end")
 
     def close(self) -> None:
         for process in self.processes.values():

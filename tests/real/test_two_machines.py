@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import pytest_twisted
 from alone import Servers, talk, until
+from certificates import make_certificate
 from identities import make_identities
 from machines import Machine, TwoMachines, two_machines
 from people import Person
@@ -28,7 +29,7 @@ SERVERS = {
 
 
 class Pair(Servers):
-    """The chat on two machines, with encrypted links; Valkey is on the first of them."""
+    """The chat on two machines, all of it encrypted; Valkey is on the first of them."""
 
     def __init__(self, folder: Path, machines: TwoMachines, valkey: Valkey) -> None:
         self.machines = machines
@@ -78,7 +79,12 @@ def pair() -> Iterator[Pair]:
         data.mkdir()
         here = machines.one
         valkey = Valkey(
-            data, password=PASSWORD, host=here.address, desk=here.desk, before=here.inside
+            data,
+            password=PASSWORD,
+            tls=make_certificate(data, "valkey", address=here.address),
+            host=here.address,
+            desk=here.desk,
+            before=here.inside,
         )
         servers = Pair(folder, machines, valkey)
         yield servers

@@ -96,8 +96,19 @@ async def test_it_shows_a_certificate_of_its_own(tmp_path: Path, shield: Any, cl
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_server_without_tls_is_told_apart(valkey: Valkey, client: Make) -> None:
-    with pytest.raises(StoreAway):
+async def test_a_redis_with_tls_of_its_own(tmp_path: Path, client: Make) -> None:
+    server = Valkey(tmp_path, tls=make_certificate(tmp_path))
+    try:
+        redis = client(server.url)
+        assert await redis.command(b"PING") == b"PONG"
+        await redis.close()
+    finally:
+        server.stop()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_server_without_tls_keeps_nobody_waiting(valkey: Valkey, client: Make) -> None:
+    with pytest.raises(StoreAway, match="no answer"):
         await client(f"rediss://127.0.0.1:{valkey.port}", seconds=0.5).command(b"PING")
 
 
