@@ -16,8 +16,8 @@ from chatcore.telemetry import Counters
 PORTION = 5_000
 """Claims that are offered at once."""
 
-PORTION_BYTES = 1024 * 1024
-"""Beyond so many bytes of their uids, there are fewer."""
+PORTION_LENGTH = 1024 * 1024
+"""Their uids have so many characters together at most, unless it is one alone."""
 
 
 @dataclass(slots=True)
@@ -159,11 +159,11 @@ class Claims:
         taken: list[Sequence[Any]] = []
         size = 0
         for number in sorted(number for number in claims if number > after):
-            if len(taken) >= PORTION or size >= PORTION_BYTES:
-                return ["claims", self._incarnation(), taken, True]
             held = claims[number]
-            taken.append([held.uid, held.session, number, held.token])
             size += len(held.uid)
+            if len(taken) >= PORTION or (taken and size > PORTION_LENGTH):
+                return ["claims", self._incarnation(), taken, True]
+            taken.append([held.uid, held.session, number, held.token])
         return ["claims", self._incarnation(), taken, False]
 
     def lost(self, incarnation: str, number: int) -> None:

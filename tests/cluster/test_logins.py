@@ -365,7 +365,7 @@ def test_many_claims_are_told_in_portions(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_long_uids_make_portions_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(claims, "PORTION_BYTES", 100)
+    monkeypatch.setattr(claims, "PORTION_LENGTH", 100)
     world = cluster()
     one, _, three = world.frontends.values()
     for n in range(20):

@@ -141,6 +141,19 @@ async def test_a_uid_is_found_wherever_it_is(cluster: Cluster) -> None:
     assert sessions(cluster, "front-2").get(clients[1].session_id).get("colour") == "blue"
 
 
+async def test_of_several_sessions_the_newest_says_where_a_uid_is(cluster: Cluster) -> None:
+    for frontend in ("front-2", "front-1"):
+        await login(cluster, frontend, "alice")
+        assert await sessions(cluster).where("alice") == frontend
+    assert await sessions(cluster).where("bob") is None
+    await away(cluster, "front-2")
+    assert await sessions(cluster).where("alice") == "front-1"
+    with pytest.raises(NotConnected):
+        await sessions(cluster).where("bob")
+    with pytest.raises(TypeError):
+        await sessions(cluster).where("")
+
+
 async def test_what_a_backend_does_with_sessions_elsewhere(cluster: Cluster) -> None:
     client = await login(cluster, "front-1", "alice")
     other = await login(cluster, "front-1", "alice")
