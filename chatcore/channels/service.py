@@ -321,6 +321,13 @@ class ChannelService:
             self.gone(sid, name, uid)
         return waiting
 
+    def _is_elsewhere(self, name: str) -> bool:
+        """Whether a channel has been given away, and is not this node's again."""
+        try:
+            return name in self._moved and not self._owns(name)
+        except ChannelMoved:
+            return True
+
     def begin_anew(self) -> list[tuple[str, dict[str, Any]]]:
         """Forget all channels: others own them now. The states of those that have one come back."""
         states = [(name, each.state) for name, each in self._channels.items() if each.state]
@@ -378,6 +385,8 @@ class ChannelService:
         """
         if frontend not in self._adopting and not moved:
             return  # my own list is the newer one, and on its way
+        if self._is_elsewhere(name):
+            return  # it was given away: the frontend has yet to hear to whom, and offers it there
         forgotten = self._forgotten.of(frontend)
         channel = self.get(name, create=True)
         assert channel is not None

@@ -282,13 +282,12 @@ class Backend:
         if not self._admit(link, box, ask, self._forward):
             return
         route = box[b"route"].decode()
-        try:
-            session = self._import(link, box)
-        except NotConnected as problem:  # it was passed on, and its frontend can't be reached
-            self._counters.requests_refused += 1
-            if ask is not None:
-                link.refuse(ask, b"REFUSED", str(problem))
+        origin = box.get(b"origin")
+        if origin is not None and self._links.get(origin.decode()) is None:
+            # Of the frontend's sessions it can't be said yet which life of it they are of.
+            self._moves.arrivals.put_off(link, box, ask, self._forward)
             return
+        session = self._import(link, box)
 
         def reply(value: Any) -> None:
             if ask is None:

@@ -174,6 +174,8 @@ class Checker:
             return False
         acts = [act for act in self._play.stage.acted if act.said == said.id]
         for act in acts:
+            if stay.front in act.unlinked:
+                return True  # its members may have been given up already
             # What was on a connection that broke, or waited for it.
             if any(
                 lost.sender == act.life[0]

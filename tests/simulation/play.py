@@ -231,7 +231,15 @@ class Play:
             heal()
         for ids in (self.fronts, self.chats):
             if not any(self.alive(id) for id in ids):
-                self.start(ids[0])
+                self._start_one(ids)
+
+    def _start_one(self, ids: list[str]) -> None:
+        """Start one of them, as soon as one has ended."""
+        ended = [id for id in ids if id not in self.machines or self.machines[id].dead]
+        if ended:
+            self.start(ended[0])
+        else:
+            self.world.later(0.5, self._start_one, ids)
 
     # Nodes
 

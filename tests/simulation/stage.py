@@ -121,6 +121,7 @@ class Act:
         epoch: of the view that it knew.
         said: the message that it pushed, if that is what it did.
         number: which one that was since the channel began, as its state has it.
+        unlinked: the frontends that the backend could not reach then.
     """
 
     time: float
@@ -129,6 +130,7 @@ class Act:
     epoch: int
     said: str | None
     number: int
+    unlinked: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +203,9 @@ class Stage:
         node = self.nodes[server_id]
         life = server_id, node.links.incarnation
         epoch = node.servers.view.epoch
-        self.acted.append(Act(self.world.now, rid, life, epoch, said, number))
+        frontends = [each.id for each in node.servers.frontends()]
+        unlinked = frozenset(id for id in frontends if node.links.get(id) is None)
+        self.acted.append(Act(self.world.now, rid, life, epoch, said, number, unlinked))
 
 
 _now: list[Stage] = []
