@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -100,8 +101,8 @@ def play(
         with steady(world):
             (plays or Play)(script, world, chosen, registry_of(seed)).run()
         gc.collect()  # a failure that nobody handles is logged when its Deferred is collected
-    except AssertionError as problem:
-        world.fault(f"it went wrong: {problem}")
+    except Exception:
+        world.fault(f"it went wrong: {traceback.format_exc()}")
     finally:
         gc.enable()
         globalLogPublisher.removeObserver(log)
