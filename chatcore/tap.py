@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from chatcore.cluster.choosing import refuse_passwords
 from chatcore.config.application_folder import find_application
 from chatcore.config.claims import Claim
 from chatcore.config.names import START
-from chatcore.config.placing import Placing
+from chatcore.config.placing import Placing, described_by_environment
 from chatcore.config.servers import Server, Servers, load_servers
 from chatcore.config.settings import Assignment
 from chatcore.daemon import EXIT_CONFIG, Daemon, DaemonOptions, end_with, say
@@ -123,6 +124,10 @@ class Options(DaemonOptions):
     def _named(self, id: str) -> Server:
         """The server of that id; a new one, if enough is said of it."""
         server = self.servers.get(id)
+        if server is None and self["type"] is not None and self["supervised"]:
+            server = described_by_environment(id, self["type"], os.environ)
+            if server is not None:
+                return server
         if server is None and self["type"] is not None and self.placing.said:
             return self.placing.new(id, self["type"], self.servers)
         try:

@@ -12,7 +12,7 @@ from chatcore.admin.outcomes import AWAY, FAILED, LATE, LOST, What, result_of
 from chatcore.errors import AdminError, CallTimedOut, LinkLost, NotConnected, RpcError
 from chatcore.links.link import Link
 from chatcore.wire.box import Box, item, join
-from chatcore.wire.values import unpack
+from chatcore.wire.values import pack, unpack
 
 SLACK = 1.0
 """Seconds more that who is asked is waited for than it was given: it says best why it is late."""
@@ -48,6 +48,31 @@ async def ask_order(link: Link, what: What, id: str, seconds: float) -> dict[str
     """
     given = {b"what": what.encode(), **_about(id, seconds)}
     return _table(await ask(link, "Order", given, seconds + SLACK))
+
+
+async def ask_to_add(
+    link: Link, server_type: str, given: Mapping[str, str], count: int, seconds: float
+) -> dict[str, Any]:
+    """Have new servers taken in, which are still to be started.
+
+    Raises:
+        AdminError: they can't be had.
+    """
+    asked = {
+        b"type": server_type.encode(),
+        b"given": pack(dict(given)),
+        b"count": b"%d" % count,
+    }
+    return _table(await ask(link, "Add", asked, seconds))
+
+
+async def ask_to_reload(link: Link, *, apply: bool, seconds: float) -> dict[str, Any]:
+    """Have servers.json read again.
+
+    Raises:
+        AdminError: it can't be followed.
+    """
+    return _table(await ask(link, "Reload", {b"apply": str(apply).encode()}, seconds))
 
 
 def ask(link: Link, command: str, given: Mapping[bytes, bytes], seconds: float) -> Deferred[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
+import msgspec
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
@@ -14,7 +15,7 @@ from chatcore.deadlines import Deadlines, IClock
 from chatcore.errors import AdminError
 from chatcore.links.link import Link, Responder
 from chatcore.telemetry import Counters
-from chatcore.wire.box import Box, item
+from chatcore.wire.box import Box, item, join
 from chatcore.wire.values import UNPACKABLE, pack
 
 MOST_LINKS = 16
@@ -28,6 +29,9 @@ IDLE_SECONDS = 120.0
 
 LONGEST_SECONDS = 24 * 3600.0
 """Seconds that something may be given to be done."""
+
+_LONGEST_NUMBER = 12
+_decode_texts = msgspec.msgpack.Decoder(dict[str, str]).decode
 
 Act = Callable[[Box, bool], Awaitable[Any]]
 """Does what a box asks; whether it may be passed on to another node is told, too."""
@@ -56,6 +60,18 @@ class IAdministered(Protocol):
     ) -> dict[str, Any]:
         """Do something with a node; returns when it is done."""
 
+    async def add(
+        self, server_type: str, given: Mapping[str, str], count: int, *, passes_on: bool
+    ) -> dict[str, Any]:
+        """Take in new servers, which are still to be started."""
+
+    async def reload(self, *, apply: bool, passes_on: bool) -> dict[str, Any]:
+        """Read servers.json again, and say what has changed.
+
+        Args:
+            apply: whether it is followed from now on.
+        """
+
 
 class Desk:
     """Takes in administrators, and acts on what they and other nodes ask.
@@ -80,6 +96,8 @@ class Desk:
             b"Survey": self._survey,
             b"Status": self._status,
             b"Order": self._order,
+            b"Add": self._add,
+            b"Reload": self._reload,
         }
         self._served = self._all_responders(passes_on=True)
         self._too_many = dict.fromkeys(self._acts, _send_away)
@@ -169,12 +187,22 @@ class Desk:
         return await self._host.survey(alone=box.get(b"alone") == b"True" or not passes_on)
 
     async def _status(self, box: Box, passes_on: bool) -> Any:
-        return await self._host.status(_id(box), _seconds(box), passes_on=passes_on)
+        return await self._host.status(_text(box, b"id"), _seconds(box), passes_on=passes_on)
 
     async def _order(self, box: Box, passes_on: bool) -> Any:
-        what, id = _what(box), _id(box)
+        what, id = _what(box), _text(box, b"id")
         self.log.info("An administrator asks to {what} {id}", what=what, id=id)
         return await self._host.order(what, id, _seconds(box), passes_on=passes_on)
+
+    async def _add(self, box: Box, passes_on: bool) -> Any:
+        server_type, given = _text(box, b"type"), _texts(box, b"given")
+        count = _whole(box, b"count")
+        self.log.info("An administrator adds servers of the type {type}", type=server_type)
+        return await self._host.add(server_type, given, count, passes_on=passes_on)
+
+    async def _reload(self, box: Box, passes_on: bool) -> Any:
+        apply = box.get(b"apply") == b"True"
+        return await self._host.reload(apply=apply, passes_on=passes_on)
 
 
 def _send_away(link: Link, box: Box, ask: bytes | None) -> None:
@@ -192,11 +220,29 @@ def _answer(link: Link, ask: bytes, outcome: Any) -> None:
     link.answer(ask, item(b"outcome", packed))
 
 
-def _id(box: Box) -> str:
+def _text(box: Box, key: bytes) -> str:
     try:
-        return box[b"id"].decode()
+        return box[key].decode()
     except (KeyError, UnicodeDecodeError):
-        raise AdminError("there is no id in what was asked", code=REFUSED) from None
+        raise _nonsense(key) from None
+
+
+def _texts(box: Box, key: bytes) -> dict[str, str]:
+    try:
+        return _decode_texts(join(box, key))
+    except (KeyError, ValueError, msgspec.MsgspecError):
+        raise _nonsense(key) from None
+
+
+def _whole(box: Box, key: bytes) -> int:
+    try:
+        return int(box[key][:_LONGEST_NUMBER])
+    except (KeyError, ValueError):
+        raise _nonsense(key) from None
+
+
+def _nonsense(key: bytes) -> AdminError:
+    return AdminError(f"there is no usable {key.decode()} in what was asked", code=REFUSED)
 
 
 def _seconds(box: Box) -> float:

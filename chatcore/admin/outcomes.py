@@ -21,6 +21,9 @@ UNSUPERVISED: Final = "unsupervised"
 REFUSED: Final = "refused"
 """It makes no sense now; nothing was done."""
 
+MISTAKE: Final = "mistake"
+"""What was asked, or servers.json, says something that makes no sense."""
+
 FAILED: Final = "failed"
 """It was tried, and came to another end."""
 

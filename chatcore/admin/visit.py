@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -11,7 +12,13 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 
-from chatcore.admin.asking import ask_order, ask_status, ask_survey
+from chatcore.admin.asking import (
+    ask_order,
+    ask_status,
+    ask_survey,
+    ask_to_add,
+    ask_to_reload,
+)
 from chatcore.admin.outcomes import AWAY, LATE, STRANGER, What
 from chatcore.deadlines import IClock
 from chatcore.errors import AdminError
@@ -66,6 +73,16 @@ class Visit:
     async def order(self, what: What, id: str, seconds: float) -> dict[str, Any]:
         """Have something done with a node, until it is done; AdminError when it was not."""
         return await ask_order(self._link, what, id, seconds)
+
+    async def add(
+        self, server_type: str, given: Mapping[str, str], count: int, seconds: float
+    ) -> dict[str, Any]:
+        """Have new servers taken in, which are still to be started; AdminError when they can't."""
+        return await ask_to_add(self._link, server_type, given, count, seconds)
+
+    async def reload(self, *, apply: bool, seconds: float) -> dict[str, Any]:
+        """Have servers.json read again; AdminError when it can't be followed."""
+        return await ask_to_reload(self._link, apply=apply, seconds=seconds)
 
 
 async def visit(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -12,9 +12,11 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
 from twisted.internet.task import deferLater
 
-from chatcore.admin.outcomes import AWAY, FAILED, LATE, LOST, UNKNOWN, What
+from chatcore.admin.outcomes import AWAY, LATE, LOST, MISTAKE, UNSUPERVISED, What
+from chatcore.admin.outcomes import FAILED as NOT_DONE
+from chatcore.admin.outcomes import UNKNOWN as NO_SUCH
 from chatcore.admin.visit import Visit
-from chatcore.cli.exits import UNREACHABLE, CommandError
+from chatcore.cli.exits import FAILED, UNKNOWN, UNREACHABLE, USAGE, CommandError
 from chatcore.cli.reaching import Reach
 from chatcore.cluster.view import Member, View
 from chatcore.config.addresses import is_loopback
@@ -22,6 +24,14 @@ from chatcore.config.names import is_own_name
 from chatcore.errors import AdminError, ViewError
 
 T = TypeVar("T")
+
+_EXITS = {NO_SUCH: UNKNOWN, UNSUPERVISED: USAGE, MISTAKE: USAGE}
+
+
+def exit_of(code: str) -> int:
+    """The exit code for a kind of problem."""
+    return _EXITS.get(code, FAILED)
+
 
 STATUS_SECONDS = 3.0
 """Seconds that a server has to say how it is; it is shown as silent then."""
@@ -71,7 +81,7 @@ class Survey:
                 programs=None if programs is None else {each["id"]: each for each in programs},
             )
         except (KeyError, TypeError, ViewError) as problem:
-            raise AdminError(f"a survey that can't be read: {problem!r}", code=FAILED) from None
+            raise AdminError(f"a survey that can't be read: {problem!r}", code=NOT_DONE) from None
 
     @property
     def supervised(self) -> bool:
@@ -105,6 +115,38 @@ class Survey:
     def is_down(self, id: str) -> bool:
         """Whether ``chatcore start`` has a server that stays down."""
         return (self.programs or {}).get(id, {}).get("state") in ("stopped", "refused")
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a changed servers.json comes to.
+
+    Args:
+        new: servers to be started.
+        gone: servers to be drained.
+        changed: servers to be restarted, with what has changed in words.
+        blocked: those of them that need an address which another server has yet to leave.
+    """
+
+    new: Sequence[str]
+    gone: Sequence[str]
+    changed: Mapping[str, str]
+    blocked: Sequence[str]
+
+    def __bool__(self) -> bool:
+        return bool(self.new or self.gone or self.changed)
+
+    def lines(self) -> list[tuple[str, str, str]]:
+        """Each server, what kind of change it is, and that in words."""
+        return [
+            *((id, "new", "new, and to be started") for id in self.new),
+            *((id, "gone", "gone, and to be drained") for id in self.gone),
+            *((id, "changed", f"to be restarted ({what})") for id, what in self.changed.items()),
+        ]
+
+    def to_value(self) -> dict[str, Any]:
+        """The same in JSON's types."""
+        return {"new": list(self.new), "gone": list(self.gone), "changed": dict(self.changed)}
 
 
 class Cluster:
@@ -240,6 +282,43 @@ class Cluster:
             if not await self._is_there(id):
                 return {"ended": False}
 
+    async def add(self, server_type: str, given: Mapping[str, str], count: int) -> list[str]:
+        """Have new servers taken in; the ids of those that are still to be started come back.
+
+        Raises:
+            CommandError: they can't be had.
+        """
+        seconds = self._seconds
+
+        async def ask(visiting: Visit) -> list[str]:
+            return list((await visiting.add(server_type, given, count, seconds))["ids"])
+
+        return await self._insist(ask)
+
+    async def changes(self, *, apply: bool) -> Changes:
+        """Have servers.json read again.
+
+        Args:
+            apply: whether it is followed from now on.
+
+        Raises:
+            CommandError: it can't be followed.
+        """
+        seconds = self._seconds
+
+        async def ask(visiting: Visit) -> Changes:
+            return Changes(**await visiting.reload(apply=apply, seconds=seconds))
+
+        return await self._insist(ask)
+
+    async def _insist(self, ask: Callable[[Visit], Awaitable[T]]) -> T:
+        try:
+            return await self._ask(ask, again=False)
+        except AdminError as problem:
+            raise CommandError(
+                problem.problem, exit=exit_of(problem.code), advice=problem.advice
+            ) from None
+
     def runs_here(self, id: str) -> bool:
         """Whether a server's process runs on this machine, as the run folder says."""
         return self._pid(id) is not None
@@ -287,7 +366,7 @@ class Cluster:
         try:
             await self.status(id)
         except AdminError as problem:
-            return problem.code not in (AWAY, UNKNOWN, LOST)
+            return problem.code not in (AWAY, NO_SUCH, LOST)
         return True
 
     # Whom it asks.

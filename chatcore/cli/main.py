@@ -8,13 +8,13 @@ import textwrap
 from collections.abc import Sequence
 
 from chatcore import __version__
-from chatcore.cli import certs, listing, restarting, start, stopping
+from chatcore.cli import adding, certs, listing, reloading, restarting, start, stopping
 from chatcore.cli.exits import DONE, FAILED, INTERRUPTED, MEANINGS, USAGE, CommandError
 from chatcore.cli.output import Output
 from chatcore.cli.parsing import Commands, Parser
 from chatcore.errors import ConfigError
 
-MODULES = (start, listing, stopping, restarting, certs)
+MODULES = (start, listing, stopping, restarting, adding, reloading, certs)
 """What adds the commands, in the order in which help tells them."""
 
 _ABOUT = """\

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import LoopingCall
 
-from chatcore.admin.outcomes import UNKNOWN as NO_SUCH
-from chatcore.admin.outcomes import UNSUPERVISED, What
-from chatcore.cli.cluster import Cluster
-from chatcore.cli.exits import DONE, FAILED, UNKNOWN, USAGE
+from chatcore.admin.outcomes import What
+from chatcore.cli.cluster import Cluster, exit_of
+from chatcore.cli.exits import DONE, FAILED
 from chatcore.cli.output import Output
 from chatcore.errors import AdminError
 
@@ -115,12 +114,21 @@ class Ordering:
         for id in ids:
             self._tell(Outcome(id=id, outcome=LEFT, seconds=0.0))
 
-    def finish(self) -> int:
-        """Print the JSON document; the exit code comes back."""
+    @property
+    def told(self) -> set[str]:
+        """The servers of which something has been told."""
+        return {outcome.id for outcome in self.outcomes}
+
+    def finish(self, more: Mapping[str, Any] = {}) -> int:
+        """Print the JSON document; the exit code comes back.
+
+        Args:
+            more: what else stands in the document.
+        """
         code = self._exit()
         servers = [outcome.to_value() for outcome in self.outcomes]
         failed = [each for each in self.outcomes if each.problem is not None]
-        document: dict[str, Any] = {"servers": servers, "exit": code}
+        document: dict[str, Any] = {**more, "servers": servers, "exit": code}
         if failed:
             document["error"] = "; ".join(f"{each.id}: {each.problem}" for each in failed)
         self._output.document(document)
@@ -165,14 +173,11 @@ class Ordering:
         self._output.record([value[key] for key in ("id", "outcome", "seconds", "problem")], text)
 
     def _exit(self) -> int:
-        codes = [outcome.code for outcome in self.outcomes if outcome.code is not None]
+        codes = {outcome.code for outcome in self.outcomes if outcome.code is not None}
         if not codes and all(outcome.outcome != LEFT for outcome in self.outcomes):
             return DONE
-        if len(codes) == len(self.outcomes):
-            if all(code == NO_SUCH for code in codes):
-                return UNKNOWN
-            if all(code == UNSUPERVISED for code in codes):
-                return USAGE
+        if all(outcome.code is not None for outcome in self.outcomes) and len(codes) == 1:
+            return exit_of(codes.pop())
         return FAILED
 
     async def _look(self) -> None:

@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import textwrap
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from chatcore.cli.exits import CommandError
 from chatcore.config.names import nearest
 
+WIDTH = 98
+"""Characters of a line of help."""
+
 
 class Parser(argparse.ArgumentParser):
     """The words of one command. A mistake is a `CommandError`, with the nearest that exists."""
 
-    def __init__(self, name: str, *, help: str = "", description: str | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        help: str = "",
+        description: str | None = None,
+        epilog: str | None = None,
+    ) -> None:
         super().__init__(
             prog=f"chatcore {name}",
-            description=description,
+            description=None if description is None else textwrap.fill(description, WIDTH),
+            epilog=epilog,
             allow_abbrev=False,
             formatter_class=_Formatter,
         )
@@ -60,7 +72,9 @@ class Commands:
     def __init__(self) -> None:
         self.parsers: dict[str, Parser] = {}
 
-    def add_parser(self, name: str, *, help: str, description: str) -> Parser:
+    def add_parser(
+        self, name: str, *, help: str, description: str, epilog: str | None = None
+    ) -> Parser:
         """Add a command.
 
         Its parser is to be given a default ``run``, which is called with the options and returns
@@ -69,8 +83,10 @@ class Commands:
         Args:
             help: what it does, in a line.
             description: the same, in full.
+            epilog: lines that stand behind everything else.
         """
-        parser = self.parsers[name] = Parser(name, help=help, description=description)
+        parser = Parser(name, help=help, description=description, epilog=epilog)
+        self.parsers[name] = parser
         return parser
 
     def find(self, words: Sequence[str]) -> tuple[Parser | None, list[str]]:
@@ -100,9 +116,9 @@ class Commands:
         raise CommandError(f"there is no command '{name}'", advice=f"{meant}There are {every}")
 
 
-class _Formatter(argparse.HelpFormatter):
+class _Formatter(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=30)
+        super().__init__(prog, max_help_position=26, width=WIDTH)
 
 
 def _nearest_option(flag: str, known: Sequence[str]) -> str | None:

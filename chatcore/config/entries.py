@@ -95,6 +95,28 @@ class Server:
         return self.client_host or self.host
 
 
+def entry_of(server: Server) -> dict[str, Any]:
+    """The entry that stands for a server and no other; `read_entry` makes the same of it."""
+    given = {
+        "id": server.id,
+        "host": server.host,
+        "port": server.port,
+        "clientHost": server.client_host,
+        "clientPort": server.client_port,
+        "frontend": server.frontend,
+        "max-connections": server.max_connections,
+        "tls": None if server.tls is None else _tls_entry(server.tls),
+        "weight": server.weight,
+        "data": dict(server.data),
+    }
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def _tls_entry(tls: TlsFiles) -> dict[str, str]:
+    files = {key: getattr(tls, key) for key in _TLS_FILES}
+    return {key: str(file) for key, file in files.items() if file is not None}
+
+
 def read_entry(
     document: Document, where: Where, type: str, entry: object, clustered: int
 ) -> list[Server]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from chatcore.config.addresses import is_loopback, is_wildcard
 from chatcore.config.entries import Server, read_entry
-from chatcore.config.names import is_own_name
+from chatcore.config.names import SERVER_TYPE_RULE, is_own_name, is_server_type
 from chatcore.config.positions import Document
 from chatcore.config.servers import Servers
 from chatcore.errors import ConfigError
@@ -22,6 +22,54 @@ _KEYS: Final = {
     "clientPort": "client_port",
 }
 """The keys of servers.json that options stand for, and what they are called in a `Server`."""
+
+
+ENTRY_VARIABLE: Final = "CHATCORE_ENTRY"
+"""The environment variable with the whole entry of a server that servers.json does not list."""
+
+
+def described(server_type: str, entry: Mapping[str, object], where: str | None = None) -> Server:
+    """The server that an entry stands for which is not in servers.json.
+
+    Args:
+        server_type: its type.
+        entry: the entry.
+        where: what says so, if people know that.
+
+    Raises:
+        ConfigError: something in it is wrong, or it leads nowhere.
+    """
+    if not is_server_type(server_type):
+        raise ConfigError(f"'{server_type}' can't be a server type", advice=SERVER_TYPE_RULE)
+    document = Document(Path(where or "command line"), entry, json.dumps(entry), {})
+    try:
+        (server,) = read_entry(document, (), server_type, entry, 0)
+    except ConfigError as problem:
+        raise ConfigError(problem.problem, file=where, advice=problem.advice) from None
+    if is_own_name(server.id):
+        raise ConfigError(f"the id '{server.id}' is taken by chatcore itself", file=where)
+    _refuse_nowhere(server)
+    return server
+
+
+def described_by_environment(
+    id: str, server_type: str, environment: Mapping[str, str]
+) -> Server | None:
+    """The server that the environment describes, where it describes that one.
+
+    Raises:
+        ConfigError: it can't be understood.
+    """
+    text = environment.get(ENTRY_VARIABLE)
+    if text is None:
+        return None
+    try:
+        entry = json.loads(text)
+    except ValueError as problem:
+        raise ConfigError(f"not JSON: {problem}", file=ENTRY_VARIABLE) from None
+    if not isinstance(entry, dict) or entry.get("id") != id:
+        return None
+    return described(server_type, entry, ENTRY_VARIABLE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -350,3 +350,25 @@ class Order(Command):
 
     arguments = [(b"what", Unicode()), (b"id", Unicode()), (b"seconds", Float())]
     response = [(b"outcome", Value())]
+
+
+class Add(Command):
+    """Administrator to a ``chatcore start``: take in servers that servers.json does not list.
+
+    ``given`` holds keys of an entry with their values as texts. The result is the new ids; the
+    servers are still to be started by `Order`.
+    """
+
+    arguments = [(b"type", Unicode()), (b"given", Value()), (b"count", Integer())]
+    response = [(b"outcome", Value())]
+
+
+class Reload(Command):
+    """Administrator to a ``chatcore start``: read servers.json again.
+
+    The result is what is new, gone and changed. With ``apply``, that is what `Order` starts from
+    now on.
+    """
+
+    arguments = [(b"apply", Boolean())]
+    response = [(b"outcome", Value())]

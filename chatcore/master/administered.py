@@ -8,14 +8,15 @@ from typing import Any
 from twisted.internet.endpoints import UNIXClientEndpoint
 
 import chatcore
-from chatcore.admin.outcomes import AWAY, UNKNOWN, What
+from chatcore.admin.outcomes import AWAY, REFUSED, UNKNOWN, What
 from chatcore.admin.visit import Visit, visit
 from chatcore.cluster.view import View
 from chatcore.config.names import ADMIN, MASTER, suggestion
-from chatcore.config.run_folder import RunFolder
 from chatcore.errors import AdminError
+from chatcore.master.growing import Growing, to_value
 from chatcore.master.keeper import Keeper
 from chatcore.master.orders import Orders
+from chatcore.master.plan import Plan
 from chatcore.master.supervisor import Supervisor
 
 NODE_SECONDS = 3.0
@@ -29,8 +30,7 @@ class Administered:
 
     Args:
         supervisor: has the processes.
-        about: what administrators are told of it besides.
-        run: the run folder.
+        plan: what it has started.
         view: the newest view, where the master that numbers it runs in this process.
         reactor: the reactor.
     """
@@ -39,12 +39,13 @@ class Administered:
         self,
         *,
         supervisor: Supervisor,
-        about: Mapping[str, Any],
-        run: RunFolder,
+        plan: Plan,
         view: Callable[[], View | None],
         reactor: Any,
     ) -> None:
-        self._supervisor, self._about, self._run = supervisor, about, run
+        self._supervisor, self._run = supervisor, plan.run
+        self._about = {"app": str(plan.app), "env": plan.env}
+        self._growing = Growing(plan, supervisor)
         self._view, self._reactor = view, reactor
         self._orders = Orders(supervisor, clock=reactor)
 
@@ -78,8 +79,31 @@ class Administered:
             return await self._by_a_node(
                 id, lambda it: it.order(what, id, seconds), passes_on=passes_on
             )
-        await self._orders.act(what, keeper, seconds)
+        try:
+            await self._orders.act(what, keeper, seconds)
+        finally:
+            if self._growing.is_to_go(keeper):
+                self._growing.forget(keeper)
         return {"ended": True}
+
+    async def add(
+        self, server_type: str, given: Mapping[str, str], count: int, *, passes_on: bool
+    ) -> dict[str, Any]:
+        self._refuse_while_stopping()
+        view = self._view()
+        if view is None:
+            value = await self._view_of_a_node()
+            view = None if value is None else View.from_value(value)
+        others = () if view is None else [member.id for member in view.members]
+        return {"ids": self._growing.add(server_type, given, count, others)}
+
+    async def reload(self, *, apply: bool, passes_on: bool) -> dict[str, Any]:
+        self._refuse_while_stopping()
+        return to_value(self._growing.compare(apply=apply))
+
+    def _refuse_while_stopping(self) -> None:
+        if self._supervisor.stopping:
+            raise AdminError("everything is being stopped", code=REFUSED)
 
     def _servers(self) -> dict[str, Keeper]:
         keepers = self._supervisor.keepers

@@ -51,12 +51,14 @@ class Program:
         command: what is executed, with its arguments.
         stage: its turn when everything is stopped, from 0.
         server: the server that it is, if it is one.
+        environment: variables that it gets beside those of this process.
     """
 
     name: str
     command: tuple[str, ...]
     stage: int
     server: Server | None = None
+    environment: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +169,19 @@ class Keeper:
         return self.ready and self._times_ready > 1
 
     @property
-    def is_current(self) -> bool:
-        """Whether what runs is what is to run."""
-        return self._runs in (None, self.program)
+    def has_been_up(self) -> bool:
+        """Whether it has ever been ready."""
+        return self._times_ready > 0
+
+    @property
+    def has_run(self) -> bool:
+        """Whether it has ever been started."""
+        return self._runs is not None
+
+    @property
+    def runs(self) -> Server | None:
+        """The server as it runs, or ran last; `program` may be another one by now."""
+        return None if self._runs is None else self._runs.server
 
     @property
     def condition(self) -> Condition:
@@ -265,7 +277,7 @@ class Keeper:
                 _Output(self, self._reactor),
                 command[0],
                 command,
-                dict(os.environ),
+                {**os.environ, **dict(self.program.environment)},
                 childFDs=CHILD_FDS,
             )
         except OSError as error:

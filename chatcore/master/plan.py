@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,14 +10,16 @@ from pathlib import Path
 
 from twisted.internet.endpoints import quoteStringArgument
 
-from chatcore.cluster.choosing import chosen_url, refuse_passwords, shown
+from chatcore.cluster.choosing import STATIC, chosen_url, refuse_passwords, shown
 from chatcore.cluster.master_registry import url_of
 from chatcore.cluster.settings import RegistrySettings
 from chatcore.config.addresses import is_wildcard
 from chatcore.config.application_folder import find_application
+from chatcore.config.entries import entry_of
 from chatcore.config.names import listing
+from chatcore.config.placing import ENTRY_VARIABLE
 from chatcore.config.run_folder import RunFolder
-from chatcore.config.servers import Server, load_servers
+from chatcore.config.servers import Server, Servers, load_servers
 from chatcore.config.settings import Assignment, Settings, parse_assignment
 from chatcore.errors import ConfigError
 from chatcore.links.settings import LinkSettings
@@ -51,6 +54,45 @@ class PlannedMaster:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How the servers of an application are started, also those that come later.
+
+    Args:
+        servers: those that servers.json lists.
+        common: the options that all have.
+        registry: the URL of their registry, if it is not for them to find out.
+        assignments: the settings that they are given.
+        fixed: whether no server that runs hears of one that comes later.
+    """
+
+    servers: Servers
+    common: tuple[str, ...]
+    registry: str | None
+    assignments: tuple[Assignment, ...]
+    fixed: bool
+
+    def program(self, server: Server) -> Program:
+        """What runs a server."""
+        stage = REST
+        if server.frontend:
+            stage = GATES if server.type == "gate" else FRONTENDS
+        which = ("--type", server.type, "--id", server.id)
+        where = () if self.registry is None else ("--registry", self.registry)
+        settings = [
+            part for one in self.assignments for part in ("--set", f"{one.key}={one.value}")
+        ]
+        listed = self.servers.get(server.id) is not None
+        entry = () if listed else ((ENTRY_VARIABLE, json.dumps(entry_of(server))),)
+        return Program(
+            name=server.id,
+            command=(*twistd(), "--nodaemon", "chatnode", *which, *self.common, *where, *settings),
+            stage=stage,
+            server=server,
+            environment=entry,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """Everything that has been checked and is to be started.
 
@@ -64,6 +106,7 @@ class Plan:
         stop_seconds: how long a node may take to stop.
         master: the master that runs in ``chatcore start`` itself; None where the nodes have
             another registry.
+        recipe: how servers are started that come later; None where none can.
     """
 
     app: Path
@@ -74,6 +117,7 @@ class Plan:
     ready: str
     stop_seconds: float = 0.0
     master: PlannedMaster | None = None
+    recipe: Recipe | None = None
 
 
 def make_plan(
@@ -118,7 +162,14 @@ def make_plan(
     common = ("--app", str(folder), "--env", env, "--run-dir", str(run.path), "--supervised")
     where = registry if master is None else url_of(master.address)
     for_nodes_alone = () if run.secret_file is None else ("--secret-file", str(run.secret_file))
-    nodes = [_node(server, (*common, *for_nodes_alone), where, to_nodes) for server in servers]
+    recipe = Recipe(
+        servers=servers,
+        common=(*common, *for_nodes_alone),
+        registry=where,
+        assignments=tuple(to_nodes),
+        fixed=master is None and _is_static(settings, folder, registry),
+    )
+    nodes = [recipe.program(server) for server in servers]
     pages = [_page(page, common)] if page is not None else []
     return Plan(
         app=folder,
@@ -129,7 +180,13 @@ def make_plan(
         ready=_ready_line(len(nodes), page),
         stop_seconds=max(map(_stop_seconds, settings.values()), default=0.0),
         master=master,
+        recipe=recipe,
     )
+
+
+def _is_static(settings: Mapping[str, Settings], folder: Path, option: str | None) -> bool:
+    first = next(iter(settings.values()))
+    return chosen_url(option, first[RegistrySettings], folder) == STATIC
 
 
 def _master(
@@ -172,22 +229,6 @@ def count_of(plan: Plan) -> str:
     """Say in words what a plan starts, as in ``7 servers and the page``."""
     nodes = [program for program in plan.programs if program.name != PAGE]
     return _count(len(nodes), with_page=len(nodes) < len(plan.programs))
-
-
-def _node(
-    server: Server,
-    common: Sequence[str],
-    registry: str | None,
-    assignments: Sequence[Assignment],
-) -> Program:
-    stage = REST
-    if server.frontend:
-        stage = GATES if server.type == "gate" else FRONTENDS
-    which = ("--type", server.type, "--id", server.id)
-    where = () if registry is None else ("--registry", registry)
-    settings = [part for one in assignments for part in ("--set", f"{one.key}={one.value}")]
-    command = (*twistd(), "--nodaemon", "chatnode", *which, *common, *where, *settings)
-    return Program(name=server.id, command=command, stage=stage, server=server)
 
 
 def _page(page: PageSettings, common: Sequence[str]) -> Program:

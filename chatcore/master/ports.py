@@ -82,6 +82,15 @@ def check_free(needs: Iterable[Need]) -> None:
             raise _explain(need, error) from error
 
 
+def trouble_with(host: str, port: int) -> OSError | None:
+    """Why an address can't be listened on now; None where it can."""
+    try:
+        _try(Need(host=host, port=port, who="", key=""))
+    except OSError as problem:
+        return problem
+    return None
+
+
 def _of_servers(servers: Servers) -> Iterator[Need]:
     for server in servers:
         ports = (

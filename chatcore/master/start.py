@@ -122,8 +122,7 @@ class Session:
         self.administration = Administration(
             Administered(
                 supervisor=self.supervisor,
-                about={"app": str(plan.app), "env": plan.env},
-                run=plan.run,
+                plan=plan,
                 view=lambda: None if self._master is None else self._master.nodes.view,
                 reactor=reactor,
             ),

@@ -118,6 +118,30 @@ class Administered:
             raise self._no_way_to(id)
         return await ask_order(link, what, id, seconds)
 
+    async def add(
+        self, server_type: str, given: Mapping[str, str], count: int, *, passes_on: bool
+    ) -> dict[str, Any]:
+        self._refuse_if_unsupervised("add a server", "Start it with twistd chatnode")
+        return await self._with_supervisor(
+            lambda it: it.add(server_type, given, count, SUPERVISOR_SECONDS)
+        )
+
+    async def reload(self, *, apply: bool, passes_on: bool) -> dict[str, Any]:
+        self._refuse_if_unsupervised(
+            "follow servers.json", "Start, drain and restart the servers one by one"
+        )
+        return await self._with_supervisor(
+            lambda it: it.reload(apply=apply, seconds=SUPERVISOR_SECONDS)
+        )
+
+    def _refuse_if_unsupervised(self, what: str, advice: str) -> None:
+        if self._process.supervisor is None:
+            raise AdminError(
+                f"no 'chatcore start' owns {self._id}, so there is nobody who could {what}",
+                code=UNSUPERVISED,
+                advice=advice,
+            )
+
     async def _do(self, what: What) -> dict[str, Any]:
         """Act on this node, which nobody supervises."""
         if what == "kill":

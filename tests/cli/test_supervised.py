@@ -11,15 +11,17 @@ import pytest
 import pytest_twisted
 from twisted.internet import reactor
 
-from chatcore.admin.outcomes import AWAY, FAILED, UNKNOWN, UNSUPERVISED
+from chatcore.admin.outcomes import AWAY, FAILED, MISTAKE, UNKNOWN, UNSUPERVISED
 from chatcore.cluster.view import Member, View
 from chatcore.config.claims import Claim
 from chatcore.config.run_folder import RunFolder
 from chatcore.errors import AdminError
 from chatcore.master.administered import Administered
 from chatcore.master.administration import Administration
+from chatcore.master.growing import Changes
+from chatcore.master.plan import Plan
 
-from .clusters import Standin, chatcore, server, survey_of
+from .clusters import AdministeredCluster, Standin, chatcore, server, survey_of
 
 
 class Start:
@@ -38,14 +40,17 @@ class Start:
         self.problem: AdminError | None = None
         keepers = {id: self._keeper(id, condition) for id, condition in conditions.items()}
         keepers["page"] = SimpleNamespace(name="page", program=SimpleNamespace(server=None))
-        supervisor: Any = SimpleNamespace(keepers=keepers)
+        supervisor: Any = SimpleNamespace(keepers=keepers, stopping=False)
+        plan = Plan(
+            app=Path("/srv/chat"), env="production", run=run, programs=(), needs=(), ready=""
+        )
         host = Administered(
             supervisor=supervisor,
-            about={"app": "/srv/chat", "env": "production"},
-            run=run,
+            plan=plan,
             view=lambda: view,
             reactor=reactor,
         )
+        self.host = host
         host._orders = self  # type: ignore[assignment]  # what they do is tested elsewhere
         self._administration = Administration(host, run=run, reactor=reactor)
         claim = run.claim("start")
@@ -60,6 +65,9 @@ class Start:
             program=SimpleNamespace(server=server(id)),
             condition=condition,
             running=running,
+            kept=condition != "stopped",
+            refused=condition == "refused",
+            has_been_up=True,
             pid=4711 if running else None,
         )
 
@@ -244,3 +252,148 @@ async def test_one_that_is_not_there_and_not_up(app: Path, start: Callable[..., 
     ran = await chatcore("list", "--app", str(app), "--timeout", "0.5")
     assert ran.records["chat-1"][1] == "down"  # its process runs and takes nobody in
     assert AWAY not in ran.out
+
+
+class Grows:
+    """Stands for the part of a ``chatcore start`` that takes servers in."""
+
+    def __init__(self, problem: AdminError | None = None) -> None:
+        self.asked: list[Any] = []
+        self.problem = problem
+        self.changes = Changes()
+
+    def add(self, server_type: str, given: Any, count: int, far: Any) -> list[str]:
+        self.asked.append((server_type, given, count, sorted(far)))
+        if self.problem is not None:
+            raise self.problem
+        return ["chat-1"]
+
+    def compare(self, *, apply: bool) -> Changes:
+        self.asked.append(apply)
+        if self.problem is not None:
+            raise self.problem
+        return self.changes
+
+    def is_to_go(self, keeper: Any) -> bool:
+        return False
+
+
+def growing(it: Start, problem: AdminError | None = None) -> Grows:
+    grows = Grows(problem)
+    it.host._growing = grows  # type: ignore[assignment]  # tested elsewhere
+    return grows
+
+
+class TestAdd:
+    @pytest.mark.parametrize(
+        ("words", "asked"),
+        [
+            (["chat"], ("chat", {}, 1)),
+            (["--type", "chat", "--count", "3"], ("chat", {}, 3)),
+            (["serverType=chat", "port=6060"], ("chat", {"port": "6060"}, 1)),
+            (
+                ["port=6060++", "clusterCount=2", "chat", "data=a=b"],
+                ("chat", {"port": "6060++", "clusterCount": "2", "data": "a=b"}, 1),
+            ),
+        ],
+    )
+    async def test_what_is_asked(
+        self, app: Path, start: Callable[..., Start], words: list[str], asked: Any
+    ) -> None:
+        it = start(View(1, (Member(server=server("far-1")),)), chat_1="stopped")
+        grows = growing(it)
+
+        ran = await chatcore("add", *words, "--app", str(app))
+
+        assert grows.asked == [(*asked, ["far-1"])]
+        assert it.asked == [("start", "chat-1")]
+        assert (ran.code, ran.records["chat-1"][0]) == (0, "started")
+
+    @pytest.mark.parametrize(
+        ("words", "says"),
+        [
+            ([], "no type given"),
+            (["port=1"], "no type given"),
+            (["chat", "game"], "one type, please"),
+            (["chat", "--count", "2", "clusterCount=2"], "say the same"),
+            (["chat", "port=1", "port=2"], "or is there twice"),
+            (["chat", "=2"], "makes no sense"),
+            (["chat", "--count", "many"], "invalid int value"),
+        ],
+    )
+    async def test_a_mistake(self, words: list[str], says: str) -> None:
+        ran = await chatcore("add", *words)
+        assert (ran.code, says in ran.err) == (2, True), ran.err
+
+    async def test_what_is_wrong_with_it_is_told(
+        self, app: Path, start: Callable[..., Start]
+    ) -> None:
+        growing(start(View(1, ())), AdminError("no such type", code=MISTAKE, advice="Look"))
+        ran = await chatcore("add", "chat", "--app", str(app))
+        assert (ran.code, ran.err) == (2, "chatcore: no such type. Look\n")
+
+    @pytest.mark.parametrize("words", [["add", "chat"], ["reload"], ["reload", "--dry-run"]])
+    async def test_nobody_supervises(self, cluster: AdministeredCluster, words: list[str]) -> None:
+        ran = await chatcore(*words, "--app", str(cluster.folder))
+        assert ran.code == 2
+        assert "no 'chatcore start' owns chat-1" in ran.err
+        assert "twistd chatnode" in ran.err or "one by one" in ran.err
+
+
+class TestReload:
+    async def test_nothing_has_changed(self, app: Path, start: Callable[..., Start]) -> None:
+        grows = growing(start(View(1, ())))
+        ran = await chatcore("reload", "--app", str(app))
+        assert (ran.code, ran.out, ran.err, grows.asked) == (0, "", "", [False])
+
+    async def test_it_says_so_and_does_nothing_else(
+        self, app: Path, start: Callable[..., Start]
+    ) -> None:
+        it = start(View(1, ()), chat_1="up")
+        grows = growing(it)
+        grows.changes = Changes(new=["chat-4"], gone=["chat-3"], changed={"chat-1": "port: 1 -> 2"})
+
+        ran = await chatcore("reload", "--dry-run", "--app", str(app))
+        told = (await chatcore("reload", "--dry-run", "--app", str(app), "--json")).json
+
+        assert (it.asked, grows.asked) == ([], [False, False])
+        assert [line.split("\t")[:2] for line in ran.lines] == [
+            ["chat-4", "new"], ["chat-3", "gone"], ["chat-1", "changed"]
+        ]  # fmt: skip
+        assert told["changed"] == {"chat-1": "port: 1 -> 2"}
+
+    async def test_it_goes_step_by_step(self, app: Path, start: Callable[..., Start]) -> None:
+        names = ["chat_1", "chat_2", "chat_3", "chat_4", "chat_5", "front_1", "front_2"]
+        it = start(View(1, ()), **dict.fromkeys(names, "up"))
+        growing(it).changes = Changes(
+            new=["chat-4", "chat-5"],
+            gone=["chat-3", "front-2"],
+            changed={"chat-1": "", "chat-2": "", "front-1": ""},
+            blocked=["chat-5", "chat-2"],
+        )
+
+        ran = await chatcore("reload", "--app", str(app))
+
+        assert ran.code == 0, ran.out
+        assert it.asked == [
+            ("start", "chat-4"),
+            ("drain", "front-2"), ("drain", "chat-3"),
+            ("restart", "chat-1"), ("restart", "front-1"),
+            ("drain", "chat-2"),
+            ("start", "chat-5"), ("start", "chat-2"),
+        ]  # fmt: skip
+        assert "chat-4: new, and to be started" in ran.err
+
+    async def test_it_leaves_the_rest_when_something_fails(
+        self, app: Path, start: Callable[..., Start]
+    ) -> None:
+        it = start(View(1, ()), chat_1="up", chat_3="up", chat_4="stopped")
+        it.problem = AdminError("it ended with exit code 2", code=FAILED)
+        growing(it).changes = Changes(new=["chat-4"], gone=["chat-3"], changed={"chat-1": ""})
+
+        ran = await chatcore("reload", "--app", str(app))
+
+        assert (ran.code, it.asked) == (1, [("start", "chat-4")])
+        assert {id: fields[0] for id, fields in ran.records.items()} == {
+            "chat-4": "failed", "chat-3": "left", "chat-1": "left"
+        }  # fmt: skip

@@ -168,11 +168,9 @@ class TestRestart:
 
         keeper = scene.supervisor.keepers["chat"]
         keeper.program = Program(name="chat", command=("run", "--anew", "chat"), stage=2)
-        assert not keeper.is_current
         scene.ask("restart")
         scene.process().end(0)
         assert "--anew" in scene.process().arguments
-        assert keeper.is_current
 
     def test_one_that_is_down_is_started(self, scene: Scene) -> None:
         scene.ask("kill")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from people import connect
-from running import RunningChat, environment, short_folder, wait_until
+from running import RunningChat, environment, free_ports, short_folder, wait_until
 
 SETTINGS = ("--set", "drain.grace_seconds=0", "--set", "drain.interval_seconds=0.01")
 
@@ -89,7 +89,7 @@ def test_a_node_that_hangs(running: RunningChat) -> None:
         killed = chatcore(running, "kill", "chat-server-3")
         assert killed.returncode == 0, killed.stdout
     finally:
-        running._frozen.clear()
+        running.thaw()
     assert chatcore(running, "restart", "chat-server-3").returncode == 0
 
 
@@ -134,9 +134,44 @@ def test_interrupting_ends_the_command_and_not_what_it_asked_for(running: Runnin
     out, _ = asking.communicate(timeout=20)
     assert (asking.returncode, json.loads(out)["error"]) == (130, "interrupted")
 
-    running._thaw()
+    running.thaw()
     wait_until(lambda: states(running)["connector-server-3"] == "stopped", "the drain to end")
     assert chatcore(running, "restart", "connector-server-3").returncode == 0
+
+
+def test_adding_and_following_servers_json(running: RunningChat) -> None:
+    ran = chatcore(running, "add", "chat")
+    assert ran.stdout.startswith("chat-server-4\tstarted\t"), ran.stdout + ran.stderr
+    ran = chatcore(running, "add", "--type", "connector", "--count", "2", "--json")
+    assert ran.returncode == 0, ran.stdout
+    found = states(running)
+    assert len(found) == 10 and set(found.values()) == {"up"}
+
+    file = running.app / "config" / "servers.json"
+    servers = json.loads(file.read_text())
+    chats = servers["development"]["chat"]
+    with free_ports(2) as ports:
+        chats[0]["port"] = ports[0]
+        chats[2] = {"id": "chat-server-9", "host": "127.0.0.1", "port": ports[1]}
+    file.write_text(json.dumps(servers))
+    said = chatcore(running, "reload", "--dry-run")
+    assert sorted(line.split("\t")[:2] for line in said.stdout.splitlines()) == [
+        ["chat-server-1", "changed"],
+        ["chat-server-3", "gone"],
+        ["chat-server-9", "new"],
+    ]
+    done = chatcore(running, "reload")
+    assert done.returncode == 0, done.stdout
+    assert sorted(line.split("\t")[:2] for line in done.stdout.splitlines()) == [
+        ["chat-server-1", "restarted"],
+        ["chat-server-3", "drained"],
+        ["chat-server-9", "started"],
+    ]
+    found = states(running)
+    assert "chat-server-3" not in found
+    assert found["chat-server-9"] == found["chat-server-4"] == "up"
+    for id in ("chat-server-4", "connector-server-4", "connector-server-5"):
+        assert chatcore(running, "drain", id).returncode == 0
 
 
 def test_ending_all_of_them(running: RunningChat) -> None:
