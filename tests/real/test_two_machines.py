@@ -13,7 +13,7 @@ from certificates import make_certificate
 from identities import make_identities
 from machines import Machine, TwoMachines, two_machines
 from people import Person
-from running import short_folder
+from running import free_ports, short_folder
 from twisted.internet import reactor
 from valkey_server import PASSWORD, Valkey
 
@@ -22,14 +22,18 @@ from chatcore.cluster.placement import ranking
 
 SERVERS = {
     "connector-server-1": "one",
-    "connector-server-2": "other",
     "chat-server-1": "one",
-    "chat-server-2": "other",
+    "connector-of-the-other": "other",
+    "chat-of-the-other": "other",
 }
+LATER = "chat-that-comes-later"
 
 
 class Pair(Servers):
-    """The chat on two machines, all of it encrypted; Valkey is on the first of them."""
+    """The chat on two machines, all of it encrypted; Valkey is on the first of them.
+
+    Of the servers on the other machine, servers.json knows nothing.
+    """
 
     def __init__(self, folder: Path, machines: TwoMachines, valkey: Valkey) -> None:
         self.machines = machines
@@ -38,30 +42,40 @@ class Pair(Servers):
         self.secret = folder / "secret"
         self.secret.write_text("of both machines, and of nobody else\n")
         self.secret.chmod(0o600)
-        self.identities = make_identities(folder / "identities", *SERVERS)
+        self.identities = make_identities(folder / "identities", *SERVERS, LATER)
+        with free_ports(4) as ports:
+            self.others = {
+                "connector-of-the-other": ("connector", ports[:2]),
+                "chat-of-the-other": ("chat", ports[2:3]),
+                LATER: ("chat", ports[3:]),
+            }
 
     def machine(self, id: str) -> Machine:
-        machine: Machine = getattr(self.machines, SERVERS[id])
+        machine: Machine = getattr(self.machines, SERVERS.get(id, "other"))
         return machine
 
     def _place(self, servers: Any) -> None:
         del servers["gate"]
-        for server_type, entries in servers.items():
-            servers[server_type] = entries = [one for one in entries if one["id"] in SERVERS]
-            for entry in entries:
-                entry["host"] = self.machine(entry["id"]).address
-                if server_type == "connector":
-                    entry["clientHost"] = self.machine(entry["id"]).desk
+        for entries in servers.values():
+            entries[:] = entries[:1]
+            entries[0]["host"] = self.machines.one.address
+        servers["connector"][0]["clientHost"] = self.machines.one.desk
+
+    def port(self, server_id: str) -> int:
+        return self.others[server_id][1][1] if server_id in self.others else super().port(server_id)
 
     def command(self, id: str) -> tuple[list[str], Mapping[str, str]]:
-        command, more = super().command(id)
-        run_folder = self.app.parent / SERVERS[id]
-        return [
-            *self.machine(id).inside,
-            *command,
-            *("--run-dir", str(run_folder)),
-            *("--set", f"links.tls={self.identities}"),
-        ], {**more, "CHATCORE_SECRET_FILE": str(self.secret)}
+        command, environment = super().command(id)
+        machine = self.machine(id)
+        run_folder = str(self.app.parent / machine.namespace)
+        options = ["--run-dir", run_folder, "--tls", str(self.identities)]
+        if id in self.others:
+            server_type, ports = self.others[id]
+            options += ["--type", server_type, "--host", machine.address, "--port", str(ports[0])]
+            if server_type == "connector":
+                options += ["--client-host", machine.desk, "--client-port", str(ports[1])]
+        secret = {"CHATCORE_SECRET_FILE": str(self.secret)}
+        return [*machine.inside, *command, *options], {**environment, **secret}
 
     async def person(self, connector: str, name: str, room: str) -> Person:
         client = Client(reactor=reactor)
@@ -106,13 +120,18 @@ class Room:
 
     async def fill(self) -> None:
         self.here = await self.pair.person("connector-server-1", f"{self.name}_a", self.name)
-        self.there = await self.pair.person("connector-server-2", f"{self.name}_b", self.name)
+        self.there = await self.pair.person("connector-of-the-other", f"{self.name}_b", self.name)
 
     async def all_hear(self) -> None:
         """Both hear both, and each word once."""
         for one, other in ((self.here, self.there), (self.there, self.here)):
             self.words += 1
             await talk(one, other, f"word {self.words}")
+
+    def nobody_heard_twice(self) -> None:
+        for person in (self.here, self.there):
+            words = [msg["msg"] for route, msg in person.heard if route == "onChat"]
+            assert len(words) == len(set(words)), words
 
     async def refused(self, person: Person) -> bool:
         """Whether what somebody says is refused; otherwise they hear themselves."""
@@ -127,7 +146,7 @@ class Room:
         """Who was kicked enters again, as the chat's page does."""
         for person, connector, name in (
             (self.here, "connector-server-1", "a"),
-            (self.there, "connector-server-2", "b"),
+            (self.there, "connector-of-the-other", "b"),
         ):
             if person.kicked:
                 again = await self.pair.person(connector, f"{self.name}_{name}", self.name)
@@ -150,7 +169,7 @@ async def test_two_machines_that_are_cut_off_and_joined(pair: Pair, people: list
     rooms = [Room(pair, name) for name in ROOMS]
     for room in rooms:
         await room.fill()
-    chats = [id for id in SERVERS if id.startswith("chat")]
+    chats = ["chat-server-1", "chat-of-the-other"]
     owners = {room.name: ranking(chats, room.name)[0] for room in rooms}
     assert set(owners.values()) == set(chats)
     for room in rooms:
@@ -173,3 +192,9 @@ async def test_two_machines_that_are_cut_off_and_joined(pair: Pair, people: list
     for room in rooms:
         await room.come_back()
         await room.all_hear()
+
+    await pair.start(LATER)
+    await pair.end(*chats)
+    for room in rooms:
+        await room.all_hear()
+        room.nobody_heard_twice()
