@@ -183,6 +183,7 @@ def _redis(url: str, parts: RegistryParts) -> IRegistry:
         redis_endpoint(place, seconds / 2, parts.reactor),
         seconds=seconds,
         longest_retry=lease / 5,
+        counters=parts.counters,
         clock=parts.reactor,
     )
     return RedisRegistry(

@@ -135,7 +135,8 @@ class RedisRegistry:
         self._timer, self._looking, self._again = None, True, False
         began = self._clock.seconds()
         looking = Deferred.fromCoroutine(self._look())
-        looking.addErrback(self._failed).addCallback(lambda _: self._ended(began))
+        looking.addErrback(self._failed).addErrback(self._tell_mistake)
+        looking.addCallback(lambda _: self._ended(began))
 
     def _ended(self, began: float) -> None:
         self._looking = False

@@ -16,7 +16,7 @@ from chatcore.store.connection import Connection
 from chatcore.store.place import RedisPlace
 from chatcore.store.protocol import Reply
 from chatcore.store.script import Script
-from chatcore.telemetry import Seen
+from chatcore.telemetry import Counters, Seen
 
 COMMANDS_UNDER_WAY: Final = 10_000
 """Commands that may wait for a connection or an answer."""
@@ -42,6 +42,7 @@ class Redis:
         endpoint: how it is dialled.
         seconds: how long a command may take in all.
         longest_retry: seconds between two attempts to connect, at most.
+        counters: what counts.
         clock: the reactor.
 
     Attributes:
@@ -58,9 +59,11 @@ class Redis:
         *,
         seconds: float,
         longest_retry: float,
+        counters: Counters,
         clock: IClock,
     ) -> None:
         self.place, self.connections = place, 0
+        self._counters = counters
         self._how: dict[str, Any] = {
             "place": place,
             "endpoint": endpoint,
@@ -112,6 +115,7 @@ class Redis:
         if self._closed:
             return fail(StoreAway("it was closed"))
         if len(self._deadlines) >= COMMANDS_UNDER_WAY:
+            self._counters.store_failed += 1
             return fail(StoreAway(f"{COMMANDS_UNDER_WAY} commands are under way"))
         command = _Command(parts, self._forget)
         self._deadlines.start(command)
@@ -166,6 +170,8 @@ class Redis:
 
     def _end(self, command: _Command, problem: StoreError) -> None:
         self._forget(command)
+        if not isinstance(problem, StoreRefused):
+            self._counters.store_failed += 1
         if not command.result.called:
             command.result.errback(problem)
 

@@ -122,6 +122,7 @@ class ValkeyStage(Stage):
             _Way(redis_endpoint(place, seconds / 2, reactor), process),
             seconds=seconds,
             longest_retry=self.lease / 5,
+            counters=counters,
             clock=process.clock,
         )
         registry = RedisRegistry(

@@ -148,6 +148,7 @@ class RedisStage(Stage):
             Way(self.world, host, "redis"),
             seconds=seconds,
             longest_retry=self.lease / 5,
+            counters=counters,
             clock=host.clock,
         )
         registry = RedisRegistry(

@@ -170,6 +170,29 @@ async def test_what_is_no_view_is_told_and_left_alone(stage: RedisStage) -> None
     assert node.epoch == epoch
 
 
+@pytest.mark.logs_failures
+async def test_a_mistake_of_the_nodes_own_ends_nothing(
+    stage: RedisStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = await stage.cluster("chat-1", "chat-2")
+
+    def mistaken(*what: object) -> None:
+        raise ZeroDivisionError
+
+    for word in ("heard", "lost", "found"):
+        monkeypatch.setattr(other, word, mistaken)
+    one.enter("draining")
+    await stage.pass_time(stage.lease)
+    await stage.take_away()
+    await stage.pass_time(stage.lease)
+    await stage.bring_back()
+    await stage.pass_time(stage.lease)
+    monkeypatch.undo()
+    one.enter("up")
+    await stage.until(lambda: other.view["chat-1"][1] == "up", "it to hear again")
+    assert "chat-2" in one.view
+
+
 async def test_heartbeats_of_the_dead_are_not_kept(stage: RedisStage) -> None:
     node, *others = await stage.cluster("chat-1", "chat-2", "chat-3")
     for life in range(5):

@@ -10,6 +10,7 @@ from twisted.internet.defer import DeferredList
 from valkey_server import PASSWORD, Valkey
 
 from chatcore.store.place import RedisPlace
+from chatcore.telemetry import Counters
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ async def client() -> AsyncIterator[Callable[..., Any]]:
         settings = {"seconds": 10.0, "longest_retry": 0.1, **more}
         place = RedisPlace.parse(url, folder)
         endpoint = redis_endpoint(place, settings["seconds"], reactor)
-        redis = Redis(place, endpoint, clock=reactor, **settings)
+        redis = Redis(place, endpoint, counters=Counters(), clock=reactor, **settings)
         made.append(redis)
         if start:
             redis.start()

@@ -134,6 +134,7 @@ async def test_so_many_commands_may_wait(
     waiting = [redis.command(b"PING") for _ in range(3)]
     with pytest.raises(StoreAway, match="3 commands are under way"):
         await redis.command(b"PING")
+    assert redis._counters.store_failed == 1
     assert [await each for each in waiting] == [b"PONG"] * 3
     assert await redis.command(b"PING") == b"PONG"
 
