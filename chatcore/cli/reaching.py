@@ -19,7 +19,7 @@ from chatcore.admin.visit import Visit, visit
 from chatcore.cli.exits import UNREACHABLE, CommandError
 from chatcore.config.addresses import is_loopback
 from chatcore.config.application_folder import find_application
-from chatcore.config.names import ADMIN, START
+from chatcore.config.names import ADMIN, MASTER, START
 from chatcore.config.run_folder import SECRET_VARIABLE, RunFolder, read_secret, secret_elsewhere
 from chatcore.errors import AdminError
 from chatcore.links.tls import LinkTls
@@ -83,7 +83,7 @@ class Reach:
                 Door(name=f"{host}:{port}", endpoint=HostnameEndpoint(self.reactor, host, port))
                 for host, port in self._addresses
             ]
-        names = sorted(self.run.holders(), key=lambda name: name != START)
+        names = sorted(self.run.holders(), key=lambda name: (name != START, name != MASTER))
         return [
             Door(
                 name=name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from chatcore.config.addresses import is_loopback
 from chatcore.config.names import listing
 from chatcore.config.servers import Server
 from chatcore.errors import ConfigError
+from chatcore.links.link import Responder
 from chatcore.links.settings import ENCRYPT, LinkSettings
 from chatcore.links.tls import LinkTls
 from chatcore.store.place import RedisPlace
@@ -46,6 +47,8 @@ class RegistryParts:
         counters: what counts.
         reactor: the reactor.
         tls: the certificates of links, where those are encrypted.
+        asked: what acts on what the process that keeps the registry asks a node; it may be filled
+            later.
     """
 
     folder: Path
@@ -58,6 +61,7 @@ class RegistryParts:
     counters: Counters
     reactor: Any
     tls: LinkTls | None = None
+    asked: dict[bytes, Responder] = field(default_factory=dict)
 
 
 def chosen_url(
@@ -168,6 +172,7 @@ def _master(url: str, parts: RegistryParts) -> IRegistry:
         counters=parts.counters,
         clock=parts.reactor,
         tls=parts.tls,
+        asked=parts.asked,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -23,7 +24,7 @@ from chatcore.config.servers import Server
 from chatcore.deadlines import IClock
 from chatcore.errors import ConfigError, RemoteRefused, RpcError, ViewError
 from chatcore.links.kept import KeptLink
-from chatcore.links.link import Link, LinkParts
+from chatcore.links.link import Link, LinkParts, Responder
 from chatcore.links.settings import LinkSettings
 from chatcore.links.tls import LinkTls
 from chatcore.telemetry import Counters
@@ -95,6 +96,7 @@ class MasterRegistry:
         counters: what counts.
         clock: the reactor, or a test's clock.
         tls: the certificates of links, where those are encrypted.
+        asked: what acts on what the master asks the node besides; it may be filled later.
     """
 
     log = Logger()
@@ -111,6 +113,7 @@ class MasterRegistry:
         counters: Counters,
         clock: IClock,
         tls: LinkTls | None = None,
+        asked: dict[bytes, Responder] | None = None,
     ) -> None:
         self._endpoint, self._secret, self._clock = endpoint, secret, clock
         self._counters = counters
@@ -119,7 +122,7 @@ class MasterRegistry:
             clock=clock,
             settings=watched(links, settings),
             counters=counters,
-            responders={b"NewView": self._new_view},
+            responders=ChainMap({b"NewView": self._new_view}, {} if asked is None else asked),
             tls=tls,
         )
         self._kept: KeptLink | None = None

@@ -8,11 +8,13 @@ from typing import Any
 from twisted.internet.endpoints import UNIXClientEndpoint
 
 import chatcore
+from chatcore.admin.asking import ask_order, ask_status
 from chatcore.admin.outcomes import AWAY, REFUSED, UNKNOWN, What
 from chatcore.admin.visit import Visit, visit
 from chatcore.cluster.view import View
 from chatcore.config.names import ADMIN, MASTER, suggestion
 from chatcore.errors import AdminError
+from chatcore.links.link import Link
 from chatcore.master.growing import Growing, to_value
 from chatcore.master.keeper import Keeper
 from chatcore.master.orders import Orders
@@ -32,6 +34,7 @@ class Administered:
         supervisor: has the processes.
         plan: what it has started.
         view: the newest view, where the master that numbers it runs in this process.
+        link: the link of that master to a node, if there is one.
         reactor: the reactor.
     """
 
@@ -41,12 +44,13 @@ class Administered:
         supervisor: Supervisor,
         plan: Plan,
         view: Callable[[], View | None],
+        link: Callable[[str], Link | None],
         reactor: Any,
     ) -> None:
         self._supervisor, self._run = supervisor, plan.run
         self._about = {"app": str(plan.app), "env": plan.env}
         self._growing = Growing(plan, supervisor)
-        self._view, self._reactor = view, reactor
+        self._view, self._link, self._reactor = view, link, reactor
         self._orders = Orders(supervisor, clock=reactor)
 
     async def survey(self, *, alone: bool) -> dict[str, Any]:
@@ -69,12 +73,18 @@ class Administered:
             if not keeper.running:
                 raise AdminError(f"{id} has no process now: it is {keeper.condition}", code=AWAY)
             return await self._visit(id, lambda it: it.status(id, seconds), seconds)
+        link = self._link(id)
+        if link is not None:
+            return await ask_status(link, id, seconds)
         return await self._by_a_node(id, lambda it: it.status(id, seconds), passes_on=passes_on)
 
     async def order(
         self, what: What, id: str, seconds: float, *, passes_on: bool
     ) -> dict[str, Any]:
         keeper = self._servers().get(id)
+        link = self._link(id)
+        if keeper is None and link is not None:
+            return await ask_order(link, what, id, seconds)
         if keeper is None:
             return await self._by_a_node(
                 id, lambda it: it.order(what, id, seconds), passes_on=passes_on

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from twisted.application.service import Service
+from twisted.application.service import MultiService, Service
 
 from chatcore.cluster.choosing import refuse_passwords
 from chatcore.cluster.settings import RegistrySettings
@@ -15,6 +15,8 @@ from chatcore.daemon import Daemon, DaemonOptions, end_with
 from chatcore.deadlines import keep_steady
 from chatcore.errors import ConfigError
 from chatcore.links.settings import LinkSettings
+from chatcore.master.administration import Administration
+from chatcore.master.alone import Alone
 from chatcore.master.service import make_master
 from chatcore.master.settings import MasterSettings, address_of, settings_of_start
 
@@ -70,12 +72,15 @@ def makeService(options: Options) -> Service:
 
     keep_steady(reactor)
     settings = options.settings
+    host = Alone({"app": str(options.folder), "env": options["env"]})
+    administration = Administration(host, name=MASTER, run=options.run_folder, reactor=reactor)
     try:
         master = make_master(
             address_of(settings[MasterSettings]),
             registry=settings[RegistrySettings],
             links=settings[LinkSettings],
             learning=True,
+            guests=[administration.desk],
             folder=options.folder,
             run_folder=options.run_folder,
             reactor=reactor,
@@ -83,4 +88,8 @@ def makeService(options: Options) -> Service:
     except ConfigError as problem:
         options.claim.release()
         end_with(problem)
-    return Daemon(master, options)
+    host.serve(master.nodes)
+    both = MultiService()
+    for service in (master, administration):
+        service.setServiceParent(both)
+    return Daemon(both, options)

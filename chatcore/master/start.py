@@ -124,8 +124,10 @@ class Session:
                 supervisor=self.supervisor,
                 plan=plan,
                 view=lambda: None if self._master is None else self._master.nodes.view,
+                link=lambda id: None if self._master is None else self._master.nodes.linked(id),
                 reactor=reactor,
             ),
+            name=START,
             run=plan.run,
             reactor=reactor,
         )
@@ -144,13 +146,13 @@ class Session:
             self._plan.run.tidy(program.name)
         self._console.say(f"starting {count_of(self._plan)} of {self._plan.app} ({self._plan.env})")
         self._start_master()
-        self.administration.start()
+        self.administration.startService()
         self._started = True
         self.supervisor.startService()
         try:
             return await self.supervisor.finished
         finally:
-            await self.administration.stop()
+            await self.administration.stopService()
             if self._master is not None:
                 await self._master.stopService()
                 globalLogPublisher.removeObserver(self._warnings)

@@ -143,6 +143,7 @@ class Node(Service):
         self._draining: Deferred[None] | None = None
         self._serves = False
         self._responders: dict[bytes, Any] = {}
+        self._asked: dict[bytes, Any] = {}
 
         catalogue = load_application(folder)
         compare_types(catalogue, servers)
@@ -169,6 +170,7 @@ class Node(Service):
             reactor=reactor,
         )
         self._responders.update(self._administration.responders)
+        self._asked.update(self._administration.responders)
 
         self._place = self._network.link_place(server)
         if self._clients is not None:
@@ -196,6 +198,7 @@ class Node(Service):
             secret=run_folder.secret(),
             link_endpoint=self._network.link_endpoint,
             tls=self._tls,
+            asked=self._asked,
             counters=self.counters,
             reactor=self._reactor,
         )

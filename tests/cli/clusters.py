@@ -78,10 +78,15 @@ async def chatcore(*words: str, terminal: bool = False) -> Ran:
 
 
 class AdministeredCluster(Cluster):
-    """Nodes that behave as those of twistd do: each has its claim and its socket."""
+    """Nodes that behave as those of twistd do: each has its claim and its socket.
 
-    def __init__(self, *args: Any, **more: Any) -> None:
+    Args:
+        registry: the URL of their registry; servers.json alone unless given.
+    """
+
+    def __init__(self, *args: Any, registry: str | None = None, **more: Any) -> None:
         super().__init__(*args, **more)
+        self._registry = registry
         self.killed: list[str] = []
         self._claims: dict[str, Claim] = {}
 
@@ -91,6 +96,7 @@ class AdministeredCluster(Cluster):
         self._claims[server_id] = claim
         place = partial(unix_place, self.run_folder.admin_socket(server_id), "administrators")
         return {
+            "registry_url": self._registry,
             "stop": lambda: self.end(server_id),
             "process": Process(place=place, kill=lambda: self._kill(server_id)),
         }

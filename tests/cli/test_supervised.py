@@ -48,15 +48,16 @@ class Start:
             supervisor=supervisor,
             plan=plan,
             view=lambda: view,
+            link=lambda id: None,
             reactor=reactor,
         )
         self.host = host
         host._orders = self  # type: ignore[assignment]  # what they do is tested elsewhere
-        self._administration = Administration(host, run=run, reactor=reactor)
+        self._administration = Administration(host, name="start", run=run, reactor=reactor)
         claim = run.claim("start")
         assert claim is not None
         self._claim: Claim = claim
-        self._administration.start()
+        self._administration.startService()
 
     def _keeper(self, id: str, condition: str) -> Any:
         running = condition in ("up", "starting", "draining", "stopping")
@@ -77,7 +78,7 @@ class Start:
             raise self.problem
 
     async def close(self) -> None:
-        await self._administration.stop()
+        await self._administration.stopService()
         self._claim.release()
 
 

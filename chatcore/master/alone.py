@@ -1,0 +1,73 @@
+"""What a master on its own does for those who administer it: it passes on what it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import chatcore
+from chatcore.admin.asking import ask_order, ask_status
+from chatcore.admin.outcomes import AWAY, UNKNOWN, UNSUPERVISED, What
+from chatcore.config.names import MASTER, suggestion
+from chatcore.errors import AdminError
+from chatcore.links.link import Link
+from chatcore.master.nodes import Nodes
+
+
+class Alone:
+    """A master that supervises nobody, as it is administered.
+
+    Args:
+        about: what administrators are told of it besides.
+    """
+
+    nodes: Nodes
+
+    def __init__(self, about: Mapping[str, Any]) -> None:
+        self._about = about
+
+    def serve(self, nodes: Nodes) -> None:
+        """Pass on to these nodes from now on."""
+        self.nodes = nodes
+
+    async def survey(self, *, alone: bool) -> dict[str, Any]:
+        return {
+            "id": MASTER,
+            "version": chatcore.__version__,
+            **self._about,
+            "view": self.nodes.view.to_value(),
+            "supervised": False,
+            "programs": None,
+        }
+
+    async def status(self, id: str, seconds: float, *, passes_on: bool) -> dict[str, Any]:
+        return await ask_status(self._link(id), id, seconds)
+
+    async def order(
+        self, what: What, id: str, seconds: float, *, passes_on: bool
+    ) -> dict[str, Any]:
+        return await ask_order(self._link(id), what, id, seconds)
+
+    async def add(
+        self, server_type: str, given: Mapping[str, str], count: int, *, passes_on: bool
+    ) -> dict[str, Any]:
+        raise _nobody_starts("Start it with twistd chatnode; it announces itself here")
+
+    async def reload(self, *, apply: bool, passes_on: bool) -> dict[str, Any]:
+        raise _nobody_starts("Start, drain and restart the servers one by one")
+
+    def _link(self, id: str) -> Link:
+        link = self.nodes.linked(id)
+        if link is not None:
+            return link
+        if self.nodes.view.get(id) is not None:
+            raise AdminError(f"the master has no link to {id} now", code=AWAY)
+        known = [member.id for member in self.nodes.view.members]
+        advice = suggestion(id, known, "servers")
+        raise AdminError(f"there is no server '{id}' in the view", code=UNKNOWN, advice=advice)
+
+
+def _nobody_starts(advice: str) -> AdminError:
+    return AdminError(
+        "this master is on its own, and starts nothing", code=UNSUPERVISED, advice=advice
+    )
