@@ -74,7 +74,8 @@ def _document(survey: Survey, servers: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _title(survey: Survey, servers: list[dict[str, Any]]) -> str:
-    parts = [f"{survey.app} ({survey.env})", f"{len(servers)} servers"]
+    count = f"{len(servers)} server{'' if len(servers) == 1 else 's'}"
+    parts = [f"{survey.app} ({survey.env})", count]
     if survey.view is not None:
         parts.append(f"view {survey.view.epoch}")
     versions = sorted({str(each["version"]) for each in servers if each["version"]})

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import DeferredSemaphore, gatherResults
 from twisted.internet.task import LoopingCall
 
 from chatcore.admin.outcomes import What
@@ -36,6 +36,9 @@ NOT_THERE: Final = "down"
 
 LEFT: Final = "left"
 """What came of it where it failed with another one before."""
+
+AT_ONCE = 32
+"""Servers with which it is done at the same time; half of what a process lets be under way."""
 
 LOOK = 0.5
 """Seconds between two looks how far it is."""
@@ -94,7 +97,8 @@ class Ordering:
         if self._output.shows_progress:
             looking.start(LOOK, now=False)
         try:
-            orders = [Deferred.fromCoroutine(self._one(what, id)) for id in ids]
+            room = DeferredSemaphore(AT_ONCE)
+            orders = [room.run(self._one, what, id) for id in ids]
             done = await gatherResults(orders, consumeErrors=True)
             return all(done)
         finally:

@@ -23,6 +23,9 @@ OWN_NAMES = (MASTER, "start", "page")
 START = "start"
 """The name under which ``chatcore start`` is known in the run folder."""
 
+MOST_NAMED = 30
+"""Names that exist, of which somebody is told who used one that does not."""
+
 _SERVER_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _SERVER_TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
@@ -72,5 +75,7 @@ def suggestion(name: str, names: Iterable[str], what: str) -> str:
     if not every:
         return f"There are no {what}"
     there_are = f"The {what} are {listing(every)}"
+    if len(every) > MOST_NAMED:
+        there_are = f"There are {len(every)} {what}, as {listing(every[:MOST_NAMED])}"
     close = nearest(name, every)
     return f"Did you mean '{close}'? {there_are}" if close else there_are

@@ -292,7 +292,8 @@ class Keeper:
 
     def _say(self, word: bytes) -> None:
         if self._transport is not None:
-            self._transport.writeToChild(LIFELINE_FD, word + b"\n")
+            with suppress(KeyError):  # it has closed that pipe, and is about to end
+                self._transport.writeToChild(LIFELINE_FD, word + b"\n")
 
     def _line(self, fd: int, line: bytes) -> None:
         if fd == STDERR and self._held is not None:

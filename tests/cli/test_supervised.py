@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import pytest_twisted
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred
 
 from chatcore.admin.outcomes import AWAY, FAILED, MISTAKE, UNKNOWN, UNSUPERVISED
 from chatcore.cluster.view import Member, View
@@ -246,6 +247,37 @@ async def test_one_that_was_restarted_while_it_was_asked(app: Path, standin: Sta
     ran = await chatcore("restart", "chat-1", "--app", str(app))
 
     assert (ran.code, ran.records["chat-1"][0]) == (0, "restarted")
+
+
+async def test_how_far_it_is_is_shown_on_a_terminal(
+    app: Path, standin: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatcore.cli.ordering.LOOK", 0.01)
+    it = standin("chat-1", survey_of("chat-1", programs={"chat-1": "up"}))
+    it.answers["status"] = lambda id: {"state": "draining", "clients": 3, "channels": 2}
+    draining: Deferred[Any] = Deferred()
+
+    def drain(id: str) -> Any:
+        reactor.callLater(0.2, draining.callback, {"ended": True})
+        return draining
+
+    it.answers["drain"] = drain
+    ran = await chatcore("drain", "chat-1", "--app", str(app), terminal=True)
+
+    assert (ran.code, ran.err.count("draining chat-1: 3 clients, 2 channels")) == (0, 1)
+    assert ran.lines[0].startswith("chat-1  drained (0.")
+
+
+async def test_a_great_many_at_once(app: Path, standin: Stand) -> None:
+    ids = [f"chat-{number}" for number in range(200)]
+    it = standin("front-1", survey_of(*ids))
+    ran = await chatcore("stop", "--all", "--app", str(app))
+    assert (ran.code, len(ran.lines)) == (0, 200)
+    assert it.counters.administrators_refused == 0
+    ran = await chatcore("list", "--app", str(app))
+    assert len(ran.lines) == 200
+    strange = await chatcore("stop", "chat-x", "--app", str(app))
+    assert "There are 200 servers, as chat-0," in strange.err
 
 
 async def test_one_that_is_not_there_and_not_up(app: Path, start: Callable[..., Start]) -> None:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
+import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from people import connect
-from running import RunningChat, environment, free_ports, short_folder, wait_until
+from running import ROOT, RunningChat, environment, free_ports, short_folder, wait_until
+from small_documents import blocks
 
 SETTINGS = ("--set", "drain.grace_seconds=0", "--set", "drain.interval_seconds=0.01")
 
@@ -172,6 +179,63 @@ def test_adding_and_following_servers_json(running: RunningChat) -> None:
     assert found["chat-server-9"] == found["chat-server-4"] == "up"
     for id in ("chat-server-4", "connector-server-4", "connector-server-5"):
         assert chatcore(running, "drain", id).returncode == 0
+
+
+def test_the_page_about_it() -> None:
+    """What it shows is what comes, but for numbers."""
+    shown = "\n".join(blocks(ROOT / "docs" / "operating.md", "console"))
+    commands = [part.split("\n", 1) for part in shown.split("$ chatcore ")[1:]]
+    assert len(commands) == 9
+    with short_folder() as folder:
+        chat = RunningChat(Path(folder), SETTINGS)
+        try:
+            for words, expected in commands:
+                if words == "reload --dry-run":
+                    change_servers(chat)
+                assert masked(on_terminal(chat, *words.split())) == masked(expected), words
+        finally:
+            chat.close()
+
+
+def change_servers(chat: RunningChat) -> None:
+    """What the page says that somebody has done to servers.json."""
+    file = chat.app / "config" / "servers.json"
+    servers = json.loads(file.read_text())
+    chats = servers["development"]["chat"]
+    with free_ports(2) as ports:
+        chats[0]["port"] = ports[0]
+        chats[2] = {"id": "chat-server-5", "host": "127.0.0.1", "port": ports[1]}
+    file.write_text(json.dumps(servers))
+
+
+def on_terminal(chat: RunningChat, *words: str) -> str:
+    """What a person would see on the standard output, 110 characters wide."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 110, 0, 0))
+    # Not a terminal, so that no progress stands between.
+    with subprocess.Popen(
+        [sys.executable, "-m", "chatcore", *words],
+        cwd=chat.app,
+        env={**environment(), "TERM": "xterm"},
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+    ) as process:
+        os.close(theirs)
+        out = b""
+        with suppress(OSError):  # that is how a terminal ends
+            while data := os.read(ours, 65536):
+                out += data
+        os.close(ours)
+        assert process.wait(30) == 0, out
+    text = re.sub(r"\x1b\[[0-9;]*[mK]", "", out.decode())
+    return text.replace(str(chat.app.resolve()), "/srv/chat")
+
+
+def masked(text: str) -> list[str]:
+    """The lines, without what differs each time, and without padding."""
+    lines = [re.sub(r"\d+(\.\d+)*", "0", " ".join(line.split())) for line in text.splitlines()]
+    return [line for line in lines if line]
 
 
 def test_ending_all_of_them(running: RunningChat) -> None:
