@@ -188,8 +188,8 @@ async def test_a_mistake_of_the_nodes_own_ends_nothing(
     await stage.bring_back()
     await stage.pass_time(stage.lease)
     monkeypatch.undo()
-    one.enter("up")
-    await stage.until(lambda: other.view["chat-1"][1] == "up", "it to hear again")
+    one.enter("starting")
+    await stage.until(lambda: other.view["chat-1"][1] == "starting", "it to hear again")
     assert "chat-2" in one.view
 
 
