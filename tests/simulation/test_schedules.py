@@ -15,7 +15,7 @@ import pytest
 from .play import KINDS, kind_of, play
 from .stage import Script
 
-SEEDS = int(os.environ.get("CHATCORE_SEEDS", "0"))
+SEEDS = int(os.environ.get("CHATCORE_SEEDS", "600"))
 ONE = os.environ.get("CHATCORE_SEED")
 AT_A_TIME = 100
 
