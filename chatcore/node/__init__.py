@@ -1,6 +1,6 @@
 """One server, assembled from the parts."""
 
-from chatcore.node.assembly import Node
+from chatcore.node.node import Node
 from chatcore.node.sections import SECTIONS
 from chatcore.node.verifying import verify
 

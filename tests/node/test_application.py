@@ -298,7 +298,7 @@ async def test_what_a_failed_call_says(cluster: Cluster) -> None:
         await rpc.to("back-1").back.backRemote.fail()
     assert raised.value.error_id
     with pytest.raises(RemoteRefused):
-        await cluster.nodes["front-1"]._backend.send("back-1", "backRemote", "helper", [])
+        await cluster.nodes["front-1"].backend.send("back-1", "backRemote", "helper", [])
     with pytest.raises(AttributeError, match="did you mean echo"):
         rpc.to("back-1").back.backRemote.ecko()
     with pytest.raises(TypeError, match="can't cross a link"):
@@ -431,7 +431,7 @@ async def test_who_leaves_while_a_backend_is_away_is_missed(cluster: Cluster) ->
 
 async def test_sessions_of_a_former_life_are_gone(cluster: Cluster) -> None:
     """A handler that still holds one must not act on whoever has its number now."""
-    backend = cluster.nodes["back-1"]._backend
+    backend = cluster.nodes["back-1"].backend
     link = cluster.nodes["back-1"].links.get("front-1")
     assert link is not None
     home = backend._home(link)

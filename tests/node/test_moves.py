@@ -16,7 +16,7 @@ from twisted.internet import reactor
 
 from chatcore.client import Client
 from chatcore.errors import ChannelMoved
-from chatcore.node.assembly import OPENING_SECONDS
+from chatcore.node.node import OPENING_SECONDS
 
 APP = """
     from chatcore.application import by_session

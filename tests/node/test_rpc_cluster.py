@@ -177,7 +177,7 @@ def rpc(cluster: Cluster, node: str = "front-1") -> Any:
 
 def remote(cluster: Cluster, node: str) -> Any:
     """The remote itself."""
-    bound = cluster.nodes[node]._backend._dispatcher._remotes["backRemote", "echo"]
+    bound = cluster.nodes[node].backend._dispatcher._remotes["backRemote", "echo"]
     return bound.method.__self__
 
 
@@ -239,7 +239,7 @@ async def test_notifies(cluster: Cluster) -> None:
 
 
 async def test_what_is_refused_of_a_notify_is_counted(cluster: Cluster) -> None:
-    send = cluster.nodes["front-1"]._backend.send_packed
+    send = cluster.nodes["front-1"].backend.send_packed
     await send("back-1", "backRemote", "nonsense", b"\x90", notify=True)
     await send("back-1", "backRemote", "echo", b"\x90", notify=True)
     counters = cluster.nodes["back-1"].counters
@@ -320,9 +320,9 @@ async def test_a_call_to_oneself_is_like_any_other(cluster: Cluster, caller: str
             await getattr(target, method)()
         assert (raised.value.error_id == "-") == (method == "session")
     with pytest.raises(RemoteRefused, match=r"refused \(REFUSED\): there is no backRemote\.nope"):
-        await cluster.nodes[caller]._backend.send("back-1", "backRemote", "nope", [])
+        await cluster.nodes[caller].backend.send("back-1", "backRemote", "nope", [])
     with pytest.raises(RemoteRefused, match="missing a required argument") as refused:
-        await cluster.nodes[caller]._backend.send("back-1", "backRemote", "echo", [])
+        await cluster.nodes[caller].backend.send("back-1", "backRemote", "echo", [])
     assert refused.value.nothing_ran
     with pytest.raises(RemoteRefused, match="too many for a box"):
         await target.echo(bytes(17 * 1024 * 1024))
@@ -337,7 +337,7 @@ async def test_a_call_to_oneself_is_like_any_other(cluster: Cluster, caller: str
 
 @pytest.mark.parametrize("caller", ["front-1", "back-1"])
 async def test_only_what_is_declared_can_be_called(cluster: Cluster, caller: str) -> None:
-    backend = cluster.nodes[caller]._backend
+    backend = cluster.nodes[caller].backend
     for name in (
         "constructor", "__init__", "__class__", "__dict__", "__getattribute__", "from_a_base",
         "attribute", "_private", "app", "calls", "", "echo.__call__",
@@ -390,7 +390,7 @@ async def test_filters_on_both_sides(filtered: Cluster) -> None:
 
 
 async def test_what_a_filter_does_where_a_call_arrives(filtered: Cluster) -> None:
-    send = filtered.nodes["front-1"]._backend.send  # past the filters of this side
+    send = filtered.nodes["front-1"].backend.send  # past the filters of this side
     with pytest.raises(RemoteRefused, match=r"refused \(REFUSED\): stopped on the way in") as one:
         await send("back-1", "backRemote", "echo", ["stop"])
     assert one.value.nothing_ran
