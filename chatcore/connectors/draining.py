@@ -10,7 +10,8 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from chatcore.connectors.connection import GOING_AWAY, Connection, ConnectorParts
+from chatcore.connectors.client import GOING_AWAY
+from chatcore.connectors.parts import ConnectorParts, IClient, cut_off
 from chatcore.connectors.settings import DrainSettings
 from chatcore.deadlines import Deadlines
 from chatcore.wire import handshake
@@ -39,10 +40,10 @@ class Draining:
     ) -> None:
         self._parts, self._settings, self._elsewhere = parts, settings, elsewhere
         self._clock = parts.clock
-        self._closings = Deadlines(settings.client_seconds, parts.clock, Connection.cut_off)
-        self._here: dict[Connection, None] = {}
-        self._queue: deque[Connection] = deque()
-        self._leaving: dict[Connection, float] = {}
+        self._closings = Deadlines(settings.client_seconds, parts.clock, cut_off)
+        self._here: dict[IClient, None] = {}
+        self._queue: deque[IClient] = deque()
+        self._leaving: dict[IClient, float] = {}
         self._batch = settings.batch
         self._begun = 0.0
         self._timer: Any = None
@@ -57,7 +58,7 @@ class Draining:
         settings = self._settings
         self._begun = self._clock.seconds()
         self._parts.draining = self
-        self._here.update(self._parts.connections)
+        self._here.update(self._parts.clients)
         self._queue.extend(each for each in self._here if each.works)
         enough = len(self._queue) * settings.interval_seconds * 2 / settings.seconds
         self._batch = max(settings.batch, ceil(enough))
@@ -76,22 +77,22 @@ class Draining:
 
     # IDraining
 
-    def arrived(self, connection: Connection) -> None:
-        host, port = connection.address
-        self._move(connection, f"{host} {port}")
+    def arrived(self, client: IClient) -> None:
+        host, port = client.address
+        self._move(client, f"{host} {port}")
 
-    def gone(self, connection: Connection) -> None:
-        self._closings.stop(connection)
-        self._here.pop(connection, None)
-        self._leaving.pop(connection, None)
+    def gone(self, client: IClient) -> None:
+        self._closings.stop(client)
+        self._here.pop(client, None)
+        self._leaving.pop(client, None)
 
     # What happens every few milliseconds.
 
     def _step(self) -> None:
         settings, passed = self._settings, self._clock.seconds() - self._begun
         if passed >= settings.seconds:
-            for connection in list(self._here):
-                connection.cut_off()
+            for client in list(self._here):
+                client.cut_off()
         elif passed >= settings.seconds - min(settings.client_seconds, settings.seconds / 2):
             self._send_on_the_rest()
         else:
@@ -105,46 +106,46 @@ class Draining:
             self._timer = self._clock.callLater(settings.interval_seconds, self._step)
 
     def _send_on_who_can_go(self, now: float) -> None:
-        for connection, until in list(self._leaving.items()):
-            if connection.leave() or now >= until:
-                self._send_on(connection)
+        for client, until in list(self._leaving.items()):
+            if client.leave() or now >= until:
+                self._send_on(client)
         begun = 0
         while self._queue and begun < self._batch:
-            connection = self._queue.popleft()
-            if connection not in self._here or not connection.works:
+            client = self._queue.popleft()
+            if client not in self._here or not client.works:
                 continue
             begun += 1
-            if connection.leave():
-                self._send_on(connection)
+            if client.leave():
+                self._send_on(client)
             else:
-                self._leaving[connection] = now + self._settings.client_seconds
+                self._leaving[client] = now + self._settings.client_seconds
 
     def _send_on_the_rest(self) -> None:
         """It has taken so long that nobody is waited for any more."""
-        for connection in list(self._here):
-            if connection.works:
-                self._send_on(connection)
+        for client in list(self._here):
+            if client.works:
+                self._send_on(client)
         self._close_the_silent()
 
     def _close_the_silent(self) -> None:
         """Who has connected before and not shaken hands yet may be nobody."""
-        for connection in list(self._here):
-            if connection.is_new:
-                connection.close(handshake.MOVED, GOING_AWAY)
+        for client in list(self._here):
+            if client.is_new:
+                client.close(handshake.MOVED, GOING_AWAY)
 
-    def _send_on(self, connection: Connection) -> None:
-        self._leaving.pop(connection, None)
-        session = connection.session
+    def _send_on(self, client: IClient) -> None:
+        self._leaving.pop(client, None)
+        session = client.session
         if session is not None:
-            self._move(connection, session.uid or f"{session.frontend_id} {session.id}")
+            self._move(client, session.uid or f"{session.frontend_id} {session.id}")
 
-    def _move(self, connection: Connection, key: str) -> None:
+    def _move(self, client: IClient, key: str) -> None:
         try:
             place = self._elsewhere(key)
         except Exception:
             self.log.failure("Finding another frontend")
             place = None
-        connection.move(handshake.encode_move(place), self._closings)
+        client.move(handshake.encode_move(place), self._closings)
 
     def _end(self) -> None:
         emptied, self._emptied = self._emptied, None

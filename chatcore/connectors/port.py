@@ -20,9 +20,11 @@ from zope.interface import implementer
 from chatcore.config.peers import address_of, shown
 from chatcore.connectors.addresses import canonical
 from chatcore.connectors.answers import DRAINING, TCP_ONLY, UPGRADE, WELCOME, answer
-from chatcore.connectors.connection import POLICY, Connection, ConnectorParts
+from chatcore.connectors.client import POLICY
+from chatcore.connectors.connection import Connection
 from chatcore.connectors.encoding import TCP, WEBSOCKET, Encoding
 from chatcore.connectors.origins import Origins
+from chatcore.connectors.parts import ConnectorParts
 from chatcore.connectors.proxies import Proxies
 from chatcore.connectors.settings import ConnectorSettings, ProxySettings
 from chatcore.connectors.tcp import ClientTcp

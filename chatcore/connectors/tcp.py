@@ -9,7 +9,8 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from chatcore.connectors.connection import GOING_AWAY, NORMAL, Connection
+from chatcore.connectors.client import GOING_AWAY, NORMAL
+from chatcore.connectors.connection import Connection
 from chatcore.errors import PackageError
 from chatcore.turn import is_plain
 from chatcore.wire.package import PackageParser

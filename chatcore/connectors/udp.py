@@ -17,9 +17,10 @@ from twisted.internet.error import MessageLengthError
 from twisted.internet.protocol import DatagramProtocol
 
 from chatcore.config.peers import neighbourhood, plain
-from chatcore.connectors.connection import Connection, ConnectorParts
+from chatcore.connectors.connection import Connection
 from chatcore.connectors.encoding import UDP
 from chatcore.connectors.outbox import Outbox, OutboxParts
+from chatcore.connectors.parts import ConnectorParts
 from chatcore.errors import PackageError
 from chatcore.wire import package
 from chatcore.wire.package import Package

@@ -11,14 +11,9 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from chatcore.connectors.answers import answer
-from chatcore.connectors.connection import (
-    GOING_AWAY,
-    NORMAL,
-    PROTOCOL_ERROR,
-    TOO_BIG,
-    Connection,
-    ConnectorParts,
-)
+from chatcore.connectors.client import GOING_AWAY, NORMAL, PROTOCOL_ERROR, TOO_BIG
+from chatcore.connectors.connection import Connection
+from chatcore.connectors.parts import ConnectorParts
 from chatcore.turn import send_at_once
 from chatcore.wire import frame, package
 from chatcore.wire.http import is_token

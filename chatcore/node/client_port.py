@@ -9,7 +9,7 @@ from typing import Any
 from chatcore.config.servers import Server
 from chatcore.config.settings import Settings
 from chatcore.config.tls_files import TlsFiles
-from chatcore.connectors.connection import ConnectorParts
+from chatcore.connectors.parts import ConnectorParts
 from chatcore.connectors.port import ClientFactory
 from chatcore.connectors.proxies import Proxies
 from chatcore.connectors.settings import ConnectorSettings, Limits, ProxySettings, TlsSettings

@@ -11,8 +11,8 @@ from twisted.logger import Logger
 
 from chatcore.channels.broadcast import Broadcasts
 from chatcore.channels.groups import GroupTable
-from chatcore.connectors.connection import Reply
 from chatcore.connectors.encoding import REFUSED
+from chatcore.connectors.parts import Reply
 from chatcore.dispatch.dispatcher import Dispatcher
 from chatcore.dispatch.filters import FAILED, Failed, Filters, Request
 from chatcore.errors import BodyError, ChatcoreError, NoSuchServer, NotConnected, RpcError

@@ -21,7 +21,7 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 from chatcore.config.tls_files import TlsFiles
-from chatcore.connectors.connection import ConnectorParts, Reply
+from chatcore.connectors.parts import ConnectorParts, Reply
 from chatcore.connectors.port import ClientFactory
 from chatcore.connectors.proxies import Proxies
 from chatcore.connectors.settings import (
@@ -280,7 +280,7 @@ class Connector:
             client.socket.room = 1 << 60
             client.hang_up()
         self.reactor.settle()
-        assert self.parts.connections == {}
+        assert self.parts.clients == {}
         assert (self.counters.clients_now, self.counters.sessions_now) == (0, 0)
         assert len(self.sessions) == 0
         assert self.factory.websockets.countConnections == 0

@@ -297,7 +297,7 @@ class TestHttp:
         assert client.take().startswith(answer)
         assert client.closed
         assert connector.counters.clients_now == 1
-        assert len(connector.parts.connections) == 1
+        assert len(connector.parts.clients) == 1
 
     @pytest.mark.parametrize(
         "headers",

@@ -9,7 +9,7 @@ from socket import SO_KEEPALIVE, SOL_SOCKET
 import pytest
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
-from chatcore.connectors.connection import Reply
+from chatcore.connectors.parts import Reply
 from chatcore.sessions.session import Session
 from chatcore.wire import message, package
 from chatcore.wire.body import Body
@@ -310,7 +310,7 @@ class TestConnections:
         third = connector.connect()
         assert third.refused
         connector.count(clients_now=2, clients_accepted=2, clients_refused=1, sessions_now=1)
-        assert len(connector.parts.connections) == 2
+        assert len(connector.parts.clients) == 2
         assert is_served(connector, first)
         assert not second.closed
 
@@ -531,7 +531,7 @@ class TestKicking:
 
     def test_before_the_handshake_there_is_nobody_to_tell(self, connector: Connector) -> None:
         client = connector.open()
-        (connection,) = connector.parts.connections
+        (connection,) = connector.parts.clients
         connection.kick("attack")
         connector.reactor.settle()
         assert [opcode for opcode, _ in client.frames()] == [CLOSE]

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from twisted.internet.defer import Deferred
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
-from chatcore.connectors.connection import MOST_LINES
+from chatcore.connectors.parts import MOST_LINES
 from chatcore.errors import ClientError
 from chatcore.interfaces import IHandshake
 from chatcore.wire import message, package

@@ -13,7 +13,8 @@ from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
 from chatcore.config.settings import Assignment
-from chatcore.node import Node, assembly
+from chatcore.node import Node
+from chatcore.node import node as node_module
 
 from . import stage
 from .checks import Checker
@@ -93,7 +94,10 @@ def play(
     """
     world = World(seed)
     chosen = kind or kind_of(seed)
-    load, assembly.load_application = assembly.load_application, lambda folder: script.catalogue
+    load, node_module.load_application = (
+        node_module.load_application,
+        lambda folder: script.catalogue,
+    )
     log = _Log(world, loud)
     globalLogPublisher.addObserver(log)
     gc.disable()
@@ -106,7 +110,7 @@ def play(
     finally:
         gc.enable()
         globalLogPublisher.removeObserver(log)
-        assembly.load_application = load
+        node_module.load_application = load
     return Outcome(seed, chosen, world.faults, world.story)
 
 
