@@ -54,7 +54,13 @@ class Options(DaemonOptions):
             "Where other nodes reach this one, instead of what servers.json says.",
         ],
         ["port", None, None, "The port for other nodes."],
-        ["client-host", None, None, "The address that the port for clients is bound to."],
+        ["client-host", None, None, "The host that clients are told."],
+        [
+            "client-bind",
+            None,
+            None,
+            "The address that the port for clients is bound to, if it is another.",
+        ],
         ["client-port", None, None, "The port for clients."],
     ]
     optFlags = [

@@ -23,6 +23,7 @@ from zope.interface import implementer
 from chatcore.cluster.settings import RegistrySettings
 from chatcore.config.tls_files import TlsFiles
 from chatcore.errors import BoxError
+from chatcore.links import hello
 from chatcore.links.settings import LinkSettings
 from chatcore.links.tls import LinkTls
 from chatcore.master.service import Master
@@ -82,6 +83,14 @@ class Stranger(Raw):
     def dataReceived(self, data: bytes) -> None:
         with suppress(BoxError):  # what TLS says is no box
             super().dataReceived(data)
+
+    @property
+    def channel(self) -> bytes:
+        """What only both ends know of its connection, if that is encrypted."""
+        handle = self.transport.getHandle()
+        if not isinstance(handle, SSL.Connection):
+            return b""
+        return handle.export_keying_material(hello.CHANNEL, hello.CHANNEL_BYTES)
 
     @property
     def got_nothing(self) -> bool:
@@ -153,7 +162,7 @@ class Target:
         """Lead an honest peer through the hello."""
         peer = await self.meet(None if self.tls is None else Shows.of(self.tls, PEER))
         said, answer = await self.greet(peer)
-        peer.send(prove_box(said, answer), REMOTES)
+        peer.send(prove_box(said, answer, channel=peer.channel), REMOTES)
         await until(lambda: len(peer.boxes) > 1, "the other side's remotes")
         assert b"remotes" in peer.boxes[1]
         return peer

@@ -9,6 +9,12 @@ from dataclasses import dataclass
 from chatcore.config.entries import Server
 from chatcore.config.positions import Document, Where
 
+NOT_HERE = (
+    "Correct the host; or, where clients are to be told one that this machine does not have, as"
+    " behind NAT, name in 'clientBind' the address to bind"
+)
+"""What to do about a host that is no address of this machine."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Listener:

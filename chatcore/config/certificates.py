@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_pem_private_key,
 )
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from chatcore.errors import ConfigError
 
@@ -122,6 +123,26 @@ def verify_dates(
                 file=file,
                 advice="Look at the clocks of this machine and of the one where it was made",
             )
+
+
+def verify_purposes(certificate: x509.Certificate, file: Path) -> None:
+    """Verify that who shows a certificate may dial with it, and be dialled.
+
+    Raises:
+        ConfigError: it says that it is for something else.
+    """
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return
+    wanted = {ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH}
+    if ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE not in found and not wanted <= set(found):
+        raise ConfigError(
+            "this certificate is not for both ends of a connection",
+            file=file,
+            advice="Its extended key usage has to hold clientAuth and serverAuth, as 'chatcore"
+            " certs' makes it",
+        )
 
 
 def day(time: datetime.datetime) -> str:

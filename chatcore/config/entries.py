@@ -5,7 +5,8 @@
 ``host``            where other nodes reach it; 127.0.0.1 unless given
 ``port``            where it listens for other nodes; without one, a socket in the run folder
 ``clientPort``      where a frontend listens for clients
-``clientHost``      the address that ``clientPort`` is bound to; ``host`` unless given
+``clientHost``      the host that clients are told; ``host`` unless given
+``clientBind``      the address that ``clientPort`` is bound to; ``clientHost`` unless given
 ``frontend``        ``true`` or ``"true"``: clients connect to it
 ``max-connections`` how many clients it accepts at most
 ``tls``             the files of a frontend's certificate, as ``{"certificate": …, "key": …}``,
@@ -47,8 +48,8 @@ MAX_WEIGHT = 1000
 
 _FRONTENDS_OF_OLD = ("gate", "connector")
 _USED = {
-    "id", "host", "port", "clientPort", "clientHost", "frontend", "max-connections", "data",
-    "clusterCount", "tls", "weight",
+    "id", "host", "port", "clientPort", "clientHost", "clientBind", "frontend", "max-connections",
+    "data", "clusterCount", "tls", "weight",
 }  # fmt: skip
 _ACCEPTED = {"auto-restart", "restart-force", "cpu", "args", "wsPort"}
 _TLS_FILES = ("certificate", "key", "chain")
@@ -67,6 +68,7 @@ class Server:
         host: where other nodes reach it.
         port: where it listens for other nodes; None: on a socket in the run folder.
         client_host: the ``clientHost`` that was given, if any.
+        client_bind: the ``clientBind`` that was given, if any; nobody else has to know it.
         client_port: where it listens for clients; None for a backend.
         frontend: whether clients connect to it.
         max_connections: how many clients it accepts at most; None: no limit of its own.
@@ -81,6 +83,7 @@ class Server:
     host: str = LOOPBACK
     port: int | None = None
     client_host: str | None = None
+    client_bind: str | None = None
     client_port: int | None = None
     frontend: bool = False
     max_connections: int | None = None
@@ -92,7 +95,7 @@ class Server:
     @property
     def listen_host(self) -> str:
         """The address that the client port is bound to."""
-        return self.client_host or self.host
+        return self.client_bind or self.client_host or self.host
 
 
 def entry_of(server: Server) -> dict[str, Any]:
@@ -102,6 +105,7 @@ def entry_of(server: Server) -> dict[str, Any]:
         "host": server.host,
         "port": server.port,
         "clientHost": server.client_host,
+        "clientBind": server.client_bind,
         "clientPort": server.client_port,
         "frontend": server.frontend,
         "max-connections": server.max_connections,
@@ -182,6 +186,7 @@ class _Entry:
             host=host or LOOPBACK,
             port=port,
             client_host=client_host if frontend else None,
+            client_bind=self.host("clientBind") if frontend else None,
             client_port=client_port if frontend else None,
             frontend=frontend,
             max_connections=self.count("max-connections", 10**9),

@@ -19,6 +19,7 @@ _KEYS: Final = {
     "host": "host",
     "port": "port",
     "clientHost": "client_host",
+    "clientBind": "client_bind",
     "clientPort": "client_port",
 }
 """The keys of servers.json that options stand for, and what they are called in a `Server`."""
@@ -77,8 +78,8 @@ class Placing:
     """What the command line says of where a server is.
 
     Args:
-        said: the values of ``--host``, ``--port``, ``--client-host`` and ``--client-port``, as far
-            as they were given, by the keys of servers.json.
+        said: the values of ``--host``, ``--port``, ``--client-host``, ``--client-bind`` and
+            ``--client-port``, as far as they were given, by the keys of servers.json.
     """
 
     said: Mapping[str, str]

@@ -225,6 +225,11 @@ class DrainSettings:
     seconds: Annotated[float, Meta(gt=0)] = setting(
         30.0, "seconds in all; who is left then is cut off"
     )
+    name_places: bool = setting(
+        True,
+        "whether clients are told which frontend to go on to; not where all of them come by one"
+        " address, as that of a load balancer",
+    )
     on_term: bool = setting(
         False, "whether SIGTERM, and whatever else stops a server, drains it first"
     )

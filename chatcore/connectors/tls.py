@@ -14,10 +14,12 @@ from chatcore.config.certificates import read_certificates, read_key, verify_pai
 from chatcore.config.tls_files import TlsFiles
 from chatcore.connectors.watching import Watch
 from chatcore.deadlines import IClock
-from chatcore.tls import make_context
+from chatcore.tls import Expiry, make_context
 
 ALPN = [b"http/1.1"]
 """What is spoken behind TLS, as far as it has a name (RFC 7301): no HTTP/2."""
+
+_RENEW = "Get a new one, and put it in its place: it is used without a restart"
 
 
 def load_context(files: TlsFiles, minimum: str) -> SSL.Context:
@@ -69,11 +71,13 @@ class Certificates:
 
     def __init__(self, *, files: TlsFiles, minimum: str, seconds: float, clock: IClock) -> None:
         self._files, self._minimum = files, minimum
+        self._expiry = Expiry(_RENEW, clock=clock)
         self.watch = Watch(files, seconds=seconds, clock=clock, load=self._load)
         self._load()
         self._factory = TLSMemoryBIOFactory(self, False, Factory(), cast(Any, clock))
 
     def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:
+        self._expiry.look()
         return SSL.Connection(self._context, None)
 
     def wrap(self, protocol: IProtocol) -> TLSMemoryBIOProtocol:
@@ -83,3 +87,5 @@ class Certificates:
 
     def _load(self) -> None:
         self._context = load_context(self._files, self._minimum)
+        certificate, *_ = read_certificates(self._files.certificate)
+        self._expiry.watch([(self._files.certificate, certificate)])

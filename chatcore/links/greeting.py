@@ -11,7 +11,7 @@ from chatcore.links import hello
 from chatcore.links.commands import VERSION
 from chatcore.links.hello import Party
 from chatcore.links.link import Link
-from chatcore.links.tls import LinkTls
+from chatcore.links.tls import LinkTls, channel_of
 from chatcore.wire.box import END, Box, item, join
 from chatcore.wire.values import pack
 
@@ -79,7 +79,7 @@ class Greeter:
             if incarnation not in ("", it.incarnation):
                 fail("it has started anew")
                 return
-            if not hello.proves(shown, self._proof(hello.LISTENER, me, it)):
+            if not hello.proves(shown, self._proof(link, hello.LISTENER, me, it)):
                 fail("it does not know this cluster's secret")
                 return
             try:
@@ -89,7 +89,8 @@ class Greeter:
                 return
             link.trust()
             link.ask(
-                item(b"_command", b"Prove") + item(b"proof", self._proof(hello.DIALLER, me, it)),
+                item(b"_command", b"Prove")
+                + item(b"proof", self._proof(link, hello.DIALLER, me, it)),
                 lambda box, problem: proven(it, box, problem),
                 "Prove",
                 hello.UNPROVEN_SECONDS,
@@ -140,10 +141,10 @@ class Greeter:
             try:
                 if command == b"Hello" and ask is not None and it is None:
                     it = self._hello(link, box, expected)
-                    link.answer(ask, self._introduction(me, it))
+                    link.answer(ask, self._introduction(link, me, it))
                     return
                 if command == b"Prove" and ask is not None and it is not None and not trusted:
-                    if not hello.proves(box[b"proof"], self._proof(hello.DIALLER, it, me)):
+                    if not hello.proves(box[b"proof"], self._proof(link, hello.DIALLER, it, me)):
                         raise HandshakeError(f"{it.id} does not know this cluster's secret")
                     trusted = True
                     link.trust()
@@ -179,26 +180,28 @@ class Greeter:
             raise HandshakeError("a nonce that is too short")
         return it
 
-    def _introduction(self, me: Party, it: Party) -> bytes:
+    def _introduction(self, link: Link, me: Party, it: Party) -> bytes:
         return (
             item(b"id", me.id.encode())
             + item(b"incarnation", me.incarnation.encode())
             + item(b"nonce", me.nonce)
-            + item(b"proof", self._proof(hello.LISTENER, it, me))
+            + item(b"proof", self._proof(link, hello.LISTENER, it, me))
         )
 
     def _verify_certificate(self, link: Link, id: str) -> None:
         if self.tls is not None:
             self.tls.verify(link.transport, id)
 
-    def _proof(self, role: str, dialler: Party, listener: Party) -> bytes:
-        return hello.proof(self._secret, role, VERSION, dialler, listener)
+    def _proof(self, link: Link, role: str, dialler: Party, listener: Party) -> bytes:
+        channel = channel_of(link.transport)
+        return hello.proof(self._secret, role, VERSION, dialler, listener, channel)
 
 
 def _why(problem: RpcError | None) -> str:
     if problem is None or problem.why == LinkLost.why:
         return "it closed the link instead of saying hello; its log tells why"
-    return problem.why
+    # Who has proven nothing writes into no terminal.
+    return problem.why if problem.why.isprintable() else ascii(problem.why)
 
 
 def _text(box: Box, key: bytes) -> str:

@@ -8,13 +8,13 @@ certificate is for the id that the hello claims (`LinkTls.verify`).
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from cryptography import x509
 from OpenSSL import SSL
-from OpenSSL.crypto import X509
+from OpenSSL.crypto import X509, X509Store, X509StoreContext, X509StoreContextError
 from service_identity import CertificateError, VerificationError
 from service_identity.cryptography import verify_certificate_hostname
 from twisted.internet.defer import Deferred
@@ -37,23 +37,19 @@ from chatcore.config.certificates import (
     verify_dates,
     verify_pair,
     verify_private,
+    verify_purposes,
     verify_unchanged,
 )
 from chatcore.config.identities import IdentityFiles, dns_name
 from chatcore.deadlines import IClock
 from chatcore.errors import ConfigError, IdentityError
+from chatcore.links.hello import CHANNEL, CHANNEL_BYTES
 from chatcore.links.settings import LinkSettings
-from chatcore.tls import make_context, words
+from chatcore.tls import Expiry, make_context, time_of_day, words
 from chatcore.turn import write_now
 
 LOOK_SECONDS = 1.0
 """How often, at most, it is looked whether the files have changed."""
-
-WARNED_DAYS = 30
-"""How many days before its end it is told that a certificate expires."""
-
-REMIND_SECONDS = 24 * 3600.0
-"""How often that is told again."""
 
 _RENEW = "Make a new one with 'chatcore certs DIR --renew', and copy it here"
 
@@ -112,14 +108,14 @@ class LinkTls:
         id: str,
         *,
         clock: IClock,
-        today: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC),
+        today: Callable[[], datetime.datetime] = time_of_day,
     ) -> None:
         self._id, self._clock, self._today = id, clock, today
         self._files = IdentityFiles(folder, id)
+        self._expiry = Expiry(_RENEW, clock=clock, today=today)
         self._looked = clock.seconds()
         self._seen = self._state()
         self._load()
-        self._remind()
 
     def listening(self, factory: IProtocolFactory) -> IProtocolFactory:
         """What takes links in behind TLS."""
@@ -160,8 +156,7 @@ class LinkTls:
         if seen != self._seen:
             self._seen = seen
             self._read_again()
-        if now - self._reminded >= REMIND_SECONDS:
-            self._remind()
+        self._expiry.look()
 
     # What Twisted asks for.
 
@@ -185,7 +180,6 @@ class LinkTls:
             self.log.error("The certificates read before stay in use. {problem}", problem=problem)
             return
         self.log.info("Read the certificate of {id} again", id=self._files.holder)
-        self._remind()
 
     def _load(self) -> None:
         files, now = self._files, self._today()
@@ -203,9 +197,11 @@ class LinkTls:
         key = read_key(files.own.key)
         verify_pair(certificate, key, files.own.certificate, files.own.key)
         verify_dates([certificate, *chain], files.own.certificate, now, _RENEW)
-        self._verify_own(certificate)
+        self._verify_name(certificate)
         current = [each for each in authorities if each.not_valid_after_utc >= now] or authorities
         verify_dates(current, files.authority, now, _ANEW)
+        verify_purposes(certificate, files.own.certificate)
+        self._verify_issued(certificate, chain, current)
         context = make_context(
             certificate=certificate,
             key=key,
@@ -215,12 +211,35 @@ class LinkTls:
         )
         context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _verify)
         self._context = context
-        self._ends = [
-            (files.own.certificate, certificate.not_valid_after_utc),
-            (files.authority, max(each.not_valid_after_utc for each in current)),
-        ]
+        last = max(current, key=lambda each: each.not_valid_after_utc)
+        self._expiry.watch([(files.own.certificate, certificate), (files.authority, last)])
 
-    def _verify_own(self, certificate: x509.Certificate) -> None:
+    def _verify_issued(
+        self,
+        certificate: x509.Certificate,
+        chain: Sequence[x509.Certificate],
+        trusted: Sequence[x509.Certificate],
+    ) -> None:
+        """Verify that the others, who trust the same authority, will accept this side."""
+        store = X509Store()
+        store.set_time(self._today())
+        for each in trusted:
+            store.add_cert(X509.from_cryptography(each))
+        between = [X509.from_cryptography(each) for each in chain]
+        try:
+            X509StoreContext(
+                store, X509.from_cryptography(certificate), between
+            ).verify_certificate()
+        except X509StoreContextError as problem:
+            code, _, text = problem.errors
+            raise ConfigError(
+                f"this certificate is {_WHY.get(code, 'not accepted')}, seen from"
+                f" {self._files.authority.name}: {text}",
+                file=self._files.own.certificate,
+                advice="Copy the certificate and the authority's from the same folder",
+            ) from None
+
+    def _verify_name(self, certificate: x509.Certificate) -> None:
         problem = _not_for(certificate, self._id)
         if problem:
             raise ConfigError(
@@ -228,27 +247,6 @@ class LinkTls:
                 file=self._files.own.certificate,
                 advice=f"It has to name {dns_name(self._id)}, as 'chatcore certs' makes it",
             )
-
-    def _remind(self) -> None:
-        self._reminded = self._clock.seconds()
-        now = self._today()
-        for file, end in self._ends:
-            left = end - now
-            if left < datetime.timedelta(0):
-                self.log.error(
-                    "{file}: this certificate expired on {end}; no new link can be made. {advice}",
-                    file=file,
-                    end=day(end),
-                    advice=_RENEW,
-                )
-            elif left < datetime.timedelta(days=WARNED_DAYS):
-                self.log.warn(
-                    "{file}: this certificate expires on {end}, in {days} days. {advice}",
-                    file=file,
-                    end=day(end),
-                    days=left.days,
-                    advice=_RENEW,
-                )
 
 
 class _Tls(TLSMemoryBIOProtocol):
@@ -322,6 +320,14 @@ class _TlsEndpoint:
         wrapping = _Wrapping(self._tls, True, protocolFactory, self._clock, self._peer)
         connecting: Deferred[Any] = self._endpoint.connect(cast(Factory, wrapping))
         return connecting.addCallback(lambda tls: tls.wrappedProtocol)
+
+
+def channel_of(transport: Any) -> bytes:
+    """What only the two ends of a connection behind TLS know; nothing where it is in clear."""
+    if not isinstance(transport, _Tls):
+        return b""
+    exported: bytes = transport.getHandle().export_keying_material(CHANNEL, CHANNEL_BYTES)
+    return exported
 
 
 def explained(transport: Any, reason: Failure) -> Failure:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from chatcore.config.addresses import is_wildcard
+from chatcore.config.addresses import NOT_HERE, is_wildcard
 from chatcore.config.servers import Server, Servers
 from chatcore.errors import ConfigError
 from chatcore.master.settings import PageSettings
@@ -142,7 +142,9 @@ def _explain(need: Need, error: OSError) -> ConfigError:
     if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
         return need.error(
             f"{need.who} needs {need}, which is not an address of this machine",
-            f"Correct the host {where.replace('port=NUMBER', 'host=ADDRESS')}",
+            f"Correct the host {where.replace('port=NUMBER', 'host=ADDRESS')}"
+            if need.file is None
+            else NOT_HERE,
         )
     return need.error(
         f"{need.who} needs {need}, which can't be listened on: {error.strerror or error}",

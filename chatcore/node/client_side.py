@@ -139,8 +139,11 @@ class ClientSide:
             ),
             serve=self.frontend.serve,
         )
+        drain = settings[DrainSettings]
         self._draining = Draining(
-            parts=self._connector, settings=settings[DrainSettings], elsewhere=self._elsewhere
+            parts=self._connector,
+            settings=drain,
+            elsewhere=self._elsewhere if drain.name_places else lambda key: None,
         )
         self._drained: Deferred[None] | None = None
         self._factory = client_factory(

@@ -12,6 +12,7 @@ from typing import Any
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.internet.protocol import DatagramProtocol
 
+from chatcore.config.addresses import NOT_HERE
 from chatcore.errors import ConfigError
 
 BACKLOG = 1024
@@ -142,5 +143,8 @@ def _bound(host: str, port: int, kind: socket.SocketKind, purpose: str) -> socke
                 f"port {port} of {host}, for {purpose}, is in use",
                 advice="Stop the program that uses it, or give the server another port",
             ) from None
-        raise ConfigError(f"{host}:{port}, for {purpose}: {problem.strerror}") from None
+        advice = NOT_HERE if problem.errno == errno.EADDRNOTAVAIL else None
+        raise ConfigError(
+            f"{host}:{port}, for {purpose}: {problem.strerror}", advice=advice
+        ) from None
     return bound

@@ -24,7 +24,7 @@ def servers(tmp_path: Path) -> Servers:
 
 
 def said(**options: str) -> Placing:
-    names = ("host", "port", "client-host", "client-port")
+    names = ("host", "port", "client-host", "client-bind", "client-port")
     given = {name.replace("_", "-"): text for name, text in options.items()}
     return Placing.of({name: given.get(name) for name in names})
 

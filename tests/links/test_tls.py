@@ -21,10 +21,11 @@ from twisted.internet.task import Clock
 
 from chatcore.config.identities import dns_name
 from chatcore.errors import ConfigError
+from chatcore.links import greeting
 from chatcore.links.tls import LinkTls
 from chatcore.wire.box import END, item, join
 
-from .tls_nodes import EARLY, ECHO, EXPIRED, FOREIGN, GOOD, NONE, NOWHERE, Papers, nodes
+from .tls_nodes import EARLY, ECHO, EXPIRED, FOREIGN, GOOD, NONE, NOWHERE, Between, Papers, nodes
 from .wiring import Log
 
 
@@ -118,6 +119,27 @@ async def test_a_certificate_is_not_enough_without_the_secret(folder: Path) -> N
             await until(lambda: b.counters.links_rejected, "an attempt")
             assert a.counters.links_up == b.counters.links_up == 0
             assert b.counters.links_uncertified == 0
+        assert "b can't be linked to: it does not know this cluster's secret" in log.texts
+
+
+@pytest.mark.parametrize("bound", [True, False])
+async def test_who_stole_both_certificates_can_not_stand_between_two_nodes(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, bound: bool
+) -> None:
+    """The hello is bound to the channel; if it were not, it could be passed on."""
+    if not bound:
+        monkeypatch.setattr(greeting, "channel_of", lambda transport: b"")
+    stolen = [GOOD.read(folder, id) for id in ("b", "a")]
+    between = Between(*(each for each in stolen if each is not None))
+    with Log() as log:
+        async with nodes(folder, between=between) as (a, b):
+            if not bound:
+                link = await until(lambda: a.table.get("b"), "the link")
+                link.write(ECHO + item(b"text", b"read by others") + END)
+                await until(lambda: b"read by others" in between.heard, "its being overheard")
+                return
+            await until(lambda: a.counters.links_rejected, "an attempt")
+            assert a.counters.links_up == b.counters.links_up == 0
         assert "b can't be linked to: it does not know this cluster's secret" in log.texts
 
 

@@ -16,6 +16,7 @@ from twisted.internet.endpoints import (
     UNIXClientEndpoint,
     UNIXServerEndpoint,
 )
+from twisted.internet.protocol import Factory, Protocol
 
 from chatcore.links.link import LinkParts
 from chatcore.links.settings import LinkSettings
@@ -98,6 +99,74 @@ class TlsNode:
 NOWHERE: Any = None
 
 
+class Between:
+    """Somebody between two nodes, who passes on what each of them says, and reads it.
+
+    Args:
+        near: shows the certificate of the one that is dialled.
+        far: shows that of the one that dials.
+    """
+
+    port: Any
+
+    def __init__(self, near: LinkTls, far: LinkTls) -> None:
+        self._near, self._far = near, far
+        self.heard = bytearray()
+
+    async def before(self, endpoint: Any) -> Any:
+        """Stand before somebody; the way to them, as others take it, comes back."""
+        from twisted.internet import reactor
+
+        self._endpoint = self._far.dialling(endpoint, "b")
+        place = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
+        self.port = await place.listen(self._near.listening(_Pairs(self)))
+        return TCP4ClientEndpoint(reactor, "127.0.0.1", self.port.getHost().port)
+
+
+class _End(Protocol):
+    """One of the two connections of who stands between."""
+
+    def __init__(self, between: Between) -> None:
+        self._between, self.waiting = between, bytearray()
+        self.other: _End
+
+    def connectionMade(self) -> None:
+        self.say(b"")
+
+    def say(self, data: bytes) -> None:
+        self.waiting += data
+        if self.connected and self.transport is not None:
+            self.transport.write(bytes(self.waiting))
+            self.waiting.clear()
+
+    def dataReceived(self, data: bytes) -> None:
+        self._between.heard += data
+        self.other.say(data)
+
+    def connectionLost(self, reason: object = None) -> None:
+        if self.other.transport is not None:
+            self.other.transport.loseConnection()
+
+
+class _Pairs(Factory):
+    def __init__(self, between: Between) -> None:
+        self._between = between
+
+    def buildProtocol(self, addr: object) -> _End:
+        near, far = _End(self._between), _End(self._between)
+        near.other, far.other = far, near
+        self._between._endpoint.connect(_Only(far))
+        return near
+
+
+class _Only(Factory):
+    def __init__(self, end: _End) -> None:
+        self._end = end
+
+    def buildProtocol(self, addr: object) -> _End:
+        return self._end
+
+
 @asynccontextmanager
 async def nodes(
     folder: Path,
@@ -107,6 +176,7 @@ async def nodes(
     ids: tuple[str, str] = ("a", "b"),
     kind: str = "tcp",
     secret: bytes = SECRET,
+    between: Between | None = None,
 ) -> AsyncIterator[tuple[TlsNode, TlsNode]]:
     """Two nodes of which the first dials the second.
 
@@ -114,6 +184,7 @@ async def nodes(
         a: what the first one shows.
         b: what the second one shows.
         secret: the first one's.
+        between: who stands between them.
     """
     from twisted.internet import reactor
 
@@ -127,6 +198,8 @@ async def nodes(
         path = str(folder / "s")
         port = await UNIXServerEndpoint(reactor, path).listen(listener.table.factory)
         endpoint = UNIXClientEndpoint(reactor, path)
+    if between is not None:
+        endpoint = await between.before(endpoint)
     shown = a if isinstance(a, LinkTls) else a.read(folder, ids[0])
     dialler = TlsNode(ids[0], {ids[1]: endpoint}, shown, secret)
     dialler.table.startService()
@@ -135,5 +208,7 @@ async def nodes(
         yield dialler, listener
     finally:
         await port.stopListening()
+        if between is not None:
+            await between.port.stopListening()
         await dialler.table.stopService()
         await listener.table.stopService()

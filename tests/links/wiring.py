@@ -298,7 +298,12 @@ def hello_box(
 
 
 def prove_box(
-    hello_said: Mapping[bytes, bytes], answer: Box, *, secret: bytes = SECRET, role: str = DIALLER
+    hello_said: Mapping[bytes, bytes],
+    answer: Box,
+    *,
+    secret: bytes = SECRET,
+    role: str = DIALLER,
+    channel: bytes = b"",
 ) -> dict[bytes, bytes]:
     """What a dialling node that knows the secret says next."""
     me = Party(hello_said[b"id"].decode(), "life 1", hello_said[b"nonce"])
@@ -306,7 +311,7 @@ def prove_box(
     return {
         b"_ask": b"2",
         b"_command": b"Prove",
-        b"proof": hello.proof(secret, role, VERSION, me, it),
+        b"proof": hello.proof(secret, role, VERSION, me, it, channel),
     }
 
 
