@@ -103,10 +103,10 @@ class Shows:
     """TLS that takes every certificate, and shows one or none."""
 
     def __init__(self, files: TlsFiles | None = None) -> None:
-        self._context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+        self.context = SSL.Context(SSL.TLS_CLIENT_METHOD)
         if files is not None:
-            self._context.use_certificate_file(str(files.certificate))
-            self._context.use_privatekey_file(str(files.key))
+            self.context.use_certificate_file(str(files.certificate))
+            self.context.use_privatekey_file(str(files.key))
 
     @classmethod
     def of(cls, tls: Path, id: str) -> Shows:
@@ -114,7 +114,7 @@ class Shows:
         return cls(TlsFiles(tls / f"{id}.pem", tls / f"{id}.key"))
 
     def clientConnectionForTLS(self, protocol: object) -> SSL.Connection:
-        return SSL.Connection(self._context, None)
+        return SSL.Connection(self.context, None)
 
 
 @dataclass(kw_only=True)

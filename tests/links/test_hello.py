@@ -544,6 +544,18 @@ def test_who_is_dialled_and_says_nothing_is_left_after_five_seconds(net: Net, lo
     assert len(made) == 2  # and tried again
 
 
+def test_what_is_logged_of_a_refusal_is_plain_text(net: Net, log: Log) -> None:
+    """Whoever listens there has proven nothing, and writes into no terminal."""
+    text = {b"_error_description": b"no\n2026-01-01 all is well\x1b[2J"}
+    listens(net, Hello=lambda box: {**refusal(box), **text})
+    a = Node(net, "a", ["b"])
+    a.table.startService()
+    net.settle()
+    (line,) = log.texts
+    assert line.isprintable()
+    assert "all is well" in line
+
+
 @pytest.mark.parametrize("whose", ["a", "b"])
 def test_nodes_of_different_clusters_do_not_link(net: Net, log: Log, whose: str) -> None:
     a = Node(net, "a", ["b"], secret=OTHER if whose == "a" else SECRET)
@@ -590,6 +602,7 @@ def test_proofs_depend_on_everything_said() -> None:
         shown(secret=OTHER),
         shown(role=LISTENER),
         shown(version=2),
+        shown(channel=b"x"),
         shown(dialler=Party("b", "life", b"m"), listener=Party("a", "life", b"n")),
         *(shown(dialler=Party(*p)) for p in (("x", "life", b"n"), ("a", "x", b"n"))),
         shown(dialler=Party("a", "life", b"x")),

@@ -5,15 +5,20 @@ from __future__ import annotations
 import datetime
 import select
 import shutil
+import ssl
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given
 from hypothesis import strategies as st
-from identities import NOW, make_identities
+from identities import NOW, confine, make_identities
+from OpenSSL import SSL
 from service_identity.hazmat import DNS_ID, DNSPattern
 from small_cluster import until
 from twisted.internet.ssl import CertificateOptions
@@ -178,6 +183,46 @@ async def test_new_certificates_are_used_without_a_restart(folder: Path) -> None
         await until(renewed, "a link with the new certificates")
 
 
+def shake_hands(papers: LinkTls, client: Any, incoming: Any, outgoing: Any) -> SSL.Connection:
+    """Lead a client through the handshake with the listening side."""
+    server = papers.serverConnectionForTLS(NOWHERE)
+    server.set_app_data(SimpleNamespace(problem=None, expected=""))
+    server.set_accept_state()
+    for _ in range(4):
+        with suppress(ssl.SSLWantReadError):
+            client.do_handshake()
+            client.write(b".")
+        server.bio_write(outgoing.read() or b"")
+        with suppress(SSL.WantReadError):
+            server.recv(9)
+        with suppress(SSL.WantReadError):
+            server.send(b".")
+        with suppress(SSL.WantReadError):
+            incoming.write(server.bio_read(1 << 20))
+    with suppress(ssl.SSLWantReadError):
+        client.read(9)
+    return server
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_nobody_comes_back_without_a_certificate(folder: Path, version: ssl.TLSVersion) -> None:
+    """A session of TLS that is resumed would show what its certificate was, not what it is."""
+    tls = make_identities(folder / "tls", "a", "b")
+    papers = LinkTls(tls, "b", clock=Clock())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.load_cert_chain(tls / "a.pem", tls / "a.key")
+    context.maximum_version = version
+    session = None
+    for _ in range(2):
+        pipes = ssl.MemoryBIO(), ssl.MemoryBIO()
+        client = context.wrap_bio(*pipes, session=session)
+        server = shake_hands(papers, client, *pipes)
+        assert server.get_peer_certificate() is not None
+        assert not client.session_reused
+        session = client.session
+
+
 class Day:
     """A time of day that a test sets, and a clock."""
 
@@ -254,6 +299,15 @@ def _another_name(tls: Path) -> None:
         (tls / f"b.{ending}").replace(tls / f"a.{ending}")
 
 
+def _another_authority(tls: Path) -> None:
+    make_identities(tls.parent / "elsewhere", "a")
+    (tls.parent / "elsewhere" / "ca.pem").replace(tls / "ca.pem")
+
+
+def _only_to_dial(tls: Path) -> None:
+    confine(tls, "a", ExtendedKeyUsageOID.CLIENT_AUTH)
+
+
 @pytest.mark.parametrize(
     ("spoil", "why"),
     [
@@ -261,6 +315,11 @@ def _another_name(tls: Path) -> None:
         (_open_authority, r"ca\.pem: others may write here whom .*chmod go-w"),
         (_no_authority, r"ca\.pem: there is no such file\. .*chatcore certs"),
         (_another_key, r"a\.key: this is not the key of the certificate in .*a\.pem"),
+        (
+            _another_authority,
+            r"a\.pem: this certificate is of another authority, seen",
+        ),
+        (_only_to_dial, r"a\.pem: this certificate is not for both ends of a connection"),
         (_another_name, r"a\.pem: this certificate is not that of a: it is for b\. .*name a"),
         (lambda tls: (tls / "a.key").write_bytes(b""), r"a\.key: no private key"),
     ],

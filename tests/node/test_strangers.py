@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 from certificates import make_certificate
-from identities import NOW, make_identities
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from identities import NOW, confine, make_identities
 from links.wiring import REMOTES, SECRET, Log, hello_box, prove_box
+from OpenSSL import SSL
 from small_cluster import until
 from strangers import ATTACKED, FRONT, PEER, Shows, Stranger, Target, attacked_node, reactor
 from twisted.internet.defer import Deferred
@@ -159,6 +161,24 @@ async def comes_too_late(target: Target) -> Stranger:
     return stranger
 
 
+async def may_only_be_dialled(target: Target) -> Stranger:
+    assert target.tls is not None
+    folder = make_identities(target.tls, FRONT)
+    good = (folder / f"{FRONT}.pem").read_bytes()
+    confine(folder, FRONT, ExtendedKeyUsageOID.SERVER_AUTH)
+    stranger = await target.meet(Shows.of(folder, FRONT))
+    (folder / f"{FRONT}.pem").write_bytes(good)
+    return stranger
+
+
+async def speaks_an_old_tls(target: Target) -> Stranger:
+    assert target.tls is not None
+    shows = Shows.of(target.tls, PEER)
+    shows.context.set_cipher_list(b"ALL:@SECLEVEL=0")
+    shows.context.set_max_proto_version(SSL.TLS1_1_VERSION)
+    return await target.meet(shows)
+
+
 async def shows_nothing(target: Target) -> Stranger:
     return await target.meet(Shows())
 
@@ -176,6 +196,8 @@ ENCRYPTED: dict[str, Attack] = {
     "a certificate signed by itself": signs_itself,
     "a certificate of another authority": comes_from_elsewhere,
     "a certificate that has expired": comes_too_late,
+    "a certificate for the other end": may_only_be_dialled,
+    "TLS 1.1": speaks_an_old_tls,
     "no certificate": shows_nothing,
     "no TLS": speaks_no_tls,
     "a client": sends(b"GET / HTTP/1.1\r\nHost: chat.example.org\r\n\r\n"),
