@@ -26,6 +26,7 @@ def make_certificate(
     *,
     weak: bool = False,
     address: str = "127.0.0.1",
+    days: int = 1,
 ) -> TlsFiles:
     """A certificate that signs itself, for a name and an address, and its key.
 
@@ -33,6 +34,7 @@ def make_certificate(
         folder: where its files go, named after it.
         password: what its key is encrypted with, if anything.
         weak: whether its key is shorter than OpenSSL takes.
+        days: how long it is valid; less than 0 where it has expired.
     """
     key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
     if weak:
@@ -48,13 +50,14 @@ def make_certificate(
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - datetime.timedelta(days=100))
+        .not_valid_after(now + datetime.timedelta(days=days))
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .sign(key, hashes.SHA256())
     )
     files = TlsFiles(folder / f"{name}.pem", folder / f"{name}.key")
     files.certificate.write_bytes(certificate.public_bytes(Encoding.PEM))
     encryption = BestAvailableEncryption(password) if password else NoEncryption()
+    files.key.touch(0o600)
     files.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption))
     return files

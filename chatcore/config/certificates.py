@@ -90,6 +90,15 @@ def verify_private(file: Path) -> None:
         )
 
 
+def is_public(file: Path) -> bool:
+    """Whether everybody on this machine may read a file.
+
+    Raises:
+        ConfigError: it can't be looked at.
+    """
+    return bool(_state(file).st_mode & stat.S_IROTH)
+
+
 def verify_unchanged(file: Path) -> None:
     """Verify that nobody but this user and root may change whom a file has us trust.
 

@@ -7,10 +7,11 @@ from typing import Any, cast
 from OpenSSL import SSL
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator, IProtocol
 from twisted.internet.protocol import Factory
+from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from zope.interface import implementer
 
-from chatcore.config.certificates import read_certificates, read_key, verify_pair
+from chatcore.config.certificates import is_public, read_certificates, read_key, verify_pair
 from chatcore.config.tls_files import TlsFiles
 from chatcore.connectors.watching import Watch
 from chatcore.deadlines import IClock
@@ -69,6 +70,8 @@ class Certificates:
         ConfigError: as from `load_context`.
     """
 
+    log = Logger()
+
     def __init__(self, *, files: TlsFiles, minimum: str, seconds: float, clock: IClock) -> None:
         self._files, self._minimum = files, minimum
         self._expiry = Expiry(_RENEW, clock=clock)
@@ -89,3 +92,8 @@ class Certificates:
         self._context = load_context(self._files, self._minimum)
         certificate, *_ = read_certificates(self._files.certificate)
         self._expiry.watch([(self._files.certificate, certificate)])
+        if is_public(self._files.key):
+            self.log.warn(
+                "{file}: everybody on this machine can read this key. Run chmod o-rwx {file}",
+                file=self._files.key,
+            )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from certificates import make_certificate
 from OpenSSL import SSL
 from twisted.internet.task import Clock
-from twisted.logger import LogEvent, globalLogPublisher
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
 from chatcore.config.tls_files import TlsFiles
 from chatcore.connectors.tls import Certificates, load_context
@@ -270,6 +271,45 @@ class TestReloading:
         clock = Clock()
         Certificates(files=files, minimum="1.2", seconds=0, clock=clock).watch.start()
         assert clock.getDelayedCalls() == []
+
+
+class TestWarnings:
+    @pytest.mark.parametrize(
+        ("days", "what"),
+        [(100, ""), (10, "expires on .*, in 9 days"), (-1, "expired on .*; nobody who looks")],
+    )
+    def test_a_certificate_that_expires_is_told_at_start_and_daily(
+        self, make: Make, tmp_path: Path, days: int, what: str
+    ) -> None:
+        """It is used all the same: some clients look at no dates."""
+        logged: list[LogEvent] = []
+        files = make_certificate(tmp_path, days=days)
+        globalLogPublisher.addObserver(logged.append)
+        try:
+            connector = make(tls=files)
+            for _ in range(3):
+                connector.reactor.advance(24 * 3600)
+                assert TlsClient(connector).certificate == "localhost"
+                assert TlsClient(connector).certificate == "localhost"
+        finally:
+            globalLogPublisher.removeObserver(logged.append)
+        told = [formatEvent(event) for event in logged if event.get("file") == files.certificate]
+        assert len(told) == (4 if what else 0)
+        for line in told:
+            assert re.match(rf"{files.certificate}: this certificate {what}.*without a rest", line)
+
+    def test_a_key_for_everybody(self, tmp_path: Path) -> None:
+        logged: list[LogEvent] = []
+        files = make_certificate(tmp_path, days=100)
+        globalLogPublisher.addObserver(logged.append)
+        try:
+            for mode in (0o640, 0o644):
+                files.key.chmod(mode)
+                Certificates(files=files, minimum="1.2", seconds=0, clock=Clock())
+        finally:
+            globalLogPublisher.removeObserver(logged.append)
+        (line,) = map(formatEvent, logged)
+        assert line is not None and line.startswith(f"{files.key}: everybody on this machine")
 
 
 class TestMistakes:
