@@ -160,11 +160,16 @@ class ConnectorParts:
         )
 
     def close_all(self, reason: str, code: int) -> Deferred[None]:
-        """Close every connection; fires when the last is gone."""
+        """Close every connection; fires when the last is gone.
+
+        Those that are closing already, maybe with more time to do so, have no more than the others.
+        """
         emptied: Deferred[None] = Deferred()
         self._emptied.append(emptied)
         for client in list(self.clients):
             client.close(reason, code)
+            if client in self.clients:
+                self.closings.start(client)
         self._note_if_empty()
         return emptied
 

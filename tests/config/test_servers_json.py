@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from chatcore.config.entries import entry_of
 from chatcore.config.servers import Server, Servers, load_servers
 from chatcore.errors import ConfigError
 
@@ -275,6 +276,12 @@ class TestEntries:
         server = one(tmp_path, {"id": "a", "host": "10.0.0.1", "clientPort": 3014})
         assert server.client_host is None
         assert server.listen_host == "10.0.0.1"
+
+    def test_clients_may_be_told_a_host_that_is_not_bound(self, tmp_path: Path) -> None:
+        entry = {"id": "a", "clientHost": "chat.example.org", "clientBind": "0.0.0.0"}
+        server = one(tmp_path, {**entry, "clientPort": 3014})
+        assert (server.client_host, server.listen_host) == ("chat.example.org", "0.0.0.0")
+        assert entry.items() <= entry_of(server).items()
 
     @pytest.mark.parametrize(
         ("type", "entry", "frontend", "port", "client_port"),

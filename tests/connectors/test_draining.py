@@ -324,6 +324,18 @@ class TestNewcomers:
         drained.later(0.3)
         assert (client.transport.aborted, stays.transport.aborted) == (False, True)
 
+    def test_who_does_not_go_holds_nothing_up(self, connector: Connector, drain: Any) -> None:
+        """Once those who were here are gone, nobody has longer than in any other close."""
+        drained = drain(client_seconds=60)
+        stays = connector.connect()
+        stays.shake_hands()
+        drained.later(2.2)
+        assert (drained.ended, stays.closed) == (True, False)
+        ended: list[None] = []
+        connector.parts.close_all("moved", 1001).addCallback(ended.append)
+        drained.later(2.2)
+        assert (stays.closed, ended) == (True, [None])
+
     def test_over_udp(self, connector: Connector, drain: Any) -> None:
         port = Port(connector)
         port.enter(("192.0.2.99", 1))

@@ -153,6 +153,26 @@ async def test_the_host_is_the_one_that_clients_are_told(make: Any) -> None:
     assert person.kicks[0]["host"] == "127.0.0.3"
 
 
+async def test_the_host_need_not_be_an_address_of_the_machine(make: Any) -> None:
+    """As behind NAT, where clients know it by another."""
+    keys = {"front-2": {"clientHost": "chat.example.org", "clientBind": "127.0.0.1"}}
+    cluster = await make(2, keys=keys)
+    person, there = await cluster.enter("alice"), await cluster.enter("bob", "front-2")
+    await cluster.nodes["front-1"].drain()
+    (kick,) = person.kicks
+    port = cluster.servers.by_id("front-2").client_port
+    assert kick == {"reason": "moved", "host": "chat.example.org", "port": port}
+    assert there.client.connected
+
+
+async def test_nobody_is_named_where_all_come_by_one_address(make: Any) -> None:
+    """A load balancer, say: clients come by it again."""
+    cluster = await make(2, settings={"drain.name_places": False})
+    person = await cluster.enter("alice")
+    await cluster.nodes["front-1"].drain()
+    assert person.kicks == [{"reason": "moved"}]
+
+
 async def test_only_frontends_that_are_up_are_named(make: Any) -> None:
     """By the registry; it does so, too, for one whose clients are told after it has changed."""
     registry = OneRegistry(reactor.callLater)

@@ -32,6 +32,8 @@ def test_moving_to_another_connector(visitor: Callable[..., Visitor], chat: Runn
     alice, bob = visitor(), visitor()
     alice.join("alice", "terrace")
     bob.join("bob", "terrace")
+    bob.wait_names("alice", "bob")
+    alice.wait_notice("bob is online now.")
     alice.say("before")
     for person in (alice, bob):
         person.wait_text("before")
@@ -40,6 +42,7 @@ def test_moving_to_another_connector(visitor: Callable[..., Visitor], chat: Runn
     for person in there:
         person.browser.run(WATCH)
         person.browser.write("#entry", "half a thought")
+    seen = [person.notices() for person in (alice, bob)]
     pid = chat.pid(left)
     assert pid is not None
     os.kill(pid, signal.SIGTERM)
@@ -54,6 +57,7 @@ def test_moving_to_another_connector(visitor: Callable[..., Visitor], chat: Runn
             lambda who=person: who.texts() == ["before"] + ["half a thought"] * len(there),
             "what was said then",
         )
+    assert [person.notices() for person in (alice, bob)] == seen
     for person in there:
         assert person.browser.run("return window.phases.join()") == "moving,in"
         assert not {"You are back.", "The connection was lost."} & set(person.notices())

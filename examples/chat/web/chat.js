@@ -1,6 +1,7 @@
 /** The page: joining, talking, and saying what happens. */
 import { Attention } from "./attention.js";
 import { Banner } from "./banner.js";
+import { Comings } from "./comings.js";
 import { Composer } from "./composer.js";
 import { Room } from "./connection.js";
 import { byId } from "./dom.js";
@@ -15,6 +16,7 @@ const pageHost = location.hostname || "127.0.0.1";
 
 const log = new Log();
 const people = new People();
+const comings = new Comings((text) => log.notice(text));
 const attention = new Attention(() => log.seen());
 const form = new JoinForm(join);
 const banner = new Banner({ tryNow: () => room.tryNow(), joinAgain, otherName: leave });
@@ -57,6 +59,7 @@ function leave() {
   const { problem } = banner;
   room.leave();
   away = moving = false;
+  comings.forget();
   remember({ ...visit, inside: false });
   people.clear();
   attention.in("");
@@ -107,8 +110,8 @@ const reports = {
     const { came, went } = people.replace(names, visit.name);
     if (!moved) log.notice(back ? "You are back." : `You are in ${visit.room}.`);
     if (back || moved) {
-      for (const name of went) log.notice(`${name} is offline now.`);
-      for (const name of came) log.notice(`${name} is online now.`);
+      for (const name of went) comings.went(name);
+      for (const name of came) comings.came(name);
     } else {
       if (people.count === 1) log.notice("Nobody else is here yet. Copy the link above to invite.");
       composer.focus();
@@ -118,12 +121,12 @@ const reports = {
   },
 
   online(name) {
-    if (people.add(name)) log.notice(`${name} is online now.`);
+    if (people.add(name)) comings.came(name);
     showLine();
   },
 
   offline(name) {
-    if (people.remove(name)) log.notice(`${name} is offline now.`);
+    if (people.remove(name)) comings.went(name);
     showLine();
   },
 
