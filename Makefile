@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 ARGS ?=
+WORKERS ?= 4
 FIRST ?= 0
 SEEDS ?= 10000
 
@@ -12,7 +13,8 @@ SEEDS ?= 10000
 
 help:
 	@echo "make demo     start the whole chat; open http://127.0.0.1:3001/ and stop it with Ctrl-C"
-	@echo "make test     run every test; make test ARGS='tests/wire -x' passes options to pytest"
+	@echo "make test     run every test; make test ARGS='tests/wire -x' passes options to pytest;"
+	@echo "              WORKERS=4 run tests at the same time, 0 has one run after the other"
 	@echo "make model    play simulated clusters through SEEDS=10000 schedules, from FIRST=0 on"
 	@echo "make check    ruff, mypy and import-linter"
 	@echo "make format   put the code into the form that make check asks for"
@@ -24,7 +26,7 @@ demo: $(VENV)/.installed
 	@exec $(BIN)/chatcore start --app examples/chat
 
 test: $(VENV)/.installed-test
-	@exec $(BIN)/python -m pytest $(ARGS) </dev/null
+	@exec $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS) </dev/null
 
 model: $(VENV)/.installed-test
 	@cd tests && exec ../$(BIN)/python -m simulation play $(FIRST) $$(($(FIRST) + $(SEEDS)))

@@ -12,9 +12,23 @@ from hypothesis import settings
 from running import RunningChat, short_folder
 from twisted.logger import LogEvent, globalLogPublisher
 
+HERE = Path(__file__).parent
+
 # A slow machine is no mistake of the code's.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
+
+
+SHARED = {"packaging", "page", "pomelo"}
+"""Folders whose tests share what takes long to start. In others, those of one file may."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say which tests run one after the other, where others run at the same time."""
+    for item in items:
+        folder, *rest = item.path.relative_to(HERE).parts
+        together = folder if folder in SHARED else "/".join((folder, *rest))
+        item.add_marker(pytest.mark.xdist_group(together))
 
 
 def pytest_collection_finish() -> None:

@@ -107,7 +107,7 @@ async def test_chat_servers_are_killed(supervised: SupervisedChat, before: Befor
     killed = []
     for server_id in ("chat-server-1", "chat-server-3"):
         killed.append(await stage.do("kill -9", supervised.kill, server_id))
-        await stage.crowd.pause(AGAIN - 4)
+        await stage.crowd.pause(AGAIN)
     found = await stage.end()
     assert not (found.violations or found.losses or found.kicks), str(found)
     _served_again(found, killed)
