@@ -241,6 +241,7 @@ class Directory:
                 self._drop(id)
         self._await_frontends()
         self.check()
+        self._serve()
 
     def linked(self, peer: str, incarnation: str) -> None:
         """There is a link to another node."""
@@ -382,7 +383,8 @@ class Directory:
                 if id in self._missing - self._pulls.keys() and self._peers.reachable(id):
                     pull = self._pulls[id] = _Pull(id)
                     self._ask(pull)  # which may be answered at once
-        self._serve()
+        if not (self._missing and self._is_home):  # else all who wait go on waiting
+            self._serve()
         if self._sweep is None and self._is_home and self._missing:
             self._sweep = self._clock.callLater(SWEEP_SECONDS, self._swept)
 

@@ -254,7 +254,9 @@ class Assembly:
             servers=servers,
             sessions=self.sessions,
             settings=settings[SessionSettings],
-            peers=LinkedPeers(id=server.id, links=self.links, backend=self.backend),
+            peers=LinkedPeers(
+                id=server.id, own=lambda: self.logins, links=self.links, backend=self.backend
+            ),
             later=self.turn.at_end,
             patience=settings[LinkSettings].patience,
             seconds=claim_seconds(self._limits.handler_seconds),

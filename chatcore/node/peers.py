@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -37,26 +37,29 @@ class LinkedPeers:
 
     Args:
         id: of this node.
+        own: what this node itself does.
         links: those to the others.
         backend: makes calls.
     """
 
-    def __init__(self, *, id: str, links: LinkTable, backend: Backend) -> None:
-        self._id, self._links, self._backend = id, links, backend
+    def __init__(
+        self, *, id: str, own: Callable[[], Logins], links: LinkTable, backend: Backend
+    ) -> None:
+        self._id, self._own, self._links, self._backend = id, own, links, backend
 
     def ask(self, peer: str, method: str, args: Sequence[Any], seconds: float) -> Deferred[Any]:
         return self._backend.send_packed(peer, LOGINS, method, pack(args), timeout=seconds)
 
     def tell(self, peer: str, method: str, args: Sequence[Any]) -> None:
-        packed = pack(args)
         if peer == self._id:
-            self._backend.send_packed(peer, LOGINS, method, packed, notify=True)
+            # No call, which may be refused: nobody would say it again.
+            getattr(self._own(), method)(*args)
             return
         link = self._links.get(peer)
         if link is not None:
             # Also on a link that is blocked: what is lost has to be lost with its link.
             said = item(b"service", LOGINS.encode()) + item(b"method", method.encode())
-            link.write(CALL_NOTIFY + said + item(b"args", packed) + END)
+            link.write(CALL_NOTIFY + said + item(b"args", pack(args)) + END)
 
     def reachable(self, peer: str) -> bool:
         return peer == self._id or self._links.get(peer) is not None

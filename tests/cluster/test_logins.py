@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 from twisted.internet.defer import Deferred
@@ -111,6 +112,15 @@ def test_binding_again_is_the_same_claim() -> None:
     assert first == second == [client.session.logged_in]
     assert one.sessions.bind(client.session.id, uid) == client.session.logged_in
     assert kept(world) == {"front-1": 0, "front-2": 1, "front-3": 0}
+
+
+def test_a_uid_has_to_fit_into_what_others_are_told() -> None:
+    """One that does not would be granted, and then keep a new home from hearing all claims."""
+    world = cluster()
+    one = world.frontends["front-1"]
+    assert bound_after(world, one, "x" * claims.LONGEST_UID) == [ANY]
+    with pytest.raises(SessionError, match="a uid of 65537 characters"):
+        one.sessions.bind(one.client().session.id, "x" * (claims.LONGEST_UID + 1))
 
 
 def test_who_lost_a_uid_cannot_end_the_claim_of_who_has_it() -> None:

@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred, DeferredList
 
 from chatcore.cluster.homes import Homes
 from chatcore.errors import ConfigError
+from chatcore.node.backend import DEEPEST
 
 FRONTS = ["front-1", "front-2", "front-3"]
 
@@ -41,6 +42,24 @@ FRONT = """
             await session.unbind()
 """
 
+REMOTE = """
+    from zope.interface import implementer
+    from chatcore.interfaces import IRemote
+
+    class IFrontRemote(IRemote):
+        async def kick(uid, depth): ""
+
+    @implementer(IFrontRemote)
+    class FrontRemote:
+        def __init__(self, app):
+            self.app = app
+
+        def kick(self, uid, depth):
+            if depth == 1:
+                return self.app.sessions.kick(uid)
+            return self.app.rpc.to(self.app.server_id).front.frontRemote.kick(uid, depth - 1)
+"""
+
 MakeCluster = Callable[..., Any]
 
 
@@ -56,6 +75,7 @@ async def make() -> AsyncIterator[MakeCluster]:
                 servers={"front": FRONTS, "back": ["back-1"]},
                 files={
                     "servers/front/handlers.py": FRONT,
+                    "servers/front/remotes.py": REMOTE,
                     "servers/back/handlers.py": FRONT.replace("Front", "Back"),
                 },
                 settings={"sessions.per_uid": per_uid, "sessions.scope": "cluster", **settings},
@@ -219,6 +239,16 @@ async def test_who_is_hard_to_reach_is_kicked_all_the_same(make: MakeCluster) ->
     link.resumeProducing()
     await until(lambda: old.kicks, "the kick")
     assert bound(cluster, uid) == ["front-2"]
+
+
+async def test_a_claim_ends_however_deep_in_calls_its_session_does(make: MakeCluster) -> None:
+    """Also at its own frontend, which may call itself no more there."""
+    cluster = await make("takeover")
+    one = await visit(cluster, "front-1")
+    assert (await one.log_in(uid := uid_at(cluster, "front-1")))["code"] == 200
+    front = cluster.nodes["front-1"].application.rpc.to("front-1").front.frontRemote
+    assert await front.kick(uid, DEEPEST) == 1
+    assert (bound(cluster, uid), kept(cluster)) == ([], 0)
 
 
 async def test_links_come_and_go_while_people_log_in(make: MakeCluster) -> None:

@@ -237,16 +237,20 @@ class Person:
 
     def leave(self) -> None:
         """Leave the room, and enter another on the same connection."""
-        stay = self.stay
-        if stay is None or stay.leaves is not None or self._wire is None:
+        stay, wire = self.stay, self._wire
+        if stay is None or stay.leaves is not None or wire is None:
             return
+
+        def enter_again() -> None:
+            if wire is self._wire:  # else it has entered by another, or is about to
+                self.enter()
 
         def left(answer: dict[str, Any]) -> None:
             self._end("left")
             if answer["code"] != 200:
                 self.hang_up(f"could not leave {stay.rid}: {answer}")
             elif not self.stopped:
-                self.machine.callLater(self._world.random.uniform(0, 0.5), self.enter)
+                self.machine.callLater(self._world.random.uniform(0, 0.5), enter_again)
 
         stay.leaves = self._world.now
         self._world.tell(f"{self.uid} leaves {stay.rid}")
