@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,8 +27,6 @@ from chatcore.telemetry import Counters
 
 VARIABLE: Final = "CHATCORE_REGISTRY"
 STATIC: Final = "static:"
-
-_PASSWORD: Final = re.compile(r"(://[^:@]*):.*@")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,9 +119,13 @@ def refuse_passwords(option: str | None, assignments: Iterable[str]) -> None:
         ConfigError: one does; without the password.
     """
     arguments = [("--registry", option or "")]
-    arguments += [(f"--set {text.partition('=')[0]}", text) for text in assignments]
+    for text in assignments:
+        key, _, value = text.partition("=")
+        if "://" in value or key.strip() == "registry.url":
+            arguments.append((f"--set {key}", value))
     for name, text in arguments:
-        if _PASSWORD.search(text):
+        login = text.rpartition("@")[0]
+        if ":" in login.partition("://")[2] or (":" in login and "://" not in login):
             raise ConfigError(
                 f"{name} holds a password, and everybody on this machine can read the arguments of"
                 " a process",
@@ -134,8 +135,10 @@ def refuse_passwords(option: str | None, assignments: Iterable[str]) -> None:
 
 
 def shown(url: str) -> str:
-    """A URL as people may see it: without its password."""
-    return _PASSWORD.sub(r"\1:***@", url)
+    """A URL as people may see it: without user and password, also where it is misspelt."""
+    login, at, rest = url.rpartition("@")
+    scheme, slashes, _ = login.partition("://")
+    return f"{scheme}://***@{rest}" if slashes else f"***{at}{rest}" if at else url
 
 
 def _url_in(file: Path) -> str:

@@ -69,8 +69,9 @@ def master_of(url: str) -> Server:
         parts = urlsplit(url)
         if parts.hostname and url == f"master://{parts.netloc}" and "@" not in url:
             return master_server(parts.hostname, PORT if parts.port is None else parts.port)
+    told = f"'{url}'" if "@" not in url else "a URL with an '@'"  # before it, a password, maybe
     raise ConfigError(
-        f"'{url}' is not the URL of a master", advice=f"As in master://127.0.0.1:{PORT}"
+        f"{told} is not the URL of a master", advice=f"As in master://127.0.0.1:{PORT}"
     )
 
 

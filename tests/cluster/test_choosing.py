@@ -78,7 +78,8 @@ def test_a_file_that_can_not_be_meant_is_told(
 
 
 def test_a_url_that_means_no_registry_is_told_without_its_password() -> None:
-    for url in ("", "static", "static:now", "http://a:80", "http://joe:s3same@a"):
+    misspelt = ("redsi:joe:s3same@a", "rediss//joe:s3same@a", "joe:s3same@a", "static:j:s3same@a")
+    for url in ("", "static", "static:now", "http://a:80", "http://joe:s3same@a", *misspelt):
         with pytest.raises(ConfigError, match="is no registry") as told:
             make_registry(url, parts())
         assert "s3same" not in str(told.value)
@@ -97,11 +98,12 @@ def test_redis_is_a_url_and_the_name_of_the_cluster(cluster: str | None, key: by
     assert registry.keys[0] == key
 
 
-def test_a_wrong_url_of_redis_is_told_without_its_password(tmp_path: Path) -> None:
+def test_a_wrong_url_is_told_without_its_password(tmp_path: Path) -> None:
     for url in (
         "redis://:s3same@",
         "redis://:s3same@h:x",
         "rediss://:s3same@127.0.0.1?ca=none.pem",
+        "master://:s3same@127.0.0.1",
     ):
         with pytest.raises(ConfigError) as told:
             make_registry(url, parts(folder=tmp_path))
@@ -114,6 +116,9 @@ def test_a_wrong_url_of_redis_is_told_without_its_password(tmp_path: Path) -> No
         (SECRET_URL, []),
         ("redis://:s3same@10.0.0.1", []),
         ("redis://joe:s3/s3same?#@10.0.0.1", []),
+        ("redis://joe@home:s3same@10.0.0.1", []),
+        ("redis:/joe:s3same@10.0.0.1", []),
+        (None, ["registry.url=redis:/joe:s3same@10.0.0.1"]),
         (None, ["limits.connections=3", f"registry.url={SECRET_URL}"]),
     ],
 )
@@ -131,5 +136,5 @@ def test_arguments_without_a_password_pass() -> None:
 
 
 def test_a_url_is_shown_without_its_password() -> None:
-    assert shown(SECRET_URL) == "redis://joe:***@10.0.0.1:6379/2"
+    assert shown(SECRET_URL) == "redis://***@10.0.0.1:6379/2"
     assert shown("master://[::1]:3005") == "master://[::1]:3005"

@@ -141,6 +141,15 @@ async def administers(target: Target) -> Stranger:
     return stranger
 
 
+async def is_an_administrator(target: Target) -> Stranger:
+    """Who may administer says that it is a node."""
+    assert target.tls is not None
+    stranger = await target.meet(Shows.of(make_identities(target.tls, "admin"), "admin"))
+    _, answer = await target.greet(stranger)
+    assert b"nonce" not in answer
+    return stranger
+
+
 async def signs_itself(target: Target) -> Stranger:
     assert target.tls is not None
     (own := target.tls / "own").mkdir()
@@ -193,6 +202,7 @@ async def speaks_no_tls(target: Target) -> Stranger:
 ENCRYPTED: dict[str, Attack] = {
     "another's certificate": shows_another_name,
     "the certificate of no administrator": administers,
+    "the certificate of an administrator": is_an_administrator,
     "a certificate signed by itself": signs_itself,
     "a certificate of another authority": comes_from_elsewhere,
     "a certificate that has expired": comes_too_late,
