@@ -161,6 +161,8 @@ async def test_no_certificate_is_not_enough(folder: Path) -> None:
 
 
 async def test_new_certificates_are_used_without_a_restart(folder: Path) -> None:
+    """By links that are made from then on; those that are up stay."""
+    aborted: list[Any] = []
     async with nodes(folder) as (a, b):
         link = await until(lambda: a.table.get("b"), "the link")
         old = link.transport.getPeerCertificate().get_serial_number()
@@ -177,10 +179,12 @@ async def test_new_certificates_are_used_without_a_restart(folder: Path) -> None
                 return False
             if now.transport.getPeerCertificate().get_serial_number() != old:
                 return True
+            aborted.append(now)
             now.abort()
             return False
 
         await until(renewed, "a link with the new certificates")
+        assert a.counters.links_lost == len(set(aborted))
 
 
 def shake_hands(papers: LinkTls, client: Any, incoming: Any, outgoing: Any) -> SSL.Connection:
