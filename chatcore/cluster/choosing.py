@@ -86,6 +86,11 @@ def chosen_url(
         return given
     if settings.url and settings.url_file:
         raise ConfigError("registry.url and registry.url_file are both set", advice="Keep one")
+    if "://" in (settings.url_file or ""):  # which is not repeated: it may hold a password
+        raise ConfigError(
+            "registry.url_file holds a URL, where the name of a file was expected",
+            advice="Write the URL into a file, and name that; or set registry.url",
+        )
     if settings.url_file:
         return _url_in(folder / settings.url_file)
     return settings.url or otherwise

@@ -195,7 +195,9 @@ def _convert(hint: Any, assignment: Assignment) -> Any:
             raise msgspec.ValidationError(f"{value} is not a number one can count with")
         return value
     except msgspec.ValidationError as error:
-        shown = "that" if _SECRET.search(assignment.key) else repr(given)
+        shown = repr(given)
+        if _SECRET.search(assignment.key) or "://" in shown:  # URLs have passwords, too
+            shown = "that"
         raise ConfigError(
             f"'{assignment.key}' can't be {shown}; expected {in_words(hint)}",
             file=assignment.source,

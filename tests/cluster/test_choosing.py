@@ -65,6 +65,7 @@ def test_a_file_beside_the_application_can_hold_the_url(tmp_path: Path) -> None:
         ({"url_file": "nowhere"}, "nowhere: the file of registry.url_file can't be read: No such"),
         ({"url_file": "empty"}, "empty: the file of registry.url_file holds no URL"),
         ({"url_file": "binary"}, "binary: the file of registry.url_file can't be read"),
+        ({"url_file": SECRET_URL}, "registry.url_file holds a URL, where .*registry.url$"),
         ({"url_file": "empty", "url": "static:"}, "registry.url and registry.url_file are both"),
     ],
 )

@@ -231,3 +231,10 @@ def test_what_may_be_secret_is_not_repeated(text: str) -> None:
     said = mistake(text)
     assert "unknown setting" in said
     assert "hush" not in said
+
+
+def test_a_url_that_is_misplaced_is_not_repeated() -> None:
+    for value in ("redis://joe:hush@h", ["redis://joe:hush@h"]):
+        said = mistake(from_python("page.port", value))
+        assert "'page.port' can't be that; expected a whole number" in said
+        assert "hush" not in said
