@@ -38,6 +38,8 @@ def test_what_is_said_wins_and_the_rest_stays(servers: Servers) -> None:
     assert (gate.host, gate.port, gate.client_host, gate.client_port, gate.max_connections) == (
         "192.0.2.9", 4020, "0.0.0.0", 3010, 7,
     )  # fmt: skip
+    told = said(client_host="chat.example.org", client_bind="0.0.0.0").place(gate)
+    assert (told.client_host, told.listen_host) == ("chat.example.org", "0.0.0.0")
     hall = said(client_port="3999").place(servers.by_id("hall-1"))
     assert (hall.port, hall.client_port) == (None, 3999)
     after = servers.having(there)
