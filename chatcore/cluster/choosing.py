@@ -11,8 +11,9 @@ from typing import Any, Final
 from twisted.internet.interfaces import IStreamClientEndpoint
 
 from chatcore.cluster.master_registry import MasterRegistry, master_of
+from chatcore.cluster.redis_keys import mark_of
 from chatcore.cluster.redis_registry import RedisRegistry, patience
-from chatcore.cluster.registry import IRegistry, StaticRegistry
+from chatcore.cluster.registry import IRegistry, StaticRegistry, shown
 from chatcore.cluster.settings import RegistrySettings
 from chatcore.cluster.view import View
 from chatcore.config.addresses import is_loopback
@@ -46,6 +47,7 @@ class RegistryParts:
         tls: the certificates of links, where those are encrypted.
         asked: what acts on what the process that keeps the registry asks a node; it may be filled
             later.
+        again: gives the URL as it is written down now: a password in it may have been changed.
     """
 
     folder: Path
@@ -59,6 +61,7 @@ class RegistryParts:
     reactor: Any
     tls: LinkTls | None = None
     asked: dict[bytes, Responder] = field(default_factory=dict)
+    again: Callable[[], str] | None = None
 
 
 def chosen_url(
@@ -106,8 +109,10 @@ def make_registry(url: str, parts: RegistryParts) -> IRegistry:
     make = _MAKERS.get(scheme)
     if make is None or scheme == url:
         kinds = listing(f"{known}:" for known in _MAKERS)
+        # Somebody may have given the password alone.
+        what = f"'{scheme}://…'" if "://" in url else "what was given"
         raise ConfigError(
-            f"'{shown(url)}' is no registry",
+            f"{what} is no registry",
             advice=f"The registries are {kinds}, as in master://127.0.0.1:3005",
         )
     return make(url, parts)
@@ -137,13 +142,6 @@ def refuse_passwords(option: str | None, assignments: Iterable[str]) -> None:
                 advice=f"Put the URL into the environment variable {VARIABLE}, or into a file that"
                 " --set registry.url_file=FILE names",
             )
-
-
-def shown(url: str) -> str:
-    """A URL as people may see it: without user and password, also where it is misspelt."""
-    login, at, rest = url.rpartition("@")
-    scheme, slashes, _ = login.partition("://")
-    return f"{scheme}://***@{rest}" if slashes else f"***{at}{rest}" if at else url
 
 
 def _url_in(file: Path) -> str:
@@ -185,15 +183,17 @@ def _master(url: str, parts: RegistryParts) -> IRegistry:
 
 
 def _redis(url: str, parts: RegistryParts) -> IRegistry:
-    place, lease = RedisPlace.parse(url, parts.folder), parts.settings.lease_seconds
     # Late: this needs the reactor.
-    from chatcore.store.endpoint import redis_endpoint
+    from chatcore.store.endpoint import Approach
     from chatcore.store.redis import Redis
 
+    def read() -> RedisPlace:
+        return RedisPlace.parse(parts.again() if parts.again else url, parts.folder)
+
+    lease = parts.settings.lease_seconds
     seconds = patience(lease)
     store = Redis(
-        place,
-        redis_endpoint(place, seconds / 2, parts.reactor),
+        Approach(read, seconds / 2, parts.reactor),
         seconds=seconds,
         longest_retry=lease / 5,
         counters=parts.counters,
@@ -202,6 +202,7 @@ def _redis(url: str, parts: RegistryParts) -> IRegistry:
     return RedisRegistry(
         store=store,
         cluster=parts.settings.cluster or f"{parts.folder.resolve().name}:{parts.env}",
+        mark=mark_of(parts.secret),
         lease=lease,
         counters=parts.counters,
         clock=parts.reactor,

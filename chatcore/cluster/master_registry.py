@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.logger import Logger
 
-from chatcore.cluster.registry import IHearer
+from chatcore.cluster.registry import IHearer, shown
 from chatcore.cluster.settings import RegistrySettings
 from chatcore.cluster.view import Member, View
 from chatcore.config.addresses import is_wildcard
@@ -69,9 +69,8 @@ def master_of(url: str) -> Server:
         parts = urlsplit(url)
         if parts.hostname and url == f"master://{parts.netloc}" and "@" not in url:
             return master_server(parts.hostname, PORT if parts.port is None else parts.port)
-    told = f"'{url}'" if "@" not in url else "a URL with an '@'"  # before it, a password, maybe
     raise ConfigError(
-        f"{told} is not the URL of a master", advice=f"As in master://127.0.0.1:{PORT}"
+        f"'{shown(url)}' is not the URL of a master", advice=f"As in master://127.0.0.1:{PORT}"
     )
 
 
@@ -205,7 +204,7 @@ class MasterRegistry:
             self._again = self._clock.callLater(ASK_AGAIN, self._announce)
         self._found()
 
-    def _down(self, why: str) -> None:
+    def _down(self, why: str, silent: float) -> None:
         self._forget_again()
         if self._leaving is not None:
             return
@@ -214,7 +213,7 @@ class MasterRegistry:
             return
         self._lost, self._problem = True, f"the master can't be reached: {why}"
         self._counters.registry_lost += 1
-        self._hearer.lost(why)
+        self._hearer.lost(why, silent)
 
     def _found(self) -> None:
         if self._lost:

@@ -1,19 +1,21 @@
 """What a cluster keeps in Redis: its view, and the heartbeats of its nodes.
 
-Of a cluster called ``chat:production`` there are two hashes and a channel:
+Of a cluster called ``chat:production`` there are two hashes and a channel. A mark that follows
+from the cluster's secret keeps it apart from others of that name:
 
-``chatcore:{chat:production}:view``
-    ``view`` is the view in JSON, ``stamp`` its epoch and something random. A view is written only
-    by who knows the stamp of the one before.
-``chatcore:{chat:production}:beats``
+``chatcore:{chat:production}:MARK:view``
+    ``view`` is the view in JSON, ``stamp`` the mark, the epoch, and something random. A view is
+    written only by who knows the stamp of the one before.
+``chatcore:{chat:production}:MARK:beats``
     a field for each life of a node; its value changes with each heartbeat, and ends with the
     highest epoch that the node has heard of
 ``chatcore:{chat:production}:views``
-    where the stamp of each new view is published
+    where the stamp of each new view is published, whatever its mark
 """
 
 from __future__ import annotations
 
+import hmac
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -23,11 +25,14 @@ from urllib.parse import quote
 import msgspec
 from twisted.internet.defer import Deferred
 
-from chatcore.cluster.view import MOST_EPOCH, Member, View
+from chatcore.cluster.view import MOST_TOLD, Member, View
 from chatcore.errors import ViewError
 from chatcore.store.script import Script
 
 BEAT: Final = Script("""
+for i = 4, #ARGV do
+    redis.call('HDEL', KEYS[2], ARGV[i])
+end
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
 local stamp = redis.call('HGET', KEYS[1], 'stamp') or ''
 local lines = {stamp, ''}
@@ -40,8 +45,8 @@ for i = 1, #beats, 2 do
 end
 return table.concat(lines, '\\n')
 """)
-"""A heartbeat: LIFE, BEAT, and the STAMP that is known. What there is comes back in one string,
-the view only if it has another stamp."""
+"""A heartbeat: LIFE, BEAT, and the STAMP that is known; then the lives whose heartbeats are to be
+forgotten. What there is comes back in one string, the view only if it has another stamp."""
 
 WRITE: Final = Script("""
 if (redis.call('HGET', KEYS[1], 'stamp') or '') ~= ARGV[1] then
@@ -51,11 +56,15 @@ redis.call('HSET', KEYS[1], 'stamp', ARGV[2], 'view', ARGV[3])
 for i = 4, #ARGV do
     redis.call('HDEL', KEYS[2], ARGV[i])
 end
-redis.call('PUBLISH', KEYS[3], ARGV[2])
-return 1
+local told = redis.pcall('PUBLISH', KEYS[3], ARGV[2])
+return type(told) == 'table' and told.err or 1
 """)
 """A new view, if nobody was quicker: the STAMP of the one before, its own STAMP, the VIEW, and the
-lives whose heartbeats are not kept any longer."""
+lives that have ended with it. The answer is 0 if somebody was; a text if it is written, and why it
+could not be published."""
+
+MOST_STRANGERS: Final = 1000
+"""Heartbeats of nobody in the view that a node removes in one sweep."""
 
 
 class IStore(Protocol):
@@ -95,12 +104,14 @@ class Reading:
         """
         if not isinstance(answer, bytes):
             raise ViewError(f"{answer!r:.100} is no view")
+        stamp, text, *beats = answer.split(b"\n")
         try:
-            stamp, text, *beats = answer.decode().split("\n")
             view = View.from_value(msgspec.json.decode(text)) if text else None
-        except (ValueError, msgspec.DecodeError, RecursionError) as problem:
-            raise ViewError(f"what is kept there is no view: {problem}") from None
-        return cls(stamp, view, dict(_pair(each) for each in beats))
+        except (ValueError, msgspec.DecodeError, RecursionError, ViewError) as problem:
+            raise ViewError(f"what is kept there is no view of this version: {problem}") from None
+        if view is not None and view.epoch > MOST_TOLD:
+            raise ViewError(f"view {view.epoch} is kept there, from which nobody could count on")
+        return cls(_text(stamp), view, dict(_pair(_text(each)) for each in beats))
 
 
 def life_key(member: Member) -> str:
@@ -121,17 +132,31 @@ def beat(count: int, epoch: int) -> str:
 def epoch_of(beat: str) -> int:
     """The epoch that a heartbeat tells; 0 if it is none."""
     text = beat.rpartition(" ")[2]
-    return min(int(text[:20]), MOST_EPOCH) if text.isascii() and text.isdigit() else 0
+    epoch = int(text[:20]) if text.isascii() and text.isdigit() else 0
+    return epoch if epoch <= MOST_TOLD else 0
 
 
-def new_stamp(view: View) -> str:
-    """What tells a view from another one of the same epoch."""
-    return f"{view.epoch}-{secrets.token_hex(8)}"
+def mark_of(secret: bytes) -> str:
+    """What tells a cluster from others of its name; its secret can't be told from it."""
+    return hmac.new(secret, b"chatcore: a cluster in Redis", "sha256").hexdigest()[:12]
 
 
-def keys_of(cluster: str) -> list[bytes]:
+def new_stamp(mark: str, view: View) -> str:
+    """What tells a view from another one of the same epoch, and of another cluster."""
+    return f"{mark}-{view.epoch}-{secrets.token_hex(8)}"
+
+
+def keys_of(cluster: str, mark: str) -> list[bytes]:
     """The keys of a cluster: of the view, of the heartbeats, and the channel."""
-    return [f"chatcore:{{{cluster}}}:{each}".encode() for each in ("view", "beats", "views")]
+    name = f"chatcore:{{{cluster}}}"
+    return [
+        each.encode() for each in (f"{name}:{mark}:view", f"{name}:{mark}:beats", f"{name}:views")
+    ]
+
+
+def as_sent(text: str) -> bytes:
+    """A text for Redis, also one that came from there and is none."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 def written(view: View) -> bytes:
@@ -142,6 +167,11 @@ def written(view: View) -> bytes:
 def as_kept(member: Member) -> Member:
     """A member as it comes back from Redis: equal to itself there, which it need not be before."""
     return Member.from_value(msgspec.json.decode(msgspec.json.encode(member.to_value())))
+
+
+def _text(data: bytes) -> str:
+    """What came from Redis; whoever wrote it may have written anything."""
+    return data.decode("utf-8", "surrogateescape")
 
 
 def _pair(line: str) -> tuple[str, str]:

@@ -12,10 +12,12 @@ from twisted.python.failure import Failure
 from chatcore.cluster.leases import Leases
 from chatcore.cluster.redis_keys import (
     BEAT,
+    MOST_STRANGERS,
     WRITE,
     IStore,
     Reading,
     as_kept,
+    as_sent,
     beat,
     epoch_of,
     keys_of,
@@ -25,9 +27,9 @@ from chatcore.cluster.redis_keys import (
     written,
 )
 from chatcore.cluster.registry import IHearer
-from chatcore.cluster.view import Member, View
+from chatcore.cluster.view import MOST_BYTES, Member, View
 from chatcore.deadlines import IClock
-from chatcore.errors import StoreError, ViewError
+from chatcore.errors import StoreAway, StoreError, StoreLost, ViewError
 from chatcore.telemetry import Counters, Seen
 
 SWEEPS: Final = 5
@@ -39,6 +41,9 @@ LEAVING_SECONDS: Final = 2.0
 LEAP: Final = 1000
 """How many epochs are left out where Redis may have lost the newest view, and not everybody has
 told which one they know."""
+
+_MOST_TOLD: Final = 8
+"""Problems that are logged until there is none."""
 
 
 class RedisRegistry:
@@ -55,6 +60,7 @@ class RedisRegistry:
     Args:
         store: Redis.
         cluster: the cluster's name.
+        mark: tells it from others of that name; see `chatcore.cluster.redis_keys.mark_of`.
         lease: seconds of silence after which a node is missed; a fifth of that later, at the
             latest, it is out of the view.
         counters: what counts.
@@ -69,9 +75,17 @@ class RedisRegistry:
     _hearer: IHearer
 
     def __init__(
-        self, *, store: IStore, cluster: str, lease: float, counters: Counters, clock: IClock
+        self,
+        *,
+        store: IStore,
+        cluster: str,
+        mark: str,
+        lease: float,
+        counters: Counters,
+        clock: IClock,
     ) -> None:
-        self._store, self.keys = store, keys_of(cluster)
+        self._store, self.keys = store, keys_of(cluster, mark)
+        self._cluster, self._mark = cluster, mark
         self._clock, self._counters = clock, counters
         self._lease, self._sweep, self._patience = lease, lease / SWEEPS, patience(lease)
         # Not a whole lease: a beat may be a sweep old when it is read for the first time.
@@ -80,6 +94,7 @@ class RedisRegistry:
         self._stamp = ""
         self._beats = 0
         self._in = self._out = self._before = self._refused = ""
+        self._strangers: list[str] = []
         self._connections = self._highest = self._floor = 0
         self._sure = self._behind = False
         self._read_last = 0.0
@@ -87,7 +102,7 @@ class RedisRegistry:
         self._timer: Any = None
         self._looking = False
         self._left: Deferred[None] = succeed(None)
-        self._mistakes = Seen(8)
+        self._problems, self._once = Seen(_MOST_TOLD), Seen(2)
 
     def start(self, member: Member, hearer: IHearer) -> None:
         self._started, self._me, self._hearer = True, as_kept(member), hearer
@@ -122,8 +137,16 @@ class RedisRegistry:
     # Looking at Redis, once a sweep and whenever there is news.
 
     def _published(self, stamp: bytes) -> None:
-        if stamp != self._stamp.encode():
-            self._soon()
+        if stamp.startswith(f"{self._mark}-".encode()):
+            if stamp != self._stamp.encode():
+                self._soon()
+        elif self._once.first("another"):
+            self.log.warn(
+                "Another cluster called {name} is in the same Redis, with another secret. The two"
+                " do not mix; if they are to be one, give all servers one secret, or else set"
+                " registry.cluster for one of them",
+                name=self._cluster,
+            )
 
     def _soon(self) -> None:
         if self._looking:
@@ -135,7 +158,7 @@ class RedisRegistry:
         self._timer, self._looking, self._again = None, True, False
         began = self._clock.seconds()
         looking = Deferred.fromCoroutine(self._look())
-        looking.addErrback(self._failed).addErrback(self._tell_mistake)
+        looking.addErrback(self._failed).addErrback(self._tell)
         looking.addCallback(lambda _: self._ended(began))
 
     def _ended(self, began: float) -> None:
@@ -148,23 +171,24 @@ class RedisRegistry:
     def _failed(self, failure: Failure) -> None:
         if self._leaves:
             return
-        self._tell_mistake(failure)
+        self._tell(failure)
         self._leases.miss()
-        if not self._lost and self._clock.seconds() - self._read_last >= self._patience:
+        silent = self._clock.seconds() - self._read_last
+        if not self._lost and silent >= self._patience:
             self._lost = True
             self._counters.registry_lost += 1
-            self._hearer.lost(str(failure.value) or repr(failure.value))
+            self._hearer.lost(str(failure.value) or repr(failure.value), silent)
 
     async def _look(self) -> None:
         reading = await self._read()
         if self._leaves:
             return
-        if self._lost:
-            self._lost = False
-            self._hearer.found()
         if reading.view is not None and reading.view.epoch > self._epoch:
             self._hear(reading.view, reading.stamp)
-        if self._leaves:  # who has heard the view may have had enough
+        if self._lost:  # only now: who was taken out has to know that first
+            self._lost = False
+            self._hearer.found()
+        if self._leaves:  # who has heard all that may have had enough
             return
         known, was_behind = self._known or View(0, ()), self._behind
         behind = self._behind = reading.stamp != self._stamp
@@ -172,13 +196,15 @@ class RedisRegistry:
             self._doubt()
         elif self._is_sure(known, reading):
             await (self._put_back if behind else self._change)(known, reading)
+        self._problems = Seen(_MOST_TOLD)
 
     async def _read(self) -> Reading:
         """Beat, and read what there is."""
         self._beats += 1
         asked = self._clock.seconds()
-        arguments = (life_key(self._me), beat(self._beats, self._epoch), self._stamp)
-        answer = await self._store.run(BEAT, self.keys[:2], [each.encode() for each in arguments])
+        said = (life_key(self._me), beat(self._beats, self._epoch), self._stamp)
+        arguments = [as_sent(each) for each in (*said, *self._strangers)]
+        answer = await self._store.run(BEAT, self.keys[:2], arguments)
         reading = Reading.parse(answer)
         self._read_last = self._clock.seconds()
         if self._connections != self._store.connections:
@@ -187,6 +213,9 @@ class RedisRegistry:
         expected = [*life_keys(self._known), *life_keys(reading.view)]
         if self._leases.read(reading.beats, expected, asked, self._read_last):
             self._sure, self._highest = False, 0
+        kept = {life_key(self._me), *expected}
+        silent = [each for each in reading.beats if each not in kept and self._leases.over(each)]
+        self._strangers = silent[:MOST_STRANGERS]
         return reading
 
     def _doubt(self) -> None:
@@ -256,19 +285,29 @@ class RedisRegistry:
         me, there = self._me, members.get(self._me.id)
         if life_key(me) == self._out:
             return
+        if there is None and self._is_too_much(members):
+            return
         if there is None or there.life == me.life:
             members[me.id] = me
             return
         key = life_key(there)
         if key == self._before or self._leases.over(key):
             members[me.id] = me
-        elif self._leases.alive(key) and self._refused != key:
-            self._refused = key
-            self.log.warn(
-                "{id} is not let into the view: another {id}, at {place}, is in it and alive",
-                id=me.id,
-                place=f"{there.server.host}:{there.server.port}",
-            )
+        elif self._leases.alive(key):
+            where = f"{there.server.host}:{there.server.port}"
+            self._say_refused(f"another {me.id}, at {where}, is in it and alive")
+
+    def _is_too_much(self, members: dict[str, Member]) -> bool:
+        """Whether with this node the view would have too many bytes."""
+        too_much = len(written(View(0, (*members.values(), self._me)))) > MOST_BYTES
+        if too_much:
+            self._say_refused(f"with it the view would have more than {MOST_BYTES} bytes")
+        return too_much
+
+    def _say_refused(self, why: str) -> None:
+        if self._refused != why:
+            self._refused = why
+            self.log.warn("{id} is not let into the view: {why}", id=self._me.id, why=why)
 
     async def _put_back(self, known: View, reading: Reading) -> None:
         """Write the view that is known, where Redis knows an older one, or none."""
@@ -285,16 +324,18 @@ class RedisRegistry:
             left: a life that is not in it any more, and needs no heartbeat.
         """
         view = View(max(self._epoch + 1, self._floor), members)
-        stamp = new_stamp(view)
-        kept = {*life_keys(view), life_key(self._me)}
-        ended = [each for each in reading.beats if each not in kept and self._leases.over(each)]
-        arguments = [reading.stamp.encode(), stamp.encode(), written(view)]
-        arguments += [each.encode() for each in (*ended, self._before, left) if each]
-        if await self._store.run(WRITE, self.keys, arguments) != 1:
+        stamp = new_stamp(self._mark, view)
+        arguments = [as_sent(reading.stamp), stamp.encode(), written(view)]
+        arguments += [each.encode() for each in (self._before, left) if each]
+        answer = await self._store.run(WRITE, self.keys, arguments)
+        if answer == 0:
             self._again = True
             return False
         if not self._leaves:
             self._hear(view, stamp)
+        if isinstance(answer, bytes) and self._once.first("unpublished"):
+            why = answer.decode("utf-8", "replace")
+            self.log.warn("New views can't be published, and are found late: {why}", why=why)
         return True
 
     # Leaving.
@@ -316,12 +357,20 @@ class RedisRegistry:
     def _not_gone(self, failure: Failure) -> None:
         """It can't be done now; the lease runs out by itself."""
         if not failure.check(TimeoutError):
-            self._tell_mistake(failure)
+            self._tell(failure)
 
-    def _tell_mistake(self, failure: Failure) -> None:
-        """Log what is neither Redis' fault nor that of what lies in it."""
-        if not failure.check(StoreError, ViewError) and self._mistakes.first(repr(failure.value)):
+    def _tell(self, failure: Failure) -> None:
+        """Log what went wrong, unless the store does: that it is away."""
+        if failure.check(StoreAway, StoreLost):
+            return
+        if failure.check(StoreError, ViewError):
+            self._say(str(failure.value))
+        elif self._problems.first(repr(failure.value)):
             self.log.failure("The registry in Redis", failure)
+
+    def _say(self, problem: str) -> None:
+        if self._problems.first(problem):
+            self.log.warn("The registry in Redis: {problem}", problem=problem)
 
 
 def patience(lease: float) -> float:

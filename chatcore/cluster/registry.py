@@ -19,11 +19,17 @@ class IHearer(Protocol):
         It may be without this node: while it has not been let in yet, and after it was taken out.
         """
 
-    def lost(self, why: str) -> None:
-        """The registry does not answer now. The last view holds."""
+    def lost(self, why: str, silent: float) -> None:
+        """The registry does not answer now. The last view holds.
+
+        Args:
+            why: in words.
+            silent: for how many seconds it has not answered already.
+        """
 
     def found(self) -> None:
-        """It answers again; called only after `lost`."""
+        """It answers again; called only after `lost`. Who was taken out meanwhile has been told so
+        before."""
 
     def removed(self) -> None:
         """This life of the node was in the view and was taken out of it, though it lives.
@@ -55,6 +61,15 @@ class IRegistry(Protocol):
 
         The hearer is told nothing any more. Also ends everything that the registry holds.
         """
+
+
+def shown(url: str) -> str:
+    """A registry's URL as people may see it: without user and password, however it is written."""
+    before, at, after = url.rpartition("@")
+    if not at:
+        return url
+    scheme, mark, _ = before.partition("://")
+    return f"{scheme}://***@{after}" if mark else f"***@{after}"
 
 
 class StaticRegistry:

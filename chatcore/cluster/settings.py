@@ -21,6 +21,7 @@ class RegistrySettings:
         None,
         "where the registry is: static:, master://host:port, redis://… or rediss://…; the option"
         " --registry and the environment variable CHATCORE_REGISTRY win over it",
+        secret=True,
     )
     url_file: str | None = setting(
         None,

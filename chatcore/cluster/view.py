@@ -24,8 +24,14 @@ State = Literal["starting", "up", "draining"]
 _STATES = get_args(State)
 
 MOST_EPOCH = 2**53
-"""The highest epoch that is believed: who counts on from there gets nowhere near what msgpack and
-JSON can't write."""
+"""The highest epoch that a view may have, and that JSON can write for everybody."""
+
+MOST_TOLD = MOST_EPOCH // 2
+"""The highest epoch that registries take over from what they are told, or find: nobody who counts
+on from there gets to the end."""
+
+MOST_BYTES = 4 * 1024 * 1024
+"""Bytes that all members of a view may have, as they are written; a quarter of a box."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

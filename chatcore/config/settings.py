@@ -36,14 +36,15 @@ _SECRET = re.compile(r"(?i)secret|password|passwd|token|credential")
 """What keys of secrets are called."""
 
 
-def setting(default: T, doc: str) -> T:
+def setting(default: T, doc: str, *, secret: bool = False) -> T:
     """Declare a field of a section.
 
     Args:
         default: its value when nobody sets it; immutable, so a tuple rather than a list.
         doc: what it is, with its unit.
+        secret: whether its value may be one that nobody is to see in a log.
     """
-    field: T = dataclasses.field(default=default, metadata={"doc": doc})
+    field: T = dataclasses.field(default=default, metadata={"doc": doc}, repr=not secret)
     return field
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import cast
 
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
 from chatcore.links.arrivals import Arrivals
 from chatcore.links.greeting import Expected, Greeter
 from chatcore.links.link import Link, LinkParts
+from chatcore.links.pings import Pings
 
 CLOSING_SECONDS = 1.0
 """How long the links may take to close before they are cut."""
@@ -49,7 +47,7 @@ class Door:
         held_up: Callable[[], None],
     ) -> None:
         self._parts = parts
-        self._told_up, self._told_down, self._held_up = up, down, held_up
+        self._told_up, self._told_down = up, down
         greeter = Greeter(
             id=id, incarnation=incarnation, secret=secret, remotes={}, up=self._up, tls=parts.tls
         )
@@ -58,19 +56,15 @@ class Door:
         )
         self.factory = self._arrivals.factory
         self._closing: dict[Link, Deferred[None]] = {}
-        self._last_pings = 0.0
-        self._pings = LoopingCall(self._ping)
-        self._pings.clock = cast(IReactorTime, parts.clock)
+        self._pings = Pings(parts, lambda: [link for link in self._closing if link.up], held_up)
 
     def start(self) -> None:
         """Begin to ping."""
-        self._last_pings = self._parts.clock.seconds()
-        self._pings.start(self._parts.settings.ping_interval, now=False)
+        self._pings.start()
 
     def stop(self) -> Deferred[None]:
         """Close all links; fires when they are."""
-        if self._pings.running:
-            self._pings.stop()
+        self._pings.stop()
         links = list(self._closing)
         closed = DeferredList(list(self._closing.values()))
         late = self._parts.clock.callLater(CLOSING_SECONDS, _abort_all, links)
@@ -94,24 +88,8 @@ class Door:
     def _lost(self, link: Link, reason: Failure) -> None:
         if link.peer:
             self._parts.counters.links_lost += 1
-            silence = self._parts.clock.seconds() - link.last_heard
-            self._told_down(link, silence > self._parts.settings.ping_timeout)
+            self._told_down(link, link.silent)
         self._closing.pop(link).callback(None)
-
-    def _ping(self) -> None:
-        if self._parts.tls is not None:
-            self._parts.tls.look()
-        now = self._parts.clock.seconds()
-        held_up = now - self._last_pings > 2 * self._parts.settings.ping_interval
-        self._last_pings = now
-        if held_up:
-            self._held_up()
-        for link in list(self._closing):
-            if not link.up:
-                continue
-            if held_up:
-                link.last_heard = now
-            link.ping()
 
 
 def _abort_all(links: Iterable[Link]) -> None:

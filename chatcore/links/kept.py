@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
+from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
-from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
 from chatcore.links import hello
 from chatcore.links.greeting import Greeter
 from chatcore.links.link import Link, LinkParts
+from chatcore.links.pings import Pings
 
 FIRST_RETRY, LONGEST_RETRY = 0.1, 1.0
 """Seconds between attempts to dial; they double, with jitter."""
@@ -31,7 +31,8 @@ class KeptLink(Factory):
         secret: the cluster's.
         parts: what its links share.
         up: told of each link that is proven.
-        down: told each time why there is none: after each link, and each attempt to make one.
+        down: told each time why there is none: after each link, and each attempt to make one; and
+            for how many seconds nothing had come by that link.
     """
 
     noisy = False
@@ -46,7 +47,7 @@ class KeptLink(Factory):
         secret: bytes,
         parts: LinkParts,
         up: Callable[[Link], None],
-        down: Callable[[str], None],
+        down: Callable[[str, float], None],
     ) -> None:
         tls = parts.tls
         self._endpoint = endpoint if tls is None else tls.dialling(endpoint, peer)
@@ -62,9 +63,7 @@ class KeptLink(Factory):
         self._up_since: float | None = None
         self._why: str | None = None
         self._stopping: Deferred[None] | None = None
-        self._last_ping = 0.0
-        self._pings = LoopingCall(self._ping)
-        self._pings.clock = cast(IReactorTime, parts.clock)
+        self._pings = Pings(parts, lambda: [] if self.link is None else [self.link])
 
     @property
     def link(self) -> Link | None:
@@ -77,8 +76,7 @@ class KeptLink(Factory):
 
     def start(self) -> None:
         """Begin to dial, in the next turn."""
-        self._last_ping = self._parts.clock.seconds()
-        self._pings.start(self._parts.settings.ping_interval, now=False)
+        self._pings.start()
         self._retry = self._parts.clock.callLater(0, self._dial)
 
     def stop(self, seconds: float) -> Deferred[None]:
@@ -89,8 +87,7 @@ class KeptLink(Factory):
         """
         if self._stopping is not None:
             return self._stopping
-        if self._pings.running:
-            self._pings.stop()
+        self._pings.stop()
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
@@ -148,28 +145,16 @@ class KeptLink(Factory):
         now = self._parts.clock.seconds()
         if self._up_since is not None and now - self._up_since > LONGEST_RETRY:
             self._delay = FIRST_RETRY
-        self._again(self._why or _words(reason))
+        why = "it does not answer any more" if link.silent else self._why or _words(reason)
+        self._again(why, now - link.last_heard)
 
-    def _again(self, why: str) -> None:
+    def _again(self, why: str, silent: float = 0.0) -> None:
         if self._stopping is not None:
             return
         delay = self._delay * random.uniform(0.5, 1.5)
         self._delay = min(self._delay * 2, LONGEST_RETRY)
         self._retry = self._parts.clock.callLater(delay, self._dial)
-        self._told_down(why)
-
-    def _ping(self) -> None:
-        now = self._parts.clock.seconds()
-        held_up = now - self._last_ping > 2 * self._parts.settings.ping_interval
-        self._last_ping = now
-        link = self.link
-        if link is None:
-            return
-        if held_up:  # by something here: what the other side said has yet to be read
-            link.last_heard = now
-        if now - link.last_heard > self._parts.settings.ping_timeout:
-            self._why = "it does not answer any more"
-        link.ping()
+        self._told_down(why, silent)
 
 
 def _words(reason: Failure) -> str:

@@ -96,6 +96,9 @@ class Link(Protocol):
         made: told when the connection is there.
         lost: told when the connection is gone.
         broken: told what is wrong with bytes that broke it before it was proven, and given them.
+
+    Attributes:
+        silent: whether it was given up because nothing had come for too long.
     """
 
     log = Logger()
@@ -115,7 +118,7 @@ class Link(Protocol):
         self.peer = ""
         self.peer_incarnation = ""
         self.peer_remotes: Mapping[str, str] = {}
-        self.up = False
+        self.up = self.silent = False
         self._parts = parts
         self._greet, self._made, self._lost = greet, made, lost
         self._responders = parts.responders
@@ -259,6 +262,7 @@ class Link(Protocol):
         sent = clock.seconds()
         if sent - self.last_heard > settings.ping_timeout:
             self.log.warn("{link} has been silent for too long", link=self)
+            self.silent = True
             self.abort()
             return
 

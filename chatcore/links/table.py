@@ -6,13 +6,12 @@ import random
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
+from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -23,6 +22,7 @@ from chatcore.links.arrivals import Arrivals
 from chatcore.links.greeting import Greeter
 from chatcore.links.guests import IGuests
 from chatcore.links.link import Link, LinkParts
+from chatcore.links.pings import Pings
 from chatcore.links.tls import LinkTls
 
 _CLIENT = re.compile(rb"[A-Z]+ /|\x01\x00")
@@ -116,9 +116,7 @@ class LinkTable(Service):
         self._late = Deadlines(FIRST_LINK_SECONDS, parts.clock, self._never_up)
         self._closing: dict[Link, Deferred[None]] = {}
         self._diallers: dict[str, _Dialler] = {}
-        self._last_pings = 0.0
-        self._pings = LoopingCall(self._ping)
-        self._pings.clock = cast(IReactorTime, parts.clock)
+        self._pings = Pings(parts, self._links.values)
         self.factory = self._arrivals.factory
 
     def admit(self, guests: IGuests) -> None:
@@ -149,18 +147,20 @@ class LinkTable(Service):
         old, self._peers = self._peers, peers
         for id in [id for id in self._new if peers.get(id) != old.get(id)]:
             self._tell_waiting(id, None)
-        for id, peer in peers.items():
-            if peer.incarnation and peer != old.get(id):
-                self._new[id] = {}
         for id, link in self._links.items():
-            if not self._is_meant(id, link.peer_incarnation):
+            if self._is_meant(id, link.peer_incarnation):
+                self._forget_retiring(link)  # a view without it came in between
+            else:
                 self._retire(link)
+        for id, peer in peers.items():
+            if peer.incarnation and peer != old.get(id) and not self._is_linked(id):
+                self._new[id] = {}
         for id in [id for id in self._diallers if peers.get(id) != old.get(id)]:
             self._diallers.pop(id).stop()
         for id, peer in peers.items():
             if self.id < id and id not in self._diallers:
                 dialler = self._diallers[id] = self._new_dialler(id, peer)
-                if self.running:
+                if self.running and not self._is_linked(id):
                     dialler.start()
 
     def wait_for(self, peer: str, told: Callable[[Link | None], object]) -> bool:
@@ -215,15 +215,13 @@ class LinkTable(Service):
 
     def startService(self) -> None:
         super().startService()
-        self._last_pings = self._parts.clock.seconds()
-        self._pings.start(self._parts.settings.ping_interval, now=False)
+        self._pings.start()
         for dialler in self._diallers.values():
             dialler.start()
 
     def stopService(self) -> Deferred[None]:
         super().stopService()
-        if self._pings.running:
-            self._pings.stop()
+        self._pings.stop()
         for dialler in self._diallers.values():
             dialler.stop()
         for link in list(self._retiring):
@@ -259,6 +257,11 @@ class LinkTable(Service):
         meant = self._peers.get(peer)
         return meant is not None and meant.incarnation in ("", incarnation)
 
+    def _is_linked(self, id: str) -> bool:
+        """Whether there is a link to the life of a node that is in the view."""
+        link = self._links.get(id)
+        return link is not None and self._is_meant(id, link.peer_incarnation)
+
     def _retire(self, link: Link) -> None:
         if link not in self._retiring:
             self._retiring[link] = self._parts.clock.callLater(LAST_WORDS_SECONDS, link.abort)
@@ -281,7 +284,11 @@ class LinkTable(Service):
             if not link.peer:
                 self._parts.counters.links_rejected += 1
             self._lost(link, reason)
-            dialler.lost(bool(link.peer))
+            current = self._diallers.get(dialler.peer)
+            if current is dialler:
+                dialler.lost(bool(link.peer))
+            elif current is not None and self.running:
+                current.start()  # which it may not have been: this link was kept
 
         def greet(link: Link, box: object, ask: bytes | None) -> None:
             dialler.failed("it asks before it has proven itself")
@@ -363,17 +370,6 @@ class LinkTable(Service):
             except Exception:
                 self.log.failure("A hook of {link} raised", link=link)
 
-    def _ping(self) -> None:
-        now = self._parts.clock.seconds()
-        if self._parts.tls is not None:
-            self._parts.tls.look()
-        held_up = now - self._last_pings > 2 * self._parts.settings.ping_interval
-        self._last_pings = now
-        for link in list(self._links.values()):
-            if held_up:  # by something here: what the others said meanwhile has yet to be read
-                link.last_heard = now
-            link.ping()
-
 
 class _Dialler(Factory):
     """Keeps dialling one peer."""
@@ -399,8 +395,10 @@ class _Dialler(Factory):
         return self._table.new_link(self)
 
     def start(self) -> None:
-        self._stopped = False
-        self._dial()
+        """Begin to dial, if that has not begun yet."""
+        if self._stopped:
+            self._stopped = False
+            self._dial()
 
     def stop(self) -> None:
         self._stopped = True

@@ -9,7 +9,7 @@ import msgspec
 from twisted.logger import Logger
 
 from chatcore.cluster.settings import RegistrySettings
-from chatcore.cluster.view import MOST_EPOCH, Member, View
+from chatcore.cluster.view import MOST_TOLD, Member, View
 from chatcore.config.names import is_own_name, is_server_id
 from chatcore.deadlines import IClock
 from chatcore.errors import ViewError
@@ -178,6 +178,6 @@ def _announced(box: Box, peer: str) -> tuple[Member, View | None]:
     if member.id != peer:
         raise ViewError(f"it is of {member.id!r}")
     told = View.from_value(unpack(join(box, b"view"))) if b"view" in box else None
-    if told is not None and told.epoch > MOST_EPOCH // 2:
+    if told is not None and told.epoch > MOST_TOLD:
         raise ViewError(f"it tells of view {told.epoch}")  # from there nobody could count on
     return member, told

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from twisted.internet.endpoints import quoteStringArgument
 
-from chatcore.cluster.choosing import STATIC, chosen_url, refuse_passwords, shown
+from chatcore.cluster.choosing import STATIC, chosen_url, refuse_passwords
 from chatcore.cluster.master_registry import url_of
+from chatcore.cluster.registry import shown
 from chatcore.cluster.settings import RegistrySettings
 from chatcore.config.addresses import is_wildcard
 from chatcore.config.application_folder import find_application

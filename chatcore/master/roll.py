@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 from twisted.logger import Logger
 
-from chatcore.cluster.view import Member, View
+from chatcore.cluster.view import MOST_BYTES, Member, View
 from chatcore.deadlines import OVERSLEPT, IClock
 from chatcore.turn import Turn
 from chatcore.wire.values import pack
@@ -23,9 +23,6 @@ of its own: longer than nodes wait between attempts to reach it."""
 LEAP: Final = 1000
 """How many epochs a master leaves out behind a view that it learns of and that is ahead of its own,
 because a clock was set back: there may be later ones, which it has not heard of yet."""
-
-MOST_BYTES: Final = 4 * 1024 * 1024
-"""Bytes that all members of a view may have, as they cross links; a quarter of a box."""
 
 MOST_REMOVED: Final = 4096
 """Lives that were taken out and are still known not to come back."""

@@ -117,7 +117,7 @@ class Membership:
         self._changed()
         self._come_up_if_linked()
 
-    def lost(self, why: str) -> None:
+    def lost(self, why: str, silent: float) -> None:
         self.registry_is_lost = True
         self.log.warn(
             "The registry does not answer: {why}; {id} goes on with view {epoch}",
@@ -126,7 +126,8 @@ class Membership:
             epoch=self._servers.view.epoch,
         )
         if self._settings.lost == "stop" and self._lease is None:
-            self._lease = self._clock.callLater(self._settings.lease_seconds, self._lease_is_over)
+            rest = max(self._settings.lease_seconds - silent, 0.0)
+            self._lease = self._clock.callLater(rest, self._lease_is_over)
 
     def _lease_is_over(self) -> None:
         self._lease, self._owns_nothing = None, True

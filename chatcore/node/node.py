@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -119,8 +120,9 @@ class Node(Service):
         asked: dict[bytes, Responder] = {}
         if registry is None:
             about = configured.settings[RegistrySettings]
+            url = partial(chosen_url, registry_url, about, catalogue.folder)
             registry = make_registry(
-                chosen_url(registry_url, about, catalogue.folder),
+                url(),
                 RegistryParts(
                     folder=catalogue.folder,
                     env=servers.env,
@@ -131,6 +133,7 @@ class Node(Service):
                     link_endpoint=network.link_endpoint,
                     tls=tls,
                     asked=asked,
+                    again=url,
                     counters=self.counters,
                     reactor=reactor,
                 ),

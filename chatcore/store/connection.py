@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from OpenSSL import SSL
 from service_identity import VerificationError
-from twisted.internet.defer import CancelledError, Deferred, fail
+from twisted.internet.defer import CancelledError, Deferred, fail, maybeDeferred
 from twisted.internet.error import (
     ConnectionAborted,
     ConnectionDone,
@@ -24,7 +25,7 @@ from twisted.python.failure import Failure
 from chatcore.deadlines import Deadlines, IClock
 from chatcore.errors import StoreAway, StoreError, StoreRefused
 from chatcore.store.place import RedisPlace
-from chatcore.store.protocol import RedisProtocol, Reply
+from chatcore.store.protocol import NO_REDIS, RedisProtocol, Reply
 from chatcore.tls import words
 
 FIRST_RETRY: Final = 0.05
@@ -33,13 +34,15 @@ FIRST_RETRY: Final = 0.05
 PING_SECONDS: Final = 5.0
 """Seconds between questions whether a connection is still there."""
 
+Way: TypeAlias = Callable[[], tuple[RedisPlace, IStreamClientEndpoint]]
+"""Where the server is and as whom to use it, and how it is dialled; asked before each attempt."""
+
 
 class Connection(Factory):
     """Dials for ever, whatever the server answers; is up once that took all of the greeting.
 
     Args:
-        place: where the server is.
-        endpoint: how it is dialled.
+        way: to the server.
         seconds: how long it may take to come up, and to answer a ping.
         longest_retry: seconds between two attempts, at most.
         clock: the reactor.
@@ -58,8 +61,7 @@ class Connection(Factory):
     def __init__(
         self,
         *,
-        place: RedisPlace,
-        endpoint: IStreamClientEndpoint,
+        way: Way,
         seconds: float,
         longest_retry: float,
         clock: IClock,
@@ -69,7 +71,7 @@ class Connection(Factory):
         heard: Callable[[bytes], None] | None = None,
     ) -> None:
         self.problem = "no answer yet"
-        self._place, self._endpoint, self._greeting = place, endpoint, greeting
+        self._way, self._greeting = way, greeting
         self._up, self._away, self._heard = up, away, heard
         self._clock, self._longest = clock, longest_retry
         self._is_up, self._up_since = False, 0.0
@@ -134,8 +136,12 @@ class Connection(Factory):
         self._timer = None
         self._ending = ""
         self._answers.start(self)
-        self._attempt = attempt = self._endpoint.connect(self)
+        self._attempt = attempt = maybeDeferred(self._connect)
         attempt.addCallbacks(self._dialled, self._not_dialled)
+
+    def _connect(self) -> Deferred[Any]:
+        self._place, endpoint = self._way()
+        return endpoint.connect(self)
 
     def _dialled(self, protocol: object) -> None:
         self._attempt = None
@@ -154,7 +160,9 @@ class Connection(Factory):
             await self._log_in(protocol)
         if self._place.database:
             await protocol.command(b"SELECT", b"%d" % self._place.database)
-        await protocol.command(b"PING")  # refused for as long as the server reads its data
+        # Refused for as long as the server reads its data.
+        if await protocol.command(b"PING") != b"PONG":
+            raise StoreRefused(NO_REDIS)
         for command in self._greeting:
             await protocol.command(*command)
         self._answers.stop(self)
@@ -167,7 +175,8 @@ class Connection(Factory):
         try:
             await protocol.command(b"AUTH", *(part.encode() for part in (user, password) if part))
         except StoreRefused as problem:
-            why = str(problem).replace(password, "***")
+            # Who does not know the command quotes what came with it.
+            why = re.split("['`\"]", str(problem), maxsplit=1)[0].replace(password, "***")
             raise StoreRefused(f"the login was refused: {why}") from None
 
     def _not_greeted(self, failure: Failure) -> None:
@@ -190,8 +199,11 @@ class Connection(Factory):
 
     def _lost(self, protocol: RedisProtocol, reason: Failure) -> None:
         self._protocol = None
+        self._ending = self._ending or protocol.problem
         if self._is_up and self._clock.seconds() - self._up_since > self._longest:
             self._attempts = 0
+        if not self._is_up and reason.check(ConnectionDone, ConnectionLost):
+            self._ending = self._ending or self._unanswered()
         self._is_up = False
         if self._closed is None:
             self._again(reason)
@@ -205,6 +217,11 @@ class Connection(Factory):
         self._attempts += 1
         self._timer = self._clock.callLater(delay * random.uniform(0.5, 1.0), self._dial)
         self._away(self.problem)
+
+    def _unanswered(self) -> str:
+        plain = self._place.trust is None
+        hint = "; if it speaks TLS, its URL begins with rediss://" if plain else ""
+        return f"it closed the connection without an answer{hint}"
 
     def _forget_timers(self) -> None:
         self._answers.clear()

@@ -16,7 +16,8 @@ PORT: Final = 6379
 
 _FORM: Final = "redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]"
 _OPTIONS: Final = ("ca", "certificate", "key")
-_HOST: Final = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?|\[[0-9A-Fa-f:.]+\]")
 
 
 @dataclass(frozen=True, slots=True)

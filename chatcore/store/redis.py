@@ -6,14 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, DeferredList, fail
-from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from chatcore.deadlines import Deadlines, IClock
 from chatcore.errors import StoreAway, StoreError, StoreLost, StoreRefused
-from chatcore.store.connection import Connection
-from chatcore.store.place import RedisPlace
+from chatcore.store.connection import Connection, Way
 from chatcore.store.protocol import Reply
 from chatcore.store.script import Script
 from chatcore.telemetry import Counters, Seen
@@ -38,8 +36,7 @@ class Redis:
     What was sent is not sent again: whoever asked knows what may run twice.
 
     Args:
-        place: where the server is.
-        endpoint: how it is dialled.
+        way: to the server.
         seconds: how long a command may take in all.
         longest_retry: seconds between two attempts to connect, at most.
         counters: what counts.
@@ -54,19 +51,17 @@ class Redis:
 
     def __init__(
         self,
-        place: RedisPlace,
-        endpoint: IStreamClientEndpoint,
+        way: Way,
         *,
         seconds: float,
         longest_retry: float,
         counters: Counters,
         clock: IClock,
     ) -> None:
-        self.place, self.connections = place, 0
+        self.place, self.connections = way()[0], 0
         self._counters = counters
         self._how: dict[str, Any] = {
-            "place": place,
-            "endpoint": endpoint,
+            "way": way,
             "seconds": seconds,
             "longest_retry": longest_retry,
             "clock": clock,
@@ -75,7 +70,7 @@ class Redis:
         self._listening: list[Connection] = []
         self._waiting: dict[_Command, None] = {}
         self._deadlines = Deadlines(seconds, clock, self._too_late)
-        self._reasons = Seen(_REASONS_LOGGED)
+        self._reasons, self._unheard = Seen(_REASONS_LOGGED), Seen(_REASONS_LOGGED)
         self._was_away = self._closed = False
 
     def start(self) -> None:
@@ -103,7 +98,13 @@ class Redis:
                 published until then was not heard.
         """
         self._listening.append(
-            Connection(**self._how, greeting=((b"SUBSCRIBE", channel),), up=begun, heard=heard)
+            Connection(
+                **self._how,
+                greeting=((b"SUBSCRIBE", channel),),
+                up=begun,
+                away=self._is_not_heard,
+                heard=heard,
+            )
         )
 
     def command(self, *parts: bytes) -> Deferred[Reply]:
@@ -137,7 +138,7 @@ class Redis:
         try:
             return await self.command(b"EVALSHA", script.sha, *rest)
         except StoreRefused as problem:
-            if not str(problem).startswith("NOSCRIPT"):
+            if not _is_unknown_script(problem):
                 raise
         return await self.command(b"EVAL", script.text, *rest)
 
@@ -150,6 +151,9 @@ class Redis:
         )
 
     def _answered(self, reply: Reply, command: _Command) -> None:
+        if self._was_away:
+            self.log.info("{place} answers again", place=self.place)
+            self._was_away, self._reasons = False, Seen(_REASONS_LOGGED)
         self._forget(command)
         if not command.result.called:
             command.result.callback(reply)
@@ -158,6 +162,8 @@ class Redis:
         problem = failure.value
         if not isinstance(problem, StoreError):
             problem = StoreLost(repr(problem))
+        if isinstance(problem, StoreRefused) and "READONLY" in str(problem):
+            self._main.give_up(str(problem))  # its name may mean another server by now
         self._end(command, problem)
 
     def _too_late(self, command: _Command) -> None:
@@ -170,7 +176,7 @@ class Redis:
 
     def _end(self, command: _Command, problem: StoreError) -> None:
         self._forget(command)
-        if not isinstance(problem, StoreRefused):
+        if not _is_unknown_script(problem):
             self._counters.store_failed += 1
         if not command.result.called:
             command.result.errback(problem)
@@ -183,9 +189,6 @@ class Redis:
 
     def _is_up(self) -> None:
         self.connections += 1
-        if self._was_away:
-            self.log.info("{place} answers again", place=self.place)
-        self._was_away, self._reasons = False, Seen(_REASONS_LOGGED)
         waiting, self._waiting = self._waiting, {}
         for command in waiting:
             self._send(command)
@@ -194,3 +197,13 @@ class Redis:
         self._was_away = True
         if self._reasons.first(why):
             self.log.warn("{place} is away: {why}", place=self.place, why=why)
+
+    def _is_not_heard(self, why: str) -> None:
+        if self._main.is_up and self._unheard.first(why):
+            self.log.warn(
+                "What is published at {place} is not heard: {why}", place=self.place, why=why
+            )
+
+
+def _is_unknown_script(problem: StoreError) -> bool:
+    return isinstance(problem, StoreRefused) and str(problem).startswith("NOSCRIPT")

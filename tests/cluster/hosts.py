@@ -34,11 +34,21 @@ class Host:
         """Have it do nothing until `wake`; what is sent to it waits."""
         self.awake = False
 
-    def wake(self) -> None:
-        """Have it go on: to itself it is as if no time had passed until it looks at its clock."""
+    def wake(self, *, reads_first: bool = False) -> None:
+        """Have it go on: to itself it is as if no time had passed until it looks at its clock.
+
+        Args:
+            reads_first: whether it was stopped while it waited for its sockets, so that it reads
+                before its timers are due.
+        """
         self.awake = True
         missed, self.missed = self.missed, 0.0
-        self.clock.advance(missed)
+        if reads_first:
+            self.clock.rightNow += missed
+            for end in list(self.ends):
+                end.act()
+        else:
+            self.clock.advance(missed)
         self._world.settle()
 
     def die(self) -> None:

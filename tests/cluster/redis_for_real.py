@@ -19,6 +19,7 @@ from chatcore.cluster.redis_registry import RedisRegistry, patience
 from chatcore.store.place import RedisPlace
 from chatcore.telemetry import Counters
 
+from .redis_in_memory import MARK
 from .registry_contract import FakeNode, Stage
 
 TICK = 0.01
@@ -117,16 +118,21 @@ class ValkeyStage(Stage):
 
         process, counters, seconds = Process(), Counters(), patience(self.lease)
         place = RedisPlace.parse(self.url, Path("/"))
+        way = place, _Way(redis_endpoint(place, seconds / 2, reactor), process)
         store = Redis(
-            place,
-            _Way(redis_endpoint(place, seconds / 2, reactor), process),
+            lambda: way,
             seconds=seconds,
             longest_retry=self.lease / 5,
             counters=counters,
             clock=process.clock,
         )
         registry = RedisRegistry(
-            store=store, cluster="it", lease=self.lease, counters=counters, clock=process.clock
+            store=store,
+            cluster="it",
+            mark=MARK,
+            lease=self.lease,
+            counters=counters,
+            clock=process.clock,
         )
         self.processes[registry], self.counters[registry] = process, counters
         return registry

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 
-from chatcore.cluster.redis_keys import BEAT, WRITE
+from chatcore.cluster.redis_keys import BEAT, WRITE, keys_of
 from chatcore.cluster.redis_registry import RedisRegistry, patience
 from chatcore.store.place import RedisPlace
 from chatcore.store.redis import Redis
@@ -19,6 +19,9 @@ from .hosts import Host, Port, Way, World
 from .registry_contract import FakeNode, Stage
 
 Hash = dict[bytes, bytes]
+
+MARK = "m"
+VIEW, BEATS, _ = keys_of("it", MARK)
 
 
 class Data:
@@ -67,7 +70,9 @@ class Server(Factory):
         count = int(words[1])
         return self._scripts[words[0]](words[2 : 2 + count], *words[2 + count :])
 
-    def _beat(self, keys: Any, life: bytes, beat: bytes, known: bytes) -> bytes:
+    def _beat(self, keys: Any, life: bytes, beat: bytes, known: bytes, *ended: bytes) -> bytes:
+        for each in ended:
+            self.data.at(keys[1]).pop(each, None)
         self.data.at(keys[1])[life] = beat
         view = self.data.at(keys[0])
         stamp = view.get(b"stamp", b"")
@@ -141,18 +146,23 @@ class RedisStage(Stage):
         self.host, self.server = Host(self.world), Server(self.data)
         Port(self.world, self.host, "redis").listen(None, self.server)
 
-    def registry(self, id: str) -> RedisRegistry:
+    def registry(self, id: str, mark: str = MARK) -> RedisRegistry:
         host, counters, seconds = Host(self.world), Counters(), patience(self.lease)
+        way = RedisPlace("memory"), Way(self.world, host, "redis")
         store = Redis(
-            RedisPlace("memory"),
-            Way(self.world, host, "redis"),
+            lambda: way,
             seconds=seconds,
             longest_retry=self.lease / 5,
             counters=counters,
             clock=host.clock,
         )
         registry = RedisRegistry(
-            store=store, cluster="it", lease=self.lease, counters=counters, clock=host.clock
+            store=store,
+            cluster="it",
+            mark=mark,
+            lease=self.lease,
+            counters=counters,
+            clock=host.clock,
         )
         self.hosts[registry], self.counters[registry] = host, counters
         return registry

@@ -14,12 +14,12 @@ from chatcore.cluster.choosing import (
     chosen_url,
     make_registry,
     refuse_passwords,
-    shown,
 )
 from chatcore.cluster.redis_registry import RedisRegistry
-from chatcore.cluster.registry import StaticRegistry
+from chatcore.cluster.registry import StaticRegistry, shown
 from chatcore.cluster.settings import RegistrySettings
 from chatcore.cluster.view import View
+from chatcore.config.settings import Assignment, resolve
 from chatcore.errors import ConfigError
 from chatcore.links.settings import LinkSettings
 from chatcore.telemetry import Counters
@@ -79,24 +79,46 @@ def test_a_file_that_can_not_be_meant_is_told(
 
 
 def test_a_url_that_means_no_registry_is_told_without_its_password() -> None:
-    misspelt = ("redsi:joe:s3same@a", "rediss//joe:s3same@a", "joe:s3same@a", "static:j:s3same@a")
+    misspelt = ("redsi:joe:s3same@a", "rediss//joe:s3same@a", "joe:s3same@a", "static:j:s3same@a",
+                "s3same", "redis;//joe:s3same@a", "joe:s3same")  # fmt: skip
     for url in ("", "static", "static:now", "http://a:80", "http://joe:s3same@a", *misspelt):
         with pytest.raises(ConfigError, match="is no registry") as told:
             make_registry(url, parts())
         assert "s3same" not in str(told.value)
+    with pytest.raises(ConfigError, match="not the URL of a master") as told:
+        make_registry("master://:s3same@a", parts())
+    assert "s3same" not in str(told.value)
 
 
 def test_static_is_one_view_for_ever() -> None:
     assert isinstance(make_registry("static:", parts()), StaticRegistry)
 
 
-@pytest.mark.parametrize(
-    ("cluster", "key"), [(None, b"chatcore:{chat:production}:view"), ("it", b"chatcore:{it}:view")]
-)
-def test_redis_is_a_url_and_the_name_of_the_cluster(cluster: str | None, key: bytes) -> None:
-    registry = make_registry(SECRET_URL, parts(settings=RegistrySettings(cluster=cluster)))
+def keys(**changes: Any) -> list[bytes]:
+    registry = make_registry(SECRET_URL, parts(**changes))
     assert isinstance(registry, RedisRegistry)
-    assert registry.keys[0] == key
+    return registry.keys
+
+
+@pytest.mark.parametrize(("cluster", "name"), [(None, b"chat:production"), ("it", b"it")])
+def test_redis_is_a_url_and_the_name_of_the_cluster(cluster: str | None, name: bytes) -> None:
+    view, beats, channel = keys(settings=RegistrySettings(cluster=cluster))
+    assert channel == b"chatcore:{%s}:views" % name
+    assert view.startswith(b"chatcore:{%s}:" % name) and view.endswith(b":view")
+    assert beats == view.removesuffix(b"view") + b"beats"
+
+
+def test_clusters_with_other_names_or_secrets_have_other_keys() -> None:
+    every = [
+        keys(),
+        keys(env="staging"),
+        keys(folder=Path("/the/game")),
+        keys(secret=b"t" * 32),
+        keys(settings=RegistrySettings(cluster="it")),
+    ]
+    assert len({key for each in every for key in each[:2]}) == 2 * len(every)
+    assert keys() == keys(folder=Path("/elsewhere/chat")), "all that have the same are one"
+    assert not any(b"s" * 8 in key for key in keys()), "the secret itself is in none"
 
 
 def test_a_wrong_url_is_told_without_its_password(tmp_path: Path) -> None:
@@ -139,3 +161,17 @@ def test_arguments_without_a_password_pass() -> None:
 def test_a_url_is_shown_without_its_password() -> None:
     assert shown(SECRET_URL) == "redis://***@10.0.0.1:6379/2"
     assert shown("master://[::1]:3005") == "master://[::1]:3005"
+
+
+def test_no_password_is_in_what_people_may_print() -> None:
+    settings = resolve({"registry": RegistrySettings}, [said("registry.url", SECRET_URL)])
+    assert settings["registry.url"] == SECRET_URL
+    for shown_somewhere in (settings[RegistrySettings], make_registry(SECRET_URL, parts())):
+        assert "s3same" not in repr(shown_somewhere)
+    with pytest.raises(ConfigError, match=r"registry\.url") as told:
+        resolve({"registry": RegistrySettings}, [said("registry.url", SECRET_URL.encode())])
+    assert "s3same" not in str(told.value)
+
+
+def said(key: str, value: object) -> Assignment:
+    return Assignment(key=key, value=value, source="app.py:1")

@@ -169,13 +169,16 @@ async def test_a_view_that_did_not_reach_a_node_is_heard_after_all(
 # When a master is away, or looks so.
 
 
-async def test_a_master_that_does_nothing_for_a_while_moves_nothing(stage: MasterStage) -> None:
+@pytest.mark.parametrize("reads_first", [False, True])
+async def test_a_master_that_does_nothing_for_a_while_moves_nothing(
+    stage: MasterStage, reads_first: bool
+) -> None:
     nodes = await stage.cluster("chat-1", "chat-2", "chat-3")
     view = nodes[0].view
     for seconds in (0.5, 3.0, 10.0, 60.0):
         stage.master_host.pause()
         await stage.pass_time(seconds)
-        stage.master_host.wake()
+        stage.master_host.wake(reads_first=reads_first)
         await stage.pass_time(20)
         assert [node.view for node in nodes] == [view] * 3, f"after {seconds} s"
     assert not any("removed" in node.told for node in nodes)
@@ -187,6 +190,7 @@ async def test_a_master_s_silence_is_noticed_within_a_lease(stage: MasterStage) 
     (node,) = await stage.cluster("chat-1")
     stage.master_host.pause()
     await stage.until(lambda: node.told[-1] == "lost", "it to notice", stage.lease + 1)
+    assert stage.lease <= node.silences[0] <= stage.lease + 1
 
 
 async def test_who_leaves_does_not_wait_for_a_master_that_does_nothing(

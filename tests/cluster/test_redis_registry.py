@@ -12,13 +12,12 @@ from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from valkey_server import PASSWORD, QUOTED
 
 from chatcore.cluster.leases import Leases
-from chatcore.cluster.redis_keys import keys_of
-from chatcore.cluster.redis_registry import LEAP
+from chatcore.cluster.redis_keys import keys_of, written
+from chatcore.cluster.redis_registry import LEAP, patience
 
 from .redis_for_real import ValkeyStage
-from .redis_in_memory import RedisStage
-
-VIEW = keys_of("it")[0]
+from .redis_in_memory import BEATS, MARK, VIEW, RedisStage
+from .registry_contract import FakeNode
 
 
 @pytest.fixture
@@ -202,7 +201,92 @@ async def test_heartbeats_of_the_dead_are_not_kept(stage: RedisStage) -> None:
         others = [stage.start(id, life=f"{id} {life}") for id in ("chat-2", "chat-3")]
         await stage.until(lambda: len(node.view) == 3, "the next to be in")
     await stage.pass_time(2 * stage.lease)
-    assert len(stage.data.at(keys_of("it")[1])) <= 5
+    assert len(stage.data.at(BEATS)) <= 5
+
+
+async def test_heartbeats_of_those_who_are_never_let_in_are_not_kept(stage: RedisStage) -> None:
+    """As of a second server with one id that is started again and again; nothing else changes."""
+    await stage.cluster("chat-1", "chat-2")
+    for life in range(20):
+        rival = stage.start("chat-1", life=f"rival {life}")
+        await stage.pass_time(1.5)
+        await stage.crash(rival)
+    await stage.pass_time(2 * stage.lease)
+    assert len(stage.data.at(BEATS)) == 2
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        {b"x": b"1 9007199254740991"},  # an epoch from which nobody could count on
+        {b"x": b"9" * 5000},
+        {b"\xff\xfe": b"\xff"},
+        {b"": b""},
+        {b"one": b"two\nthree 4"},
+    ],
+)
+async def test_garbage_among_the_heartbeats_hurts_nobody_and_goes(
+    stage: RedisStage, garbage: dict[bytes, bytes]
+) -> None:
+    one, other = await stage.cluster("chat-1", "chat-2")
+    stage.data.at(BEATS).update(garbage)
+    one.enter("draining")
+    await stage.until(lambda: other.view["chat-1"][1] == "draining", "it to work on")
+    await stage.take_away()
+    await stage.bring_back()
+    one.enter("starting")
+    await stage.until(lambda: other.view["chat-1"][1] == "starting", "it to work again")
+    assert "lost" not in one.told + other.told
+    assert other.epoch < 2 * LEAP
+    await stage.pass_time(2 * stage.lease)
+    assert len(stage.data.at(BEATS)) == 2
+
+
+async def test_clusters_of_one_name_do_not_mix(stage: RedisStage, logged: list[str]) -> None:
+    await stage.cluster("chat-1", "chat-2")
+    stranger = FakeNode(stage.registry("chat-1", mark="another"), "chat-1", "elsewhere", "up")
+    stranger.start()
+    await stage.until(lambda: stranger.is_in, "it to be in a view of its own")
+    late = stage.start("chat-3")
+    await stage.until(lambda: late.is_in, "it to be in")
+    assert set(late.view) == {"chat-1", "chat-2", "chat-3"}
+    assert set(stranger.view) == {"chat-1"}
+    told = [line for line in logged if line.startswith("Another cluster called it is in")]
+    assert len(told) == 3, "all who hear of the others say so, and once"
+
+
+async def test_a_view_has_an_end(
+    stage: RedisStage, logged: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = await stage.cluster("chat-1", "chat-2")
+    most = len(written(one.views[-1])) + 100
+    monkeypatch.setattr("chatcore.cluster.redis_registry.MOST_BYTES", most)
+    third = stage.start("chat-3")
+    await stage.pass_time(2 * stage.lease)
+    assert set(other.view) == {"chat-1", "chat-2"}
+    refused = [line for line in logged if "not let into the view" in line]
+    assert len(refused) == 1 and f"more than {most} bytes" in refused[0]
+    one.enter("draining")
+    await stage.until(lambda: other.view["chat-1"][1] == "draining", "who is in to stay in")
+    await stage.leave(other)
+    await stage.until(lambda: third.is_in, "it to come in when there is room")
+
+
+async def test_who_was_taken_out_hears_that_before_it_may_own_again(stage: RedisStage) -> None:
+    sleeper, other = await stage.cluster("chat-1", "chat-2")
+    stage.hosts[sleeper.registry].cut_off = True
+    await stage.until(lambda: sleeper.told[-1] == "lost" and len(other.view) == 1, "both to know")
+    stage.hosts[sleeper.registry].cut_off = False
+    await stage.until(lambda: sleeper.told[-1] == "found", "it to be back")
+    assert sleeper.told[-4:] == ["lost", "heard", "removed", "found"]
+
+
+async def test_it_says_for_how_long_redis_has_been_silent(stage: RedisStage) -> None:
+    (node,) = await stage.cluster("chat-1")
+    await stage.take_away()
+    await stage.until(lambda: node.silences, "it to be missed")
+    sweep = stage.lease / 5
+    assert patience(stage.lease) <= node.silences[0] <= patience(stage.lease) + 2 * sweep
 
 
 class TestWithValkey:
@@ -295,6 +379,44 @@ class TestWithValkey:
         await real.until(lambda: other.view["chat-1"][1] == "draining", "it to be heard")
         await real.leave(one)
 
+    async def test_a_user_who_may_not_publish(self, real: ValkeyStage, logged: list[str]) -> None:
+        """As those are who got their rights before there were rights for channels."""
+        real.valkey.ask("ACL", "SETUSER", "chat", "on", ">pass", "~*", "resetchannels", "+@all")
+        real.url = f"redis://chat:pass@127.0.0.1:{real.valkey.port}"
+        one, other = await real.cluster("chat-1", "chat-2")
+        for state in ("draining", "starting"):
+            one.enter(state)
+            await real.until(lambda state=state: other.view["chat-1"][1] == state, "the sweep")
+        assert "lost" not in one.told + other.told
+        for said in ("is not heard: NOPERM", "can't be published, and are found late: "):
+            assert 1 <= sum(said in line for line in logged) <= 2, "each node says so once"
+
+    async def test_a_user_who_may_not_write_the_view(
+        self, real: ValkeyStage, logged: list[str]
+    ) -> None:
+        rights = ["~chatcore:*beats", "%R~chatcore:*view", "&*", "+@all"]
+        real.valkey.ask("ACL", "SETUSER", "chat", "on", ">pass", *rights)
+        real.url = f"redis://chat:pass@127.0.0.1:{real.valkey.port}"
+        real.start("chat-1")
+        await real.pass_time(4 * real.lease)
+        told = [line for line in logged if "The registry in Redis: " in line]
+        assert len(told) == 1 and "NOPERM" in told[0]
+
+    async def test_a_primary_that_becomes_a_replica(
+        self, real: ValkeyStage, logged: list[str]
+    ) -> None:
+        one, other = await real.cluster("chat-1", "chat-2")
+        view = one.view
+        real.valkey.ask("REPLICAOF", "127.0.0.1", "1")
+        await real.until(lambda: one.told[-1] == other.told[-1] == "lost", "it to be missed")
+        await real.pass_time(4 * real.lease)
+        real.valkey.ask("REPLICAOF", "NO", "ONE")
+        await real.until(lambda: one.told[-1] == other.told[-1] == "found", "it to be found")
+        await real.pass_time(2 * real.lease)
+        assert one.view == other.view == view
+        away = [line for line in logged if "is away: it is a replica" in line]
+        assert len(away) == 2, "each says so once"
+
     async def test_a_server_that_refuses_to_write(self, real: ValkeyStage) -> None:
         one, other = await real.cluster("chat-1", "chat-2")
         real.valkey.ask("CONFIG", "SET", "maxmemory", "1")
@@ -312,4 +434,4 @@ class TestWithValkey:
 
 
 def _listeners(real: ValkeyStage) -> int:
-    return int(real.valkey.ask("PUBSUB", "NUMSUB", keys_of("it")[2].decode())[1])
+    return int(real.valkey.ask("PUBSUB", "NUMSUB", keys_of("it", MARK)[2].decode())[1])

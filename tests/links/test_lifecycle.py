@@ -277,6 +277,43 @@ def test_what_is_meant_for_a_node_that_has_just_come_waits_for_its_link(
     assert not a.table.wait_for("b", told.append)
 
 
+def follow(one: Node, other: str, *lives: str) -> None:
+    """Views with these lives of another node, or without it."""
+    for life in lives:
+        peer = table.Peer(MemoryEndpoint(one.net, other), life)
+        one.table.follow({other: peer} if life else {})
+
+
+def test_a_life_that_is_back_in_the_view_at_once_keeps_its_link(net: Net) -> None:
+    a, b = pair(net)
+    links = a.link("b"), b.link("a")
+    for node, other in ((a, "b"), (b, "a")):
+        follow(node, other, "life 1", "")
+    net.pass_time(table.LAST_WORDS_SECONDS / 2, step=0.05)
+    for node, other in ((a, "b"), (b, "a")):
+        follow(node, other, "life 1")
+    dialled = len(net.dialled)
+    net.pass_time(5)
+    assert (a.link("b"), b.link("a")) == links
+    assert len(net.dialled) == dialled
+    assert not a.table.wait_for("b", lambda link: None), "it has not just come"
+    drop(b, "a")
+    net.pass_time(0.5)
+    assert works(net, a, b), "it is dialled anew as ever"
+
+
+def test_who_leaves_the_view_is_linked_to_a_moment_longer_and_no_more(net: Net) -> None:
+    a, b = pair(net)
+    follow(a, "b", "")
+    net.pass_time(table.LAST_WORDS_SECONDS / 2, step=0.05)
+    assert works(net, a, b)
+    net.pass_time(table.LAST_WORDS_SECONDS)
+    assert a.table.get("b") is None
+    follow(a, "b", "life 1")
+    net.pass_time(0.5)
+    assert works(net, a, b)
+
+
 def test_the_hooks_see_the_table_as_it_is(net: Net) -> None:
     seen: list[tuple[str, bool]] = []
     a = Node(net, "a", ["b"])

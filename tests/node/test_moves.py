@@ -251,7 +251,7 @@ async def test_nodes_go_on_while_the_registry_is_away(cluster: Cluster) -> None:
     await people.enter()
     before = await people.talk()
     for node in cluster.nodes.values():
-        node.membership.lost("it is switched off")
+        node.membership.lost("it is switched off", 0.0)
     after = await people.talk()
     for node in cluster.nodes.values():
         node.membership.found()
@@ -270,7 +270,7 @@ async def test_a_node_may_own_nothing_while_it_can_not_know(cluster: Cluster) ->
     await people.enter()
     before = await people.talk()
     node = cluster.nodes["back-1"]
-    node.membership.lost("it is cut off")
+    node.membership.lost("it is cut off", 0.0)
     await until(lambda: not node.moves.settling.settled, "its lease to be over")
     room = next(room for room, answer in before.items() if answer["at"] == "back-1")
     asked = people.clients[room, 1].request("back.roomHandler.say", {"n": 99})

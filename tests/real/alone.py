@@ -14,7 +14,8 @@ from people import Person, pause
 from running import CopiedChat, environment, twistd
 from valkey_server import Valkey
 
-from chatcore.cluster.redis_keys import keys_of
+from chatcore.cluster.redis_keys import keys_of, mark_of
+from chatcore.config.run_folder import RunFolder
 
 LEASE = 2.0
 """Seconds within which a server is missed that is silent."""
@@ -34,7 +35,6 @@ class Servers(CopiedChat):
     ) -> None:
         super().__init__(folder, change)
         self.valkey = valkey
-        self._view = keys_of(f"{self.app.name}:development")[0].decode()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     async def start(self, *ids: str) -> None:
@@ -63,9 +63,13 @@ class Servers(CopiedChat):
 
     def states(self) -> dict[str, str]:
         """The states of the members of the view in Valkey."""
-        view = self.valkey.ask("HGET", self._view, "view")
+        key = keys_of(f"{self.app.name}:development", mark_of(self.cluster_secret()))[0]
+        view = self.valkey.ask("HGET", key.decode(), "view")
         members = [] if view is None else json.loads(view)["members"]
         return {member["id"]: member["state"] for member in members}
+
+    def cluster_secret(self) -> bytes:
+        return RunFolder.open(self.app).secret()
 
     async def end(self, *ids: str, how: signal.Signals = signal.SIGTERM) -> None:
         for id in ids:

@@ -19,6 +19,7 @@ from valkey_server import PASSWORD, Valkey
 
 from chatcore.client import Client
 from chatcore.cluster.placement import ranking
+from chatcore.config.run_folder import read_secret
 
 SERVERS = {
     "connector-server-1": "one",
@@ -76,6 +77,9 @@ class Pair(Servers):
                 options += ["--client-host", machine.desk, "--client-port", str(ports[1])]
         secret = {"CHATCORE_SECRET_FILE": str(self.secret)}
         return [*machine.inside, *command, *options], {**environment, **secret}
+
+    def cluster_secret(self) -> bytes:
+        return read_secret(self.secret)
 
     async def person(self, connector: str, name: str, room: str) -> Person:
         client = Client(reactor=reactor)

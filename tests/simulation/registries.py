@@ -344,7 +344,7 @@ class Handle:
 
     def _hear_lost(self) -> None:
         if self._hearer is not None:
-            self._hearer.lost("it is cut off")
+            self._hearer.lost("it is cut off", UNREACHABLE)
 
     def _say_found(self) -> None:
         if self._hearer is not None:

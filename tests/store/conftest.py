@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import pytest_twisted
 from twisted.internet.defer import DeferredList
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from valkey_server import PASSWORD, Valkey
 
 from chatcore.store.place import RedisPlace
@@ -29,6 +30,19 @@ def guarded(tmp_path: Path) -> Iterator[Valkey]:
     server.stop()
 
 
+@pytest.fixture
+def logged() -> Iterator[list[str]]:
+    """What is said to people meanwhile."""
+    lines: list[str] = []
+
+    def observe(event: LogEvent) -> None:
+        lines.append(formatEvent(event))
+
+    globalLogPublisher.addObserver(observe)
+    yield lines
+    globalLogPublisher.removeObserver(observe)
+
+
 @pytest_twisted.async_yield_fixture
 async def client() -> AsyncIterator[Callable[..., Any]]:
     """Makes clients that are started, and closed at the end."""
@@ -43,8 +57,8 @@ async def client() -> AsyncIterator[Callable[..., Any]]:
         folder, start = more.pop("folder", Path("/")), more.pop("start", True)
         settings = {"seconds": 10.0, "longest_retry": 0.1, **more}
         place = RedisPlace.parse(url, folder)
-        endpoint = redis_endpoint(place, settings["seconds"], reactor)
-        redis = Redis(place, endpoint, counters=Counters(), clock=reactor, **settings)
+        way = place, redis_endpoint(place, settings["seconds"], reactor)
+        redis = Redis(lambda: way, counters=Counters(), clock=reactor, **settings)
         made.append(redis)
         if start:
             redis.start()

@@ -22,6 +22,8 @@ FOLDER = Path("/app")
         ("redis://10.0.0.5:6380/3", RedisPlace("10.0.0.5", 6380, 3)),
         ("redis://[::1]:6380/", RedisPlace("::1", 6380)),
         ("redis://[::1]", RedisPlace("::1")),
+        ("redis://my_redis", RedisPlace("my_redis")),
+        ("redis://redis.example.", RedisPlace("redis.example.")),
         ("redis://:open@h", RedisPlace("h", user="", password="open")),
         ("redis://chat:a%3A%2F%40%3F%23b@h/1", RedisPlace("h", 6379, 1, "chat", "a:/@?#b")),
         ("rediss://h", RedisPlace("h", trust=Trust())),
@@ -57,6 +59,9 @@ def test_what_a_url_says(url: str, place: RedisPlace) -> None:
         ("rediss://u:hush@h?keys=x", "no option 'keys'. Did you mean 'key'?"),
         ("rediss://u:hush@h?key=x", "of certificate and key, one is missing"),
         ("redis://u:hush@[::1", "its host"),
+        ("redis://u:hush@-x", "its host"),
+        ("redis://u:hush@a..b", "its host"),
+        (f"redis://u:hush@{'x' * 64}", "its host"),
     ],
 )
 def test_mistakes_are_told_without_the_password(url: str, message: str) -> None:

@@ -4,33 +4,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import pytest_twisted
 from small_cluster import until
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from valkey_server import PASSWORD, QUOTED, Valkey
 
 from chatcore.errors import StoreAway, StoreError, StoreLost, StoreRefused
 from chatcore.store.script import Script
 
 Make = Callable[..., Any]
-
-
-@pytest.fixture
-def logged() -> Iterator[list[str]]:
-    """What is said to people meanwhile."""
-    lines: list[str] = []
-
-    def observe(event: LogEvent) -> None:
-        lines.append(formatEvent(event))
-
-    globalLogPublisher.addObserver(observe)
-    yield lines
-    globalLogPublisher.removeObserver(observe)
 
 
 @pytest_twisted.ensureDeferred

@@ -112,6 +112,12 @@ async def test_a_server_without_tls_keeps_nobody_waiting(valkey: Valkey, client:
         await client(f"rediss://127.0.0.1:{valkey.port}", seconds=0.5).command(b"PING")
 
 
+@pytest.mark.parametrize("host", ["my_redis", "xn--a"])
+def test_a_name_that_no_certificate_can_be_for_is_told_at_once(client: Make, host: str) -> None:
+    with pytest.raises(ConfigError, match=f"'{host}' is no name"):
+        client(f"rediss://{host}", start=False)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
