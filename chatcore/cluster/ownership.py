@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 
 from chatcore.cluster.placement import ranking
@@ -23,15 +23,21 @@ class Ownership:
     Args:
         view: the view.
         rules: how keys are placed on the servers of a type; by `ranking` where none is given.
+        left_out: the ids of servers that are not to be chosen. Nobody takes their place who would
+            not be chosen beside them.
     """
 
-    def __init__(self, view: View, rules: Mapping[str, Rule]) -> None:
+    def __init__(
+        self, view: View, rules: Mapping[str, Rule], left_out: Collection[str] = ()
+    ) -> None:
         self.view = view
-        self._rules = rules
+        self._rules, self._left_out = rules, left_out
         self.servers: dict[str, Server] = {}
         self.by_type: dict[str, list[Server]] = {}
         up = {each.server.type for each in view.members if each.state == "up"}
         for member in view.members:
+            if member.id in left_out:
+                continue
             # A backend that drains goes on until somebody can take its place.
             goes_on = member.state == "draining" and not member.server.frontend
             if member.state == "up" or (goes_on and member.server.type not in up):
@@ -59,6 +65,10 @@ class Ownership:
         if server_type not in self.by_type:
             return None
         return self.view.get(self.ranking(server_type, key)[0].id)
+
+    def without(self, server_ids: Collection[str]) -> Ownership:
+        """What follows from the same view, with some servers left out."""
+        return Ownership(self.view, self._rules, {*self._left_out, *server_ids})
 
     def lives(self, server_type: str) -> set[tuple[str, str]]:
         """The lives of those that share the keys of a type."""

@@ -132,9 +132,11 @@ class ClusterServers:
 
     def without(self, server_ids: Collection[str]) -> IServers:
         rest = tuple(each for each in self.view.members if each.id not in server_ids)
-        return ClusterServers(
+        servers = ClusterServers(
             View(self.view.epoch, rest),
             rules=self._rules,
             connected=self._connected,
             under_way=self._under_way,
         )
+        servers.ownership = self.ownership.without(server_ids)
+        return servers

@@ -17,6 +17,12 @@ from chatcore.cluster.servers import ClusterServers
 from chatcore.cluster.view import Member, View
 from chatcore.deadlines import IClock
 
+MOST_VIEWS = 16
+"""Changes of owners since the last time that all was settled, of which it is remembered who owned
+what; after more, no key counts as kept."""
+
+_NOBODY = Ownership(View(0, ()), {})
+
 MOST_REMEMBERED = 10_000
 """Keys of which it is remembered whether they may be answered for."""
 
@@ -184,6 +190,8 @@ class Settling:
     def _begin(self, ownership: Ownership) -> None:
         if self.settled:
             self._since = self._since[-1:]
+        elif not self._since or len(self._since) > MOST_VIEWS:
+            self._since = [_NOBODY]  # who owned what before is not known
         self._since.append(ownership)
         self._epoch = ownership.view.epoch
         self._answers.clear()

@@ -69,4 +69,7 @@ class IServers(Interface):
         """How many requests and calls this node has sent there that wait for their answer."""
 
     def without(server_ids: Collection[str]) -> IServers:
-        """The same servers without some: who would be chosen if those were not there."""
+        """The same servers without some, which are not chosen any more.
+
+        Who drains is not chosen in their place: it takes nothing new as long as others are up.
+        """

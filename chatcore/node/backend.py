@@ -216,6 +216,9 @@ class Backend:
         known, home = self._homes.get(frontend, (None, None))
         if home is None or known != incarnation:
             home = FarHome(partial(self._ask_home, frontend, incarnation))
+            gone = [id for id in self._homes if not self._links.knows(id)]
+            for id in gone:
+                del self._homes[id]
             self._homes[frontend] = incarnation, home
         return home
 

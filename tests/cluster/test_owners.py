@@ -15,7 +15,7 @@ from chatcore.channels.moving import Arriving, Hand
 from chatcore.cluster.handing_over import HandingOver
 from chatcore.cluster.moving import PATIENCE
 from chatcore.cluster.servers import ClusterServers
-from chatcore.cluster.settling import Settling
+from chatcore.cluster.settling import MOST_VIEWS, Settling
 from chatcore.cluster.view import Member, View
 from chatcore.config.servers import Server
 
@@ -133,6 +133,35 @@ def test_who_begins_anew_forgets_which_keys_it_might_answer_for(owner: NewOwner)
     assert kept
     owner.settling.begin_anew()
     assert not [key for key in keys if owner.settling.may_answer(key)]
+    owner.settling.stop()
+
+
+def flap(owner: NewOwner, views: int) -> None:
+    """One more comes and goes, and nobody says that all is handed over."""
+    third = member("back-3")
+    for n in range(views):
+        owner.servers.follow(View(3 + n, BOTH if n % 2 else (*BOTH, third)))
+
+
+KEYS = [f"key {n}" for n in range(20)]
+
+
+def test_views_that_come_and_go_are_not_remembered_for_ever(owner: NewOwner) -> None:
+    owner.comes()
+    mine = [key for key in KEYS if owner.settling.may_answer(key)]
+    flap(owner, 4)
+    assert 0 < len([key for key in mine if owner.settling.may_answer(key)]) < len(mine)
+    flap(owner, 1000)
+    assert len(owner.settling._since) <= MOST_VIEWS + 2
+    assert not [key for key in KEYS if owner.settling.may_answer(key)], "it can't be known"
+    owner.settling.handed_over("back-1", owner.servers.view.epoch)
+    owner.settling.handed_over("back-3", owner.servers.view.epoch)
+    assert owner.settling.settled
+
+
+def test_who_never_settled_has_kept_no_key(owner: NewOwner) -> None:
+    flap(owner, 3)
+    assert not [key for key in KEYS if owner.settling.may_answer(key)]
     owner.settling.stop()
 
 

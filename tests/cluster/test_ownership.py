@@ -13,7 +13,7 @@ from chatcore.cluster.placement import pomelo_ranking
 from chatcore.cluster.servers import ClusterServers
 from chatcore.cluster.view import Member, State, View
 from chatcore.config.servers import Server
-from chatcore.errors import ConfigError, ViewError
+from chatcore.errors import ConfigError, NoSuchServer, ViewError
 
 KEYS = [f"room {number}" for number in range(100)]
 
@@ -59,6 +59,21 @@ def test_who_drains_goes_on_until_another_can_take_its_place() -> None:
     assert list(replaced.servers) == ["b"]
     frontend = Ownership(view(member("f", "draining", "connector")), {})
     assert list(frontend.servers) == []  # it takes nobody in
+
+
+def test_who_drains_is_chosen_for_nobody_that_failed() -> None:
+    """It takes nothing new: not even what could not be done elsewhere."""
+    servers = ClusterServers(view(member("a"), member("b"), member("c", "draining")))
+    assert [each.id for each in servers.without(["a"])] == ["b"]
+    for tried in (servers.without(["a", "b"]), servers.without(["a"]).without(["b"])):
+        assert list(tried) == list(tried.of_type("chat")) == []
+        for choose in (tried.owner, tried.hashed, tried.pick):
+            with pytest.raises(NoSuchServer):
+                choose("chat", "den")
+        assert tried.get("a") is None
+        assert tried.get("c") is not None, "it is there all the same"
+    last = ClusterServers(view(member("c", "draining"), member("d", "draining")))
+    assert [each.id for each in last.without(["c"])] == ["d"], "who goes on is chosen as before"
 
 
 def test_a_choice_tells_by_which_key_it_was_made() -> None:
