@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 from running import RunningChat, short_folder
 from twisted.logger import LogEvent, globalLogPublisher
+from valkey_server import find_valkey
 
 HERE = Path(__file__).parent
 
@@ -66,6 +67,12 @@ def clean_reactor(request: pytest.FixtureRequest) -> Iterator[None]:
         left += [f"logged failure {failure}" for failure in failures]
     if left:
         pytest.fail("left behind: " + "; ".join(left), pytrace=False)
+
+
+@pytest.fixture
+def there_is_valkey() -> None:
+    """Skip a test where there is no Valkey, before its asynchronous fixtures begin."""
+    find_valkey()
 
 
 def _sockets(reactor: Any) -> set[Any]:

@@ -29,7 +29,7 @@ def stage() -> Iterator[RedisStage]:
 
 
 @pytest_twisted.async_yield_fixture
-async def real(tmp_path: Path) -> AsyncIterator[ValkeyStage]:
+async def real(tmp_path: Path, there_is_valkey: None) -> AsyncIterator[ValkeyStage]:
     """A real Valkey."""
     stage = ValkeyStage(tmp_path, lease=0.6)
     yield stage

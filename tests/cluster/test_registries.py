@@ -36,7 +36,7 @@ class TestRedisRegistry(RegistryContract):
 
 class TestRedisRegistryWithValkey(RegistryContract):
     @pytest_twisted.async_yield_fixture
-    async def stage(self, tmp_path: Path) -> AsyncIterator[ValkeyStage]:
+    async def stage(self, tmp_path: Path, there_is_valkey: None) -> AsyncIterator[ValkeyStage]:
         stage = ValkeyStage(tmp_path, lease=0.4)
         yield stage
         await stage.close()
