@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.logger import Logger
 
 from chatcore.cluster.registry import IHearer, shown
-from chatcore.cluster.settings import RegistrySettings
+from chatcore.cluster.settings import RegistrySettings, other_lease
 from chatcore.cluster.view import Member, View
 from chatcore.config.addresses import is_wildcard
 from chatcore.config.entries import LOOPBACK
@@ -27,7 +27,7 @@ from chatcore.links.kept import KeptLink
 from chatcore.links.link import Link, LinkParts, Responder
 from chatcore.links.settings import LinkSettings
 from chatcore.links.tls import LinkTls
-from chatcore.telemetry import Counters
+from chatcore.telemetry import Counters, Seen
 from chatcore.turn import Turn
 from chatcore.wire.box import Box, item, join
 from chatcore.wire.values import UNPACKABLE, pack, unpack
@@ -43,6 +43,9 @@ ASK_AGAIN: Final = 1.0
 
 LONGEST_PING_INTERVAL: Final = 1.0
 """Seconds between two pings; less where the lease is so short that few would fit."""
+
+_LEASES_TOLD: Final = 8
+"""Other leases of masters that are logged."""
 
 ANNOUNCE = item(b"_command", b"Announce")
 LEAVE = item(b"_command", b"Leave")
@@ -125,6 +128,7 @@ class MasterRegistry:
             responders=ChainMap({b"NewView": self._new_view}, {} if asked is None else asked),
             tls=tls,
         )
+        self._own_lease, self._leases = settings.lease_seconds, Seen(_LEASES_TOLD)
         self._kept: KeptLink | None = None
         self._view: View | None = None
         self._welcome_on: Link | None = None
@@ -195,6 +199,8 @@ class MasterRegistry:
             link.abort()
             return
         outcome, why = (b"", str(problem)) if box is None else _outcome(box)
+        if box is not None and b"lease" in box:
+            self._compare(box[b"lease"].decode("utf-8", "replace"))
         if outcome == b"welcome":
             self._welcome_on, self._problem = link, ""
         elif outcome == b"removed":
@@ -225,6 +231,11 @@ class MasterRegistry:
         if problem != self._problem:
             self._problem = problem
             self.log.warn("{problem}", problem=problem)
+
+    def _compare(self, lease: str) -> None:
+        """See that the master misses nobody sooner or later than this node thinks."""
+        if lease != f"{self._own_lease:g}" and self._leases.first(lease):
+            self.log.warn("{problem}", problem=other_lease(lease, MASTER, self._own_lease))
 
     def _forget_again(self) -> None:
         if self._again is not None and self._again.active():

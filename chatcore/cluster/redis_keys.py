@@ -7,8 +7,8 @@ from the cluster's secret keeps it apart from others of that name:
     ``view`` is the view in JSON, ``stamp`` the mark, the epoch, and something random. A view is
     written only by who knows the stamp of the one before.
 ``chatcore:{chat:production}:MARK:beats``
-    a field for each life of a node; its value changes with each heartbeat, and ends with the
-    highest epoch that the node has heard of
+    a field for each life of a node: a count that changes with each heartbeat, the seconds of its
+    lease, and the highest epoch that it has heard of
 ``chatcore:{chat:production}:views``
     where the stamp of each new view is published, whatever its mark
 """
@@ -124,9 +124,15 @@ def life_keys(view: View | None) -> Iterable[str]:
     return [] if view is None else [life_key(member) for member in view.members]
 
 
-def beat(count: int, epoch: int) -> str:
+def beat(count: int, lease: float, epoch: int) -> str:
     """A heartbeat."""
-    return f"{count} {epoch}"
+    return f"{count} {lease:g} {epoch}"
+
+
+def lease_of(beat: str) -> str:
+    """The lease that a heartbeat tells; empty if it is none."""
+    parts = beat.split(" ")
+    return parts[1] if len(parts) == 3 else ""
 
 
 def epoch_of(beat: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, TimeoutError, succeed
@@ -21,12 +21,14 @@ from chatcore.cluster.redis_keys import (
     beat,
     epoch_of,
     keys_of,
+    lease_of,
     life_key,
     life_keys,
     new_stamp,
     written,
 )
 from chatcore.cluster.registry import IHearer
+from chatcore.cluster.settings import other_lease
 from chatcore.cluster.view import MOST_BYTES, Member, View
 from chatcore.deadlines import IClock
 from chatcore.errors import StoreAway, StoreError, StoreLost, ViewError
@@ -102,7 +104,7 @@ class RedisRegistry:
         self._timer: Any = None
         self._looking = False
         self._left: Deferred[None] = succeed(None)
-        self._problems, self._once = Seen(_MOST_TOLD), Seen(2)
+        self._problems, self._once = Seen(_MOST_TOLD), Seen(3)
 
     def start(self, member: Member, hearer: IHearer) -> None:
         self._started, self._me, self._hearer = True, as_kept(member), hearer
@@ -202,7 +204,7 @@ class RedisRegistry:
         """Beat, and read what there is."""
         self._beats += 1
         asked = self._clock.seconds()
-        said = (life_key(self._me), beat(self._beats, self._epoch), self._stamp)
+        said = (life_key(self._me), beat(self._beats, self._lease, self._epoch), self._stamp)
         arguments = [as_sent(each) for each in (*said, *self._strangers)]
         answer = await self._store.run(BEAT, self.keys[:2], arguments)
         reading = Reading.parse(answer)
@@ -216,7 +218,18 @@ class RedisRegistry:
         kept = {life_key(self._me), *expected}
         silent = [each for each in reading.beats if each not in kept and self._leases.over(each)]
         self._strangers = silent[:MOST_STRANGERS]
+        self._compare(reading.beats)
         return reading
+
+    def _compare(self, beats: Mapping[str, str]) -> None:
+        """See that nobody alive goes by another lease."""
+        for life, each in beats.items():
+            theirs = lease_of(each)
+            if theirs in ("", f"{self._lease:g}") or not self._leases.alive(life):
+                continue
+            if self._once.first("lease"):
+                id = life.partition("/")[0]
+                self.log.warn("{problem}", problem=other_lease(theirs, id, self._lease))
 
     def _doubt(self) -> None:
         """It is not certain any more that there is no later view."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
@@ -50,4 +50,25 @@ class RegistrySettings:
         "serve",
         "what a node does that has not reached its registry for lease_seconds: go on with the view"
         " that it has, or own nothing until it has found it again",
+    )
+
+
+OF_MASTERS: Final = (
+    "registry.lease_seconds",
+    "registry.away_seconds",
+    "registry.restart_seconds",
+)
+"""Settings by which a master goes. It does not read ``app.py``, so they can't be set there."""
+
+
+def other_lease(theirs: str, id: str, own: float) -> str:
+    """What to say where two that watch each other go by different leases.
+
+    Args:
+        theirs: the lease of who ``id`` is, as it tells it.
+        own: this process's, in seconds.
+    """
+    return (
+        f"{id} goes by registry.lease_seconds={theirs:.20}, and this process by {own:g}: who is"
+        " missed, and when, depends on whom one asks. Set it in settings.json, alike for all"
     )

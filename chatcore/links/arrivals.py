@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +21,9 @@ from chatcore.links import hello
 from chatcore.links.greeting import Expected, Greeter
 from chatcore.links.link import Link, LinkParts
 from chatcore.telemetry import Rationed
+
+TLS = re.compile(rb"[\x15\x16]\x03")
+"""How TLS begins: a handshake, or what it answers to something else (RFC 8446, section 5.1)."""
 
 MOST_LINES = 5
 """Lines a second that are logged of links that are rejected."""
@@ -42,7 +46,8 @@ class Arrivals(Factory):
         parts: what the links share.
         made: told of each connection.
         lost: told when it is gone, proven or not.
-        strange: what more to say of bytes with which no link begins.
+        strange: what more to say of bytes with which no link begins; whether they are TLS, unless
+            given.
     """
 
     noisy = False
@@ -56,10 +61,10 @@ class Arrivals(Factory):
         parts: LinkParts,
         made: Callable[[Link], None],
         lost: Callable[[Link, Failure], None],
-        strange: Callable[[bytes], str] = lambda data: "",
+        strange: Callable[[bytes], str] | None = None,
     ) -> None:
         self._greeter, self._expected, self._parts = greeter, expected, parts
-        self._made, self._lost, self._strange = made, lost, strange
+        self._made, self._lost, self._strange = made, lost, strange or _speaks_tls
         self._due = Deadlines(hello.UNPROVEN_SECONDS, parts.clock, self._too_late)
         self._unproven: dict[Link, Address] = {}
         self._crowds: dict[str | int, int] = {}
@@ -187,3 +192,7 @@ class Arrivals(Factory):
 
     def _left_out(self, number: int) -> None:
         self.log.warn("{n} more links were rejected", n=number)
+
+
+def _speaks_tls(data: bytes) -> str:
+    return ". It speaks TLS, and this side was started without --tls" if TLS.match(data) else ""

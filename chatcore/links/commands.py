@@ -306,11 +306,12 @@ class Announce(Command):
     ``removed``
         this life of it was in the view and was taken out; only another life can come in
 
-    and ``why`` says more where it is not welcome.
+    ``why`` says more where it is not welcome, and ``lease`` after how many seconds of silence a
+    node is taken out.
     """
 
     arguments = [(b"member", Value()), (b"view", Value(optional=True))]
-    response = [(b"outcome", Unicode()), (b"why", Unicode())]
+    response = [(b"outcome", Unicode()), (b"why", Unicode()), (b"lease", Unicode(optional=True))]
     errors = _ERRORS
 
 

@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from chatcore.deadlines import Deadlines, IClock
 from chatcore.errors import BoxError, ConfigError
 from chatcore.links import hello
-from chatcore.links.arrivals import Arrivals
+from chatcore.links.arrivals import TLS, Arrivals
 from chatcore.links.greeting import Greeter
 from chatcore.links.guests import IGuests
 from chatcore.links.link import Link, LinkParts
@@ -27,9 +27,6 @@ from chatcore.links.tls import LinkTls
 
 _CLIENT = re.compile(rb"[A-Z]+ /|\x01\x00")
 """How a client begins: a request, or Pomelo's handshake (of less than 64 KiB)."""
-
-_TLS = re.compile(rb"[\x15\x16]\x03")
-"""How TLS begins: a handshake, or what it answers to something else (RFC 8446, section 5.1)."""
 
 FIRST_RETRY, LONGEST_RETRY = 0.1, 3.0
 """Seconds between attempts to dial; they double, with jitter."""
@@ -295,7 +292,7 @@ class LinkTable(Service):
             link.abort()
 
         def broken(link: Link, problem: BoxError, data: bytes) -> None:
-            tls = _TLS.match(data) is not None
+            tls = TLS.match(data) is not None
             dialler.failed(
                 "it speaks TLS: start this side with --tls, too" if tls else str(problem)
             )
@@ -314,7 +311,7 @@ class LinkTable(Service):
 
     def _strange(self, data: bytes) -> str:
         """What to say of bytes with which no link begins."""
-        tls = _TLS.match(data)
+        tls = TLS.match(data)
         if not tls and not _CLIENT.match(data):
             return ""
         who = "a node with --tls, which this one is without; or a client" if tls else "a client"

@@ -70,6 +70,7 @@ class Nodes:
             displaced=self._displace,
         )
         self._counters = counters
+        self._lease = item(b"lease", b"%g" % settings.lease_seconds)
         self._linked: dict[str, _Linked] = {}
         self._refusals: dict[Link, str] = {}
 
@@ -126,7 +127,8 @@ class Nodes:
             return
         if outcome == "taken":
             self._note_refusal(link, why)
-        link.answer(ask, item(b"outcome", outcome.encode()) + item(b"why", why.encode()))
+        said = item(b"outcome", outcome.encode()) + item(b"why", why.encode()) + self._lease
+        link.answer(ask, said)
         if outcome == "welcome":
             self._is_in(link, told)
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from chatcore.application import Configurator
 from chatcore.application.crons import CronSettings, verified_action
+from chatcore.cluster.settings import OF_MASTERS
 from chatcore.config.addresses import is_loopback
 from chatcore.config.crons import CronEntry, load_crons
 from chatcore.config.servers import Server, Servers
@@ -65,6 +66,7 @@ def configure(
         ConfigError: something in the application or in the settings is wrong.
     """
     said = _said(catalogue, servers, server.type, sections)
+    _refuse_settings_of_masters(said.assignments)
     complete = _with_plugins(catalogue, servers, said)
     verify_access(complete, servers)
     known = {**sections, **said.sections}
@@ -163,6 +165,18 @@ def _sections_elsewhere(
         if server_type != server.type
         for name in _said(catalogue, servers, server_type, sections).sections
     }
+
+
+def _refuse_settings_of_masters(said: Iterable[Assignment]) -> None:
+    for assignment in said:
+        name = assignment.key.partition(".")[0]
+        if name in OF_START or assignment.key in OF_MASTERS:
+            raise ConfigError(
+                f"'{assignment.key}' can't be set in app.py, which chatcore start and twistd"
+                " chatmaster do not read",
+                file=assignment.source,
+                advice="Write it into settings.json, for all alike",
+            )
 
 
 def _verify_zone(settings: Settings) -> None:

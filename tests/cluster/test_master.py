@@ -12,6 +12,7 @@ from links.wiring import Log
 
 from chatcore.cluster import master_registry
 from chatcore.cluster.master_registry import MasterRegistry
+from chatcore.cluster.settings import RegistrySettings
 from chatcore.cluster.view import View
 from chatcore.errors import NotConnected, RpcError
 from chatcore.links.link import Link
@@ -259,6 +260,22 @@ async def test_clusters_that_find_one_master_become_one(stage: MasterStage) -> N
     assert others[0].is_in, "it was there first"
     await stage.until(lambda: nodes[1].told[-2:] == ["removed", "found"], "it to be told")
     assert "removed" not in nodes[0].told + others[0].told + others[1].told
+
+
+async def test_who_goes_by_another_lease_says_so_once(log: Log) -> None:
+    """As when somebody set it for the servers, and not for the master."""
+    stage = MasterStage(lease_seconds=2.5)
+    own, stage.settings = stage.settings, RegistrySettings(lease_seconds=4.0)
+    other = stage.start("chat-1")
+    stage.settings = own
+    same = stage.start("chat-2")
+    await stage.until(lambda: other.is_in and same.is_in, "both to be in")
+    other.enter("draining")
+    await stage.restart()
+    await stage.pass_time(5)
+    (said,) = [text for text in log.texts if "lease_seconds" in text]
+    assert said.startswith("master goes by registry.lease_seconds=2.5, and this process by 4:")
+    stage.check()
 
 
 # What a node takes from a master.

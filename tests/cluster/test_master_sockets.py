@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from identities import make_identities
+from links.wiring import Log
 from running import free_ports
 from small_cluster import until
 from twisted.internet import reactor
@@ -122,6 +123,19 @@ async def test_certificates_tell_who_is_who(here: Any, tmp_path: Path) -> None:
         false = stage.start("chat-3", certificate_of="chat-2")
         await until(lambda: "lost" in false.told, "it to be refused")
         assert set(stage.master.nodes.view.members) == set(one.views[-1].members)
+
+
+async def test_a_master_says_that_a_node_speaks_tls_and_it_does_not(
+    here: Any, tmp_path: Path
+) -> None:
+    """As when `links.tls` is set in `app.py`, which a master does not read."""
+    make_identities(tmp_path / "tls", "chat-1")
+    async with here() as stage:
+        stage.links = LinkSettings(tls="tls")
+        with Log() as log:
+            node = stage.start("chat-1")
+            await until(lambda: node.told == ["lost"], "it to be refused")
+    assert any("It speaks TLS, and this side was started without --tls" in t for t in log.texts)
 
 
 def test_a_port_in_use_is_told_at_once(tmp_path: Path) -> None:

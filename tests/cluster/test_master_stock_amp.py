@@ -100,7 +100,8 @@ async def test_a_stock_node_is_in_the_view() -> None:
     stock.callRemote(Remotes, remotes={})
     member = FakeNode(stage.registry("chat-2"), "chat-2", "stock", "up").member.to_value()
     member["data"] = {"long": "x" * 100_000}
-    assert call(Announce, member=member) == {"outcome": "welcome", "why": ""}
+    welcome = {"outcome": "welcome", "why": "", "lease": f"{stage.lease:g}"}
+    assert call(Announce, member=member) == welcome
     assert [each.id for each in stock.views[-1].members] == ["chat-1", "chat-2"]
     assert stock.views[-1] == other.views[-1]
     with pytest.raises(Refused):

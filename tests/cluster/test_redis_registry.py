@@ -281,6 +281,18 @@ async def test_who_was_taken_out_hears_that_before_it_may_own_again(stage: Redis
     assert sleeper.told[-4:] == ["lost", "heard", "removed", "found"]
 
 
+async def test_who_goes_by_another_lease_says_so_once(stage: RedisStage, logged: list[str]) -> None:
+    await stage.cluster("chat-1", "chat-2")
+    stage.lease = 6.0
+    third = stage.start("chat-3")
+    stage.lease = 5.0
+    await stage.until(lambda: third.is_in, "it to be in")
+    await stage.pass_time(2 * stage.lease)
+    said = [line for line in logged if "lease_seconds" in line]
+    assert sum(line.startswith("chat-3 goes by registry.lease_seconds=6") for line in said) == 2
+    assert len(said) == 3, "each says it once"
+
+
 async def test_it_says_for_how_long_redis_has_been_silent(stage: RedisStage) -> None:
     (node,) = await stage.cluster("chat-1")
     await stage.take_away()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -131,6 +132,27 @@ class TestSettings:
         write(folder, settings=text, levels="{}")
         message = refusal(cluster)
         assert said in message and message.startswith(f"{folder}/config/settings.json:1:")
+
+    @pytest.mark.parametrize(
+        "key", ["registry.lease_seconds", "registry.away_seconds", "master.port", "page.port"]
+    )
+    def test_what_other_processes_go_by_is_not_set_in_app_py(
+        self, application: Applications, folder: Path, key: str
+    ) -> None:
+        """They do not read it, and half of a cluster would go by it."""
+        app = f"""
+            def configure(app):
+                app.set("registry.url", "static:")
+                app.set("{key}", 4000)
+        """
+        message = refusal(application(app=app))
+        assert f"'{key}' can't be set in app.py, which chatcore start and twistd chat" in message
+        assert "app.py:4" in message and "settings.json" in message
+        value = {"registry": {"lease_seconds": 7}, "master.port": 4000}
+        cluster = application(app="def configure(app): pass")
+        write(folder, settings=json.dumps({"development": value}))
+        for settings in verify(folder, cluster.servers, ()).values():
+            assert settings["registry.lease_seconds"] == 7
 
     async def test_what_is_said_to_servers_of_another_type(
         self, application: Applications, folder: Path
