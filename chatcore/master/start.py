@@ -16,6 +16,7 @@ from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, global
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from chatcore.config.addresses import is_loopback
 from chatcore.config.claims import Claim
 from chatcore.config.names import START
 from chatcore.config.run_folder import RunFolder
@@ -165,7 +166,7 @@ class Session:
             planned.address,
             registry=planned.registry,
             links=planned.links,
-            learning=False,
+            learning=self._others_may_run,
             guests=[self.administration.desk],
             folder=self._plan.app,
             run_folder=self._plan.run,
@@ -173,6 +174,14 @@ class Session:
         )
         self._master.startService()
         globalLogPublisher.addObserver(self._warnings)
+
+    @property
+    def _others_may_run(self) -> bool:
+        """Whether there may be servers that another master had: elsewhere, or started by hand."""
+        planned, holders = self._plan.master, self._plan.run.holders()
+        return planned is not None and (
+            not is_loopback(planned.address.host) or not holders.keys() <= {START}
+        )
 
     def stop(self) -> None:
         """Stop in order; asking again changes nothing."""

@@ -14,13 +14,17 @@ import time
 from pathlib import Path
 
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, succeed
 
+from chatcore.cluster.master_registry import master_server
+from chatcore.cluster.settings import RegistrySettings
 from chatcore.config.run_folder import RunFolder
 from chatcore.errors import ConfigError
+from chatcore.links.settings import LinkSettings
 from chatcore.master.console import Console
 from chatcore.master.keeper import Program
-from chatcore.master.plan import Plan
+from chatcore.master.plan import Plan, PlannedMaster
 from chatcore.master.ports import Need
 from chatcore.master.start import Session, claim_start
 
@@ -104,6 +108,40 @@ class TestSession:
 
         assert outcome == [0]
         assert fake_reactor.started == []
+
+    @pytest.mark.parametrize(
+        ("host", "running", "learns"),
+        [
+            ("127.0.0.1", (), False),
+            ("127.0.0.1", ("start",), False),
+            ("127.0.0.1", ("start", "chat-9"), True),
+            ("192.0.2.1", ("start",), True),
+        ],
+    )
+    def test_its_master_hears_first_who_may_be_there_already(
+        self, begin, plan, fake_reactor, monkeypatch, host, running, learns
+    ):
+        """Servers on other machines, or started by hand, outlive a chatcore start."""
+        made: list[bool] = []
+
+        class Quiet(Service):
+            def __init__(self, address, *, learning, **more):
+                made.append(learning)
+
+            def stopService(self):
+                return succeed(None)
+
+        monkeypatch.setattr("chatcore.master.start.make_master", Quiet)
+        address = master_server(host, 3005)
+        master = PlannedMaster(address=address, registry=RegistrySettings(), links=LinkSettings())
+        object.__setattr__(plan, "master", master)
+        monkeypatch.setattr(plan.run, "holders", lambda: dict.fromkeys(running, 4711))
+        session, outcome = begin()
+        assert made == [learns]
+        session.interrupt()
+        for name in ("gate", "chat"):
+            fake_reactor.last(name).end()
+        assert outcome == [0]
 
     def test_nothing_is_started_when_a_port_is_in_use(self, begin, fake_reactor):
         import socket
