@@ -95,6 +95,8 @@ class Counters:
     """Requests and calls that came here and were sent on to the new owner of their key."""
     registry_lost: int = 0
     """How often the registry stopped answering."""
+    registry_forged: int = 0
+    """Views and heartbeats in Redis that nobody who knows the cluster's secret has written."""
     store_failed: int = 0
     """Commands to Redis that it did not do or answer in time, and those that were too many."""
     announcements_refused: int = 0

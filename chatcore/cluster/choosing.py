@@ -11,9 +11,9 @@ from typing import Any, Final
 from twisted.internet.interfaces import IStreamClientEndpoint
 
 from chatcore.cluster.master_registry import MasterRegistry, master_of
-from chatcore.cluster.redis_keys import mark_of
 from chatcore.cluster.redis_registry import RedisRegistry, patience
 from chatcore.cluster.registry import IRegistry, StaticRegistry, shown
+from chatcore.cluster.seals import Seal
 from chatcore.cluster.settings import RegistrySettings
 from chatcore.cluster.view import View
 from chatcore.config.addresses import is_loopback
@@ -41,6 +41,7 @@ class RegistryParts:
         settings: those of the registry.
         links: those of links.
         secret: the cluster's.
+        secret_file: where that was read.
         link_endpoint: how another process of the cluster is dialled.
         counters: what counts.
         reactor: the reactor.
@@ -56,6 +57,7 @@ class RegistryParts:
     settings: RegistrySettings
     links: LinkSettings
     secret: bytes
+    secret_file: Path
     link_endpoint: Callable[[Server], IStreamClientEndpoint]
     counters: Counters
     reactor: Any
@@ -199,10 +201,13 @@ def _redis(url: str, parts: RegistryParts) -> IRegistry:
         counters=parts.counters,
         clock=parts.reactor,
     )
+    cluster = parts.settings.cluster or f"{parts.folder.resolve().name}:{parts.env}"
     return RedisRegistry(
         store=store,
-        cluster=parts.settings.cluster or f"{parts.folder.resolve().name}:{parts.env}",
-        mark=mark_of(parts.secret),
+        cluster=cluster,
+        seal=Seal(parts.secret, cluster),
+        where=str(store.place),
+        secret_file=str(parts.secret_file),
         lease=lease,
         counters=parts.counters,
         clock=parts.reactor,

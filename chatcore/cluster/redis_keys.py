@@ -1,6 +1,6 @@
 """What a cluster keeps in Redis: its view, and the heartbeats of its nodes.
 
-Of a cluster called ``chat:production`` there are two hashes and a channel. A mark that follows
+Of a cluster called ``chat:production`` there are three hashes and a channel. A mark that follows
 from the cluster's secret keeps it apart from others of that name:
 
 ``chatcore:{chat:production}:MARK:view``
@@ -9,15 +9,20 @@ from the cluster's secret keeps it apart from others of that name:
 ``chatcore:{chat:production}:MARK:beats``
     a field for each life of a node: a count that changes with each heartbeat, the seconds of its
     lease, and the highest epoch that it has heard of
+``chatcore:{chat:production}:last``
+    ``last`` is the mark, the life and the count of whoever in a view has beaten last, whatever its
+    mark: so who would begin a cluster of another secret finds that there is one already
 ``chatcore:{chat:production}:views``
     where the stamp of each new view is published, whatever its mark
+
+Views and heartbeats are sealed (`chatcore.cluster.seals`): each view for its stamp, each heartbeat
+for its life. What has no good seal was not written by a node, and counts as if it was not there.
 """
 
 from __future__ import annotations
 
-import hmac
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from urllib.parse import quote
@@ -25,17 +30,21 @@ from urllib.parse import quote
 import msgspec
 from twisted.internet.defer import Deferred
 
+from chatcore.cluster.seals import Seal
 from chatcore.cluster.view import MOST_TOLD, Member, View
 from chatcore.errors import ViewError
 from chatcore.store.script import Script
 
 BEAT: Final = Script("""
-for i = 4, #ARGV do
+for i = 5, #ARGV do
     redis.call('HDEL', KEYS[2], ARGV[i])
 end
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
 local stamp = redis.call('HGET', KEYS[1], 'stamp') or ''
-local lines = {stamp, ''}
+local lines = {stamp, '', redis.call('HGET', KEYS[3], 'last') or ''}
+if ARGV[4] ~= '' then
+    redis.call('HSET', KEYS[3], 'last', ARGV[4])
+end
 if stamp ~= ARGV[3] then
     lines[2] = redis.call('HGET', KEYS[1], 'view') or ''
 end
@@ -45,8 +54,9 @@ for i = 1, #beats, 2 do
 end
 return table.concat(lines, '\\n')
 """)
-"""A heartbeat: LIFE, BEAT, and the STAMP that is known; then the lives whose heartbeats are to be
-forgotten. What there is comes back in one string, the view only if it has another stamp."""
+"""A heartbeat: LIFE, BEAT, the STAMP that is known, and what makes it the LAST one if this life is
+in the view; then the lives whose heartbeats are to be forgotten. What there is comes back in one
+string, the view only if it has another stamp."""
 
 WRITE: Final = Script("""
 if (redis.call('HGET', KEYS[1], 'stamp') or '') ~= ARGV[1] then
@@ -56,7 +66,7 @@ redis.call('HSET', KEYS[1], 'stamp', ARGV[2], 'view', ARGV[3])
 for i = 4, #ARGV do
     redis.call('HDEL', KEYS[2], ARGV[i])
 end
-local told = redis.pcall('PUBLISH', KEYS[3], ARGV[2])
+local told = redis.pcall('PUBLISH', KEYS[4], ARGV[2])
 return type(told) == 'table' and told.err or 1
 """)
 """A new view, if nobody was quicker: the STAMP of the one before, its own STAMP, the VIEW, and the
@@ -89,14 +99,20 @@ class Reading:
         stamp: that of the view; empty where there is none.
         view: the view, where it is not the one that was known.
         beats: the heartbeats, by life.
+        another: the heartbeat of a cluster of another secret, by its mark, if it beat last.
+        unsealed: the lives whose heartbeats were written by nobody who knows the secret.
+        is_forged: whether the view was.
     """
 
     stamp: str
     view: View | None
     beats: Mapping[str, str]
+    another: Mapping[str, str]
+    unsealed: Sequence[str]
+    is_forged: bool
 
     @classmethod
-    def parse(cls, answer: object) -> Reading:
+    def parse(cls, answer: object, seal: Seal) -> Reading:
         """Read the answer to `BEAT`.
 
         Raises:
@@ -104,14 +120,42 @@ class Reading:
         """
         if not isinstance(answer, bytes):
             raise ViewError(f"{answer!r:.100} is no view")
-        stamp, text, *beats = answer.split(b"\n")
-        try:
-            view = View.from_value(msgspec.json.decode(text)) if text else None
-        except (ValueError, msgspec.DecodeError, RecursionError, ViewError) as problem:
-            raise ViewError(f"what is kept there is no view of this version: {problem}") from None
-        if view is not None and view.epoch > MOST_TOLD:
-            raise ViewError(f"view {view.epoch} is kept there, from which nobody could count on")
-        return cls(_text(stamp), view, dict(_pair(_text(each)) for each in beats))
+        stamp, sealed, last, *lines = answer.split(b"\n")
+        text = seal.take(stamp, sealed) if sealed else b""
+        beats, unsealed = _beats(lines, seal)
+        mark, _, beat = _text(last).partition(" ")
+        return cls(
+            stamp=_text(stamp),
+            view=_view(text) if text else None,
+            beats=beats,
+            another={mark: beat} if mark not in ("", seal.mark) else {},
+            unsealed=unsealed,
+            is_forged=text is None,
+        )
+
+
+def _view(text: bytes) -> View:
+    try:
+        view = View.from_value(msgspec.json.decode(text))
+    except (ValueError, msgspec.DecodeError, RecursionError, ViewError) as problem:
+        raise ViewError(f"what is kept there is no view of this version: {problem}") from None
+    if view.epoch > MOST_TOLD:
+        raise ViewError(f"view {view.epoch} is kept there, from which nobody could count on")
+    return view
+
+
+def _beats(lines: Iterable[bytes], seal: Seal) -> tuple[dict[str, str], list[str]]:
+    """The heartbeats, by life, and the lives of those that have no good seal."""
+    beats: dict[str, str] = {}
+    unsealed: list[str] = []
+    for line in lines:
+        life, _, sealed = line.partition(b" ")
+        beat = seal.take(life, sealed)
+        if beat is None:
+            unsealed.append(_text(life))
+        else:
+            beats[_text(life)] = _text(beat)
+    return beats, unsealed
 
 
 def life_key(member: Member) -> str:
@@ -142,22 +186,16 @@ def epoch_of(beat: str) -> int:
     return epoch if epoch <= MOST_TOLD else 0
 
 
-def mark_of(secret: bytes) -> str:
-    """What tells a cluster from others of its name; its secret can't be told from it."""
-    return hmac.new(secret, b"chatcore: a cluster in Redis", "sha256").hexdigest()[:12]
-
-
 def new_stamp(mark: str, view: View) -> str:
     """What tells a view from another one of the same epoch, and of another cluster."""
     return f"{mark}-{view.epoch}-{secrets.token_hex(8)}"
 
 
 def keys_of(cluster: str, mark: str) -> list[bytes]:
-    """The keys of a cluster: of the view, of the heartbeats, and the channel."""
+    """The keys of a cluster: of the view, of the heartbeats, of the last one, and the channel."""
     name = f"chatcore:{{{cluster}}}"
-    return [
-        each.encode() for each in (f"{name}:{mark}:view", f"{name}:{mark}:beats", f"{name}:views")
-    ]
+    keys = (f"{name}:{mark}:view", f"{name}:{mark}:beats", f"{name}:last", f"{name}:views")
+    return [each.encode() for each in keys]
 
 
 def as_sent(text: str) -> bytes:
@@ -178,8 +216,3 @@ def as_kept(member: Member) -> Member:
 def _text(data: bytes) -> str:
     """What came from Redis; whoever wrote it may have written anything."""
     return data.decode("utf-8", "surrogateescape")
-
-
-def _pair(line: str) -> tuple[str, str]:
-    life, _, beat = line.partition(" ")
-    return life, beat

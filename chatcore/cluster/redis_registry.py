@@ -28,6 +28,7 @@ from chatcore.cluster.redis_keys import (
     written,
 )
 from chatcore.cluster.registry import IHearer
+from chatcore.cluster.seals import Seal
 from chatcore.cluster.settings import other_lease
 from chatcore.cluster.view import MOST_BYTES, Member, View
 from chatcore.deadlines import IClock
@@ -62,7 +63,9 @@ class RedisRegistry:
     Args:
         store: Redis.
         cluster: the cluster's name.
-        mark: tells it from others of that name; see `chatcore.cluster.redis_keys.mark_of`.
+        seal: tells what it wrote from what others did, and it from others of that name.
+        where: which Redis this is, for people.
+        secret_file: where the secret was read, for people.
         lease: seconds of silence after which a node is missed; a fifth of that later, at the
             latest, it is out of the view.
         counters: what counts.
@@ -81,13 +84,16 @@ class RedisRegistry:
         *,
         store: IStore,
         cluster: str,
-        mark: str,
+        seal: Seal,
+        where: str,
+        secret_file: str,
         lease: float,
         counters: Counters,
         clock: IClock,
     ) -> None:
-        self._store, self.keys = store, keys_of(cluster, mark)
-        self._cluster, self._mark = cluster, mark
+        self._store, self.keys = store, keys_of(cluster, seal.mark)
+        self._cluster, self._seal = cluster, seal
+        self._where, self._secret_file = where, secret_file
         self._clock, self._counters = clock, counters
         self._lease, self._sweep, self._patience = lease, lease / SWEEPS, patience(lease)
         # Not a whole lease: a beat may be a sweep old when it is read for the first time.
@@ -104,12 +110,12 @@ class RedisRegistry:
         self._timer: Any = None
         self._looking = False
         self._left: Deferred[None] = succeed(None)
-        self._problems, self._once = Seen(_MOST_TOLD), Seen(3)
+        self._problems, self._once = Seen(_MOST_TOLD), Seen(4)
 
     def start(self, member: Member, hearer: IHearer) -> None:
         self._started, self._me, self._hearer = True, as_kept(member), hearer
         self._read_last = self._clock.seconds()
-        self._store.subscribe(self.keys[2], heard=self._published, begun=self._soon)
+        self._store.subscribe(self.keys[3], heard=self._published, begun=self._soon)
         self._store.start()
         self._timer = self._clock.callLater(0, self._begin)
 
@@ -139,7 +145,7 @@ class RedisRegistry:
     # Looking at Redis, once a sweep and whenever there is news.
 
     def _published(self, stamp: bytes) -> None:
-        if stamp.startswith(f"{self._mark}-".encode()):
+        if stamp.startswith(f"{self._seal.mark}-".encode()):
             if stamp != self._stamp.encode():
                 self._soon()
         elif self._once.first("another"):
@@ -196,7 +202,7 @@ class RedisRegistry:
         behind = self._behind = reading.stamp != self._stamp
         if behind and not was_behind:
             self._doubt()
-        elif self._is_sure(known, reading):
+        elif self._is_sure(known, reading) and self._may_begin(known, reading):
             await (self._put_back if behind else self._change)(known, reading)
         self._problems = Seen(_MOST_TOLD)
 
@@ -204,22 +210,39 @@ class RedisRegistry:
         """Beat, and read what there is."""
         self._beats += 1
         asked = self._clock.seconds()
-        said = (life_key(self._me), beat(self._beats, self._lease, self._epoch), self._stamp)
-        arguments = [as_sent(each) for each in (*said, *self._strangers)]
-        answer = await self._store.run(BEAT, self.keys[:2], arguments)
-        reading = Reading.parse(answer)
+        life = life_key(self._me)
+        said = self._seal.put(life.encode(), beat(self._beats, self._lease, self._epoch).encode())
+        last = f"{self._seal.mark} {life} {self._beats}" if self._in else ""
+        arguments = [life.encode(), said, as_sent(self._stamp), last.encode()]
+        arguments += [as_sent(each) for each in self._strangers]
+        answer = await self._store.run(BEAT, self.keys[:3], arguments)
+        reading = Reading.parse(answer, self._seal)
         self._read_last = self._clock.seconds()
         if self._connections != self._store.connections:
             self._connections = self._store.connections
             self._doubt()
         expected = [*life_keys(self._known), *life_keys(reading.view)]
-        if self._leases.read(reading.beats, expected, asked, self._read_last):
+        beats = {**reading.beats, **reading.another}
+        if self._leases.read(beats, expected, asked, self._read_last):
             self._sure, self._highest = False, 0
-        kept = {life_key(self._me), *expected}
-        silent = [each for each in reading.beats if each not in kept and self._leases.over(each)]
-        self._strangers = silent[:MOST_STRANGERS]
+        kept = {life, *expected}
+        useless = [*reading.unsealed, *(each for each in reading.beats if self._leases.over(each))]
+        self._strangers = [each for each in useless if each not in kept][:MOST_STRANGERS]
         self._compare(reading.beats)
+        self._tell_forged(reading)
         return reading
+
+    def _tell_forged(self, reading: Reading) -> None:
+        """Say what was found that no node has written."""
+        forged = len(reading.unsealed) + reading.is_forged
+        self._counters.registry_forged += forged
+        if forged and self._once.first("forged"):
+            self.log.warn(
+                "Somebody who does not know this cluster's secret has written into its {what} in"
+                " Redis, which counts for nothing. See who else may use {where}",
+                what="view" if reading.is_forged else "heartbeats",
+                where=self._where,
+            )
 
     def _compare(self, beats: Mapping[str, str]) -> None:
         """See that nobody alive goes by another lease."""
@@ -257,6 +280,20 @@ class RedisRegistry:
         self._floor = self._highest + (1 if certain or not self._highest else LEAP)
         self._sure = True
         return True
+
+    def _may_begin(self, view: View, reading: Reading) -> bool:
+        """Whether this is no beginning beside a cluster of the same name and another secret."""
+        alive = self._leases.alive
+        if self._in or not any(alive(each) for each in reading.another):
+            return True
+        if any(alive(each) for each in life_keys(view)):
+            return True
+        self._say_refused(
+            f"the cluster {self._cluster} in {self._where} has another secret than the one in"
+            f" {self._secret_file}. Give all its servers the same, with --secret-file; or, if these"
+            " are two clusters, set registry.cluster for one of them"
+        )
+        return False
 
     @property
     def _epoch(self) -> int:
@@ -337,8 +374,9 @@ class RedisRegistry:
             left: a life that is not in it any more, and needs no heartbeat.
         """
         view = View(max(self._epoch + 1, self._floor), members)
-        stamp = new_stamp(self._mark, view)
-        arguments = [as_sent(reading.stamp), stamp.encode(), written(view)]
+        stamp = new_stamp(self._seal.mark, view)
+        arguments = [as_sent(reading.stamp), stamp.encode()]
+        arguments.append(self._seal.put(stamp.encode(), written(view)))
         arguments += [each.encode() for each in (self._before, left) if each]
         answer = await self._store.run(WRITE, self.keys, arguments)
         if answer == 0:

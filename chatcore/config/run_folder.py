@@ -90,16 +90,21 @@ class RunFolder:
         """
         if self.secret_file is not None:
             return read_secret(self.secret_file)
-        file = self.path / "secret"
+        file = self.secret_path
         with _explained(file):
             if not file.exists():
                 self._create_secret(file)
             return _read_secret(file, _ELSEWHERE, _NEW_SECRET)
 
     @property
+    def secret_path(self) -> Path:
+        """Where the cluster's secret is, or will be."""
+        return self.secret_file or self.path / "secret"
+
+    @property
     def has_secret(self) -> bool:
         """Whether there is one, so that something has run here."""
-        return self.secret_file is not None or (self.path / "secret").exists()
+        return self.secret_file is not None or self.secret_path.exists()
 
     def pid_file(self, id: str) -> Path:
         """Return where the pid of a server is written."""

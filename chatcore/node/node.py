@@ -130,6 +130,7 @@ class Node(Service):
                     settings=about,
                     links=links,
                     secret=run_folder.secret(),
+                    secret_file=run_folder.secret_path,
                     link_endpoint=network.link_endpoint,
                     tls=tls,
                     asked=asked,

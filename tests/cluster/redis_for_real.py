@@ -19,7 +19,7 @@ from chatcore.cluster.redis_registry import RedisRegistry, patience
 from chatcore.store.place import RedisPlace
 from chatcore.telemetry import Counters
 
-from .redis_in_memory import MARK
+from .redis_in_memory import SEAL
 from .registry_contract import FakeNode, Stage
 
 TICK = 0.01
@@ -129,7 +129,9 @@ class ValkeyStage(Stage):
         registry = RedisRegistry(
             store=store,
             cluster="it",
-            mark=MARK,
+            seal=SEAL,
+            where=str(place),
+            secret_file="/cluster.secret",
             lease=self.lease,
             counters=counters,
             clock=process.clock,

@@ -10,6 +10,7 @@ from twisted.python.failure import Failure
 
 from chatcore.cluster.redis_keys import BEAT, WRITE, keys_of
 from chatcore.cluster.redis_registry import RedisRegistry, patience
+from chatcore.cluster.seals import Seal
 from chatcore.store.place import RedisPlace
 from chatcore.store.redis import Redis
 from chatcore.store.script import Script
@@ -20,8 +21,8 @@ from .registry_contract import FakeNode, Stage
 
 Hash = dict[bytes, bytes]
 
-MARK = "m"
-VIEW, BEATS, _ = keys_of("it", MARK)
+SEAL = Seal(b"the secret", "it")
+VIEW, BEATS, _, CHANNEL = keys_of("it", SEAL.mark)
 
 
 class Data:
@@ -70,13 +71,18 @@ class Server(Factory):
         count = int(words[1])
         return self._scripts[words[0]](words[2 : 2 + count], *words[2 + count :])
 
-    def _beat(self, keys: Any, life: bytes, beat: bytes, known: bytes, *ended: bytes) -> bytes:
+    def _beat(
+        self, keys: Any, life: bytes, beat: bytes, known: bytes, last: bytes, *ended: bytes
+    ) -> bytes:
         for each in ended:
             self.data.at(keys[1]).pop(each, None)
         self.data.at(keys[1])[life] = beat
         view = self.data.at(keys[0])
         stamp = view.get(b"stamp", b"")
         lines = [stamp, view.get(b"view", b"") if stamp != known else b""]
+        lines.append(self.data.at(keys[2]).get(b"last", b""))
+        if last:
+            self.data.at(keys[2])[b"last"] = last
         lines += [life + b" " + beat for life, beat in self.data.at(keys[1]).items()]
         return _bulk(b"\n".join(lines))
 
@@ -87,8 +93,8 @@ class Server(Factory):
         for life in ended:
             self.data.at(keys[1]).pop(life, None)
         for talk in () if self.deaf else self.connections:
-            if talk.channel == keys[2]:
-                talk.say(b"*3\r\n" + _bulk(b"message") + _bulk(keys[2]) + _bulk(new))
+            if talk.channel == keys[3]:
+                talk.say(b"*3\r\n" + _bulk(b"message") + _bulk(keys[3]) + _bulk(new))
         return b":1\r\n"
 
 
@@ -146,7 +152,7 @@ class RedisStage(Stage):
         self.host, self.server = Host(self.world), Server(self.data)
         Port(self.world, self.host, "redis").listen(None, self.server)
 
-    def registry(self, id: str, mark: str = MARK) -> RedisRegistry:
+    def registry(self, id: str, seal: Seal = SEAL) -> RedisRegistry:
         host, counters, seconds = Host(self.world), Counters(), patience(self.lease)
         way = RedisPlace("memory"), Way(self.world, host, "redis")
         store = Redis(
@@ -159,7 +165,9 @@ class RedisStage(Stage):
         registry = RedisRegistry(
             store=store,
             cluster="it",
-            mark=mark,
+            seal=seal,
+            where="redis://memory:6379",
+            secret_file="/cluster.secret",
             lease=self.lease,
             counters=counters,
             clock=host.clock,

@@ -35,6 +35,7 @@ def parts(**changes: Any) -> RegistryParts:
         "settings": RegistrySettings(),
         "links": LinkSettings(),
         "secret": b"s" * 32,
+        "secret_file": Path("/cluster.secret"),
         "link_endpoint": lambda server: None,
         "counters": Counters(),
         "reactor": Clock(),
@@ -102,8 +103,8 @@ def keys(**changes: Any) -> list[bytes]:
 
 @pytest.mark.parametrize(("cluster", "name"), [(None, b"chat:production"), ("it", b"it")])
 def test_redis_is_a_url_and_the_name_of_the_cluster(cluster: str | None, name: bytes) -> None:
-    view, beats, channel = keys(settings=RegistrySettings(cluster=cluster))
-    assert channel == b"chatcore:{%s}:views" % name
+    view, beats, last, channel = keys(settings=RegistrySettings(cluster=cluster))
+    assert (last, channel) == (b"chatcore:{%s}:last" % name, b"chatcore:{%s}:views" % name)
     assert view.startswith(b"chatcore:{%s}:" % name) and view.endswith(b":view")
     assert beats == view.removesuffix(b"view") + b"beats"
 

@@ -64,6 +64,7 @@ class Here:
                 settings=RegistrySettings(),
                 links=self.links,
                 secret=self.run_folder.secret(),
+                secret_file=self.run_folder.secret_path,
                 link_endpoint=Network(self.run_folder, reactor).link_endpoint,
                 counters=Counters(),
                 reactor=reactor,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from valkey_server import PASSWORD, QUOTED
 
 from chatcore.cluster.leases import Leases
-from chatcore.cluster.redis_keys import keys_of, written
+from chatcore.cluster.redis_keys import beat, written
 from chatcore.cluster.redis_registry import LEAP, patience
+from chatcore.cluster.seals import Seal
+from chatcore.cluster.view import Member, View
 
 from .redis_for_real import ValkeyStage
-from .redis_in_memory import BEATS, MARK, VIEW, RedisStage
+from .redis_in_memory import BEATS, CHANNEL, SEAL, VIEW, RedisStage
 from .registry_contract import FakeNode
 
 
@@ -160,9 +163,10 @@ async def test_what_is_no_view_is_told_and_left_alone(stage: RedisStage) -> None
     node, _ = await stage.cluster("chat-1", "chat-2")
     epoch, kept = node.epoch, dict(stage.data.at(VIEW))
     for nonsense in (b"[]", b"\xff", b'{"epoch": -1, "members": []}', b"[" * 10_000):
-        stage.data.at(VIEW).update({b"stamp": b"?", b"view": nonsense})
+        sealed = SEAL.put(b"?", nonsense)  # as by a node of a later version
+        stage.data.at(VIEW).update({b"stamp": b"?", b"view": sealed})
         await stage.until(lambda: node.told[-1] == "lost", "it to be missed")
-        assert (node.epoch, stage.data.at(VIEW)[b"view"]) == (epoch, nonsense)
+        assert (node.epoch, stage.data.at(VIEW)[b"view"]) == (epoch, sealed)
         stage.data.at(VIEW).update(kept)
         await stage.until(lambda: node.told[-1] == "found", "it to be found again")
     assert stage.counters[node.registry].registry_lost == 4
@@ -218,7 +222,9 @@ async def test_heartbeats_of_those_who_are_never_let_in_are_not_kept(stage: Redi
 @pytest.mark.parametrize(
     "garbage",
     [
-        {b"x": b"1 9007199254740991"},  # an epoch from which nobody could count on
+        {b"x": b"1 5 4503599627370496"},
+        {b"x": SEAL.put(b"x", b"1 5 9007199254740991")},  # from there nobody could count on
+        {b"x": SEAL.put(b"y", b"1 5 1000000")},  # written for another life
         {b"x": b"9" * 5000},
         {b"\xff\xfe": b"\xff"},
         {b"": b""},
@@ -242,17 +248,78 @@ async def test_garbage_among_the_heartbeats_hurts_nobody_and_goes(
     assert len(stage.data.at(BEATS)) == 2
 
 
-async def test_clusters_of_one_name_do_not_mix(stage: RedisStage, logged: list[str]) -> None:
-    await stage.cluster("chat-1", "chat-2")
-    stranger = FakeNode(stage.registry("chat-1", mark="another"), "chat-1", "elsewhere", "up")
+OTHER = Seal(b"another secret", "it")
+
+
+async def test_who_has_another_secret_is_not_let_in_and_told_why(
+    stage: RedisStage, logged: list[str]
+) -> None:
+    nodes = await stage.cluster("chat-1", "chat-2")
+    epoch = nodes[0].epoch
+    strangers = [
+        FakeNode(stage.registry(id, OTHER), id, "elsewhere", "up") for id in ("chat-2", "chat-3")
+    ]
+    for stranger in strangers:
+        stranger.start()
+    await stage.pass_time(4 * stage.lease)
+    assert [node.epoch for node in nodes] == [epoch, epoch]
+    assert [stranger.views for stranger in strangers] == [[], []]
+    told = [line for line in logged if "not let into the view" in line]
+    assert len(told) == 2, "each says so once"
+    for part in ("the cluster it in redis://memory:6379 has another secret", "/cluster.secret"):
+        assert part in told[0]
+    await stage.leave(nodes[0])
+    await stage.crash(nodes[1])
+    await stage.until(lambda: strangers[0].is_in, "it to begin when nobody else is there")
+
+
+async def test_clusters_that_begin_at_the_same_moment_do_not_mix(
+    stage: RedisStage, logged: list[str]
+) -> None:
+    stranger = FakeNode(stage.registry("chat-1", OTHER), "chat-1", "elsewhere", "up")
     stranger.start()
-    await stage.until(lambda: stranger.is_in, "it to be in a view of its own")
+    await stage.cluster("chat-1", "chat-2")
     late = stage.start("chat-3")
     await stage.until(lambda: late.is_in, "it to be in")
     assert set(late.view) == {"chat-1", "chat-2", "chat-3"}
     assert set(stranger.view) == {"chat-1"}
     told = [line for line in logged if line.startswith("Another cluster called it is in")]
     assert len(told) == 3, "all who hear of the others say so, and once"
+
+
+async def test_a_view_that_no_node_has_written_counts_for_nothing(
+    stage: RedisStage, logged: list[str]
+) -> None:
+    """Whoever may write to Redis, and does not know the secret, gets nobody into the view."""
+    node, other = await stage.cluster("chat-1", "chat-2")
+    view, kept = node.view, stage.data.at(VIEW)
+    server = replace(node.member.server, id="chat-3")
+    members = (*node.views[-1].members, Member(server=server))
+    forged = written(View(node.epoch + 1, members))
+    stamp = f"{SEAL.mark}-{node.epoch + 1}-ff".encode()
+    for text in (forged, OTHER.put(stamp, forged), SEAL.put(kept[b"stamp"], forged), b"", b"[]"):
+        stage.data.at(VIEW).update({b"stamp": stamp, b"view": text})
+        await stage.until(lambda: stage.data.at(VIEW)[b"stamp"] != stamp, "it to be put back")
+        await stage.until(lambda: other.epoch == node.epoch, "both to go by it")
+        assert node.view == other.view == view
+    newcomer = stage.start("chat-4")
+    await stage.until(lambda: newcomer.is_in, "it to work on")
+    assert set(newcomer.view) == {"chat-1", "chat-2", "chat-4"}
+    assert not {"lost", "removed"} & {*node.told, *other.told}
+    assert stage.counters[node.registry].registry_forged >= 4
+    told = [line for line in logged if "does not know this cluster's secret" in line]
+    assert 1 <= len(told) <= 2, "each says so once"
+
+
+async def test_heartbeats_that_no_node_has_written_keep_nobody_alive(stage: RedisStage) -> None:
+    dead, other = await stage.cluster("chat-1", "chat-2")
+    await stage.crash(dead)
+    life = b"chat-1/life%201"
+    for count in range(100, 100 + 2 * int(stage.detects)):
+        text = beat(count, stage.lease, dead.epoch).encode()
+        stage.data.at(BEATS)[life] = OTHER.put(life, text)
+        await stage.pass_time(0.5)
+    assert set(other.view) == {"chat-2"}
 
 
 async def test_a_view_has_an_end(
@@ -406,7 +473,7 @@ class TestWithValkey:
     async def test_a_user_who_may_not_write_the_view(
         self, real: ValkeyStage, logged: list[str]
     ) -> None:
-        rights = ["~chatcore:*beats", "%R~chatcore:*view", "&*", "+@all"]
+        rights = ["~chatcore:*beats", "~chatcore:*last", "%R~chatcore:*view", "&*", "+@all"]
         real.valkey.ask("ACL", "SETUSER", "chat", "on", ">pass", *rights)
         real.url = f"redis://chat:pass@127.0.0.1:{real.valkey.port}"
         real.start("chat-1")
@@ -446,4 +513,4 @@ class TestWithValkey:
 
 
 def _listeners(real: ValkeyStage) -> int:
-    return int(real.valkey.ask("PUBSUB", "NUMSUB", keys_of("it", MARK)[2].decode())[1])
+    return int(real.valkey.ask("PUBSUB", "NUMSUB", CHANNEL.decode())[1])

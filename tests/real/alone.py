@@ -14,7 +14,8 @@ from people import Person, pause
 from running import CopiedChat, environment, twistd
 from valkey_server import Valkey
 
-from chatcore.cluster.redis_keys import keys_of, mark_of
+from chatcore.cluster.redis_keys import keys_of
+from chatcore.cluster.seals import Seal
 from chatcore.config.run_folder import RunFolder
 
 LEASE = 2.0
@@ -63,9 +64,12 @@ class Servers(CopiedChat):
 
     def states(self) -> dict[str, str]:
         """The states of the members of the view in Valkey."""
-        key = keys_of(f"{self.app.name}:development", mark_of(self.cluster_secret()))[0]
-        view = self.valkey.ask("HGET", key.decode(), "view")
-        members = [] if view is None else json.loads(view)["members"]
+        cluster = f"{self.app.name}:development"
+        seal = Seal(self.cluster_secret(), cluster)
+        key = keys_of(cluster, seal.mark)[0].decode()
+        view, stamp = self.valkey.ask("HGET", key, "view"), self.valkey.ask("HGET", key, "stamp")
+        text = None if view is None else seal.take(stamp.encode(), view.encode())
+        members = [] if text is None else json.loads(text)["members"]
         return {member["id"]: member["state"] for member in members}
 
     def cluster_secret(self) -> bytes:
