@@ -25,7 +25,8 @@ class Column:
 
     Args:
         head: what stands above it.
-        rank: how soon it is left out where there is no room; those of rank 0 never are.
+        rank: how soon it is left out where there is no room; those of rank 0 never are, and those
+            of rank 1 only where there is nothing in them.
     """
 
     head: str
@@ -159,7 +160,7 @@ def _that_fit(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: i
         if not column.rank or any(row[place] != NOTHING for row in rows)
     ]
     for place in sorted(shown, key=lambda place: -columns[place].rank):
-        if not columns[place].rank or sum(widths[each] + 2 for each in shown) - 2 <= width:
+        if columns[place].rank <= 1 or sum(widths[each] + 2 for each in shown) - 2 <= width:
             break
         shown.remove(place)
     return shown

@@ -18,6 +18,7 @@ from chatcore.config.servers import Server
 from chatcore.deadlines import IClock
 from chatcore.links.table import LinkTable, Peer
 from chatcore.node.network import INetwork
+from chatcore.node.reachable import out_of_reach
 
 COMING_UP_SECONDS = 5.0
 """How long a node that begins anew waits for its links before it takes a share of the keys."""
@@ -72,7 +73,7 @@ class Membership:
         self._changed, self._begin_anew, self._owns = changed, begin_anew, owns
         self._lease: Any = None
         self._owns_nothing = False
-        self.registry_is_lost = self._left = False
+        self.registry_is_lost = self._left = self._told_unreachable = False
         self._peers: dict[str, tuple[tuple[Server, str], Peer]] = {}
 
     @property
@@ -116,6 +117,14 @@ class Membership:
         self._servers.follow(view)
         self._changed()
         self._come_up_if_linked()
+        self._tell_if_out_of_reach()
+
+    def _tell_if_out_of_reach(self) -> None:
+        if self._told_unreachable or not self.let_in:
+            return
+        if problem := out_of_reach(self.member.server, self._servers.view):
+            self._told_unreachable = True
+            self.log.warn("{problem}", problem=problem)
 
     def lost(self, why: str, silent: float) -> None:
         self.registry_is_lost = True

@@ -38,6 +38,7 @@ from chatcore.node.configuring import configure
 from chatcore.node.lifecycle import NodeSettings
 from chatcore.node.network import INetwork, Network
 from chatcore.node.ports import allow_many_connections
+from chatcore.node.reachable import hint
 from chatcore.node.sections import SECTIONS
 from chatcore.node.server_types import compare_types
 from chatcore.telemetry import Counters
@@ -343,7 +344,12 @@ class Node(Service):
         """Take clients in, and be ready."""
         missing = self.links.missing()
         if missing:
-            self.log.warn("{id} has no link to {missing} yet", id=self.server.id, missing=missing)
+            self.log.warn(
+                "{id} has no link to {missing} yet{hint}",
+                id=self.server.id,
+                missing=missing,
+                hint=hint(self.servers.view, [self.server.id, *missing]),
+            )
         if self._draining is None:
             if self._clients is not None:
                 await self._clients.open()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
 from twisted.internet.task import Clock
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
 from chatcore.cluster.servers import ClusterServers
 from chatcore.cluster.settings import RegistrySettings
@@ -14,27 +16,50 @@ from chatcore.config.servers import Server
 from chatcore.node.membership import Membership
 
 
+@pytest.fixture
+def logged() -> Iterator[list[str]]:
+    lines: list[str] = []
+
+    def observe(event: LogEvent) -> None:
+        lines.append(formatEvent(event))
+
+    globalLogPublisher.addObserver(observe)
+    yield lines
+    globalLogPublisher.removeObserver(observe)
+
+
 class Links:
     """Links, as far as they matter here."""
 
     complete = True
 
+    def follow(self, peers: object) -> None:
+        pass
+
     def on_up(self, hook: object) -> None:
         pass
+
+
+class Network:
+    """Likewise."""
+
+    def link_endpoint(self, server: Server) -> object:
+        return server
 
 
 class Scene:
     """A node that owns nothing once its registry has been silent for five seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, **place: Any) -> None:
         self.clock, self.owns = Clock(), [True]
-        member = Member(server=Server(id="back-1", type="back"), incarnation="life 1")
+        server = Server(id="back-1", type="back", **place)
+        self.member = member = Member(server=server, incarnation="life 1")
         self.membership = Membership(
             member=member,
             registry=cast(Any, None),
             servers=ClusterServers(View(1, (member,))),
             links=cast(Any, Links()),
-            network=cast(Any, None),
+            network=cast(Any, Network()),
             settings=RegistrySettings(lease_seconds=5.0, lost="stop"),
             changed=lambda: None,
             begin_anew=lambda: None,
@@ -65,3 +90,28 @@ def test_who_is_heard_in_time_owns_what_it_owned() -> None:
         scene.membership.found()
     scene.clock.advance(60)
     assert scene.owns == [True]
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        ({}, "by a socket in its run folder, which servers on other machines, as back-2 on 192."),
+        ({"port": 4000}, "on 127.0.0.1, which servers on other machines, as back-2 on 192.0.2.1"),
+        ({"port": 4000, "host": "192.0.2.7"}, ""),
+    ],
+)
+def test_who_can_not_be_reached_from_elsewhere_says_so_once(
+    place: dict[str, Any], told: str, logged: list[str]
+) -> None:
+    scene = Scene(**place)
+    near = Member(server=Server(id="back-3", type="back", port=4003))
+    here = Member(server=Server(id="back-4", type="back", port=4004, host="127.0.0.2"))
+    far = Member(server=Server(id="back-2", type="back", port=4002, host="192.0.2.1"))
+    scene.membership.heard(View(2, (scene.member, near, here)))
+    assert not logged
+    for epoch in (3, 4):
+        scene.membership.heard(View(epoch, (scene.member, near, far)))
+    assert len(logged) == bool(told)
+    assert told in "".join(logged)
+    if told:
+        assert ("--port and --host" in logged[0]) == (not place)
