@@ -148,7 +148,7 @@ class RedisRegistry:
         if stamp.startswith(f"{self._seal.mark}-".encode()):
             if stamp != self._stamp.encode():
                 self._soon()
-        elif self._once.first("another"):
+        elif stamp.count(b"-") == 2 and self._once.first("another"):
             self.log.warn(
                 "Another cluster called {name} is in the same Redis, with another secret. The two"
                 " do not mix; if they are to be one, give all servers one secret, or else set"
@@ -265,14 +265,15 @@ class RedisRegistry:
         Those who know a later one put it back. All others that live have connected again by now,
         and told how far they know; or else it is left to a leap that theirs and ours differ.
         """
+        stored = 0 if reading.view is None else reading.view.epoch
+        epochs = {life: epoch_of(each) for life, each in reading.beats.items()}
+        self._highest = max(self._highest, view.epoch, stored, *epochs.values())
+        later = [life for life, epoch in epochs.items() if epoch > view.epoch]
+        if not all(self._leases.over(life) for life in later):
+            self._sure = False  # though nothing was seen to end, as behind a proxy
+            return False
         if self._sure:
             return True
-        epochs = [epoch_of(each) for each in reading.beats.values()]
-        stored = 0 if reading.view is None else reading.view.epoch
-        self._highest = max(self._highest, view.epoch, stored, *epochs)
-        for life, each in reading.beats.items():
-            if epoch_of(each) > view.epoch and not self._leases.over(life):
-                return False
         others = [life_key(member) for member in view.members if member.id != self._me.id]
         certain = bool(others) and all(self._leases.alive(each) for each in others)
         if not certain and self._read_last - self._leases.began < self._patience:

@@ -179,6 +179,8 @@ def _announced(box: Box, peer: str) -> tuple[Member, View | None]:
     member = Member.from_value(unpack(join(box, b"member")))
     if member.id != peer:
         raise ViewError(f"it is of {member.id!r}")
+    if not member.incarnation:
+        raise ViewError("it does not say which life of the node it is")
     told = View.from_value(unpack(join(box, b"view"))) if b"view" in box else None
     if told is not None and told.epoch > MOST_TOLD:
         raise ViewError(f"it tells of view {told.epoch}")  # from there nobody could count on

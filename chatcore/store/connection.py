@@ -26,6 +26,7 @@ from chatcore.deadlines import Deadlines, IClock
 from chatcore.errors import StoreAway, StoreError, StoreRefused
 from chatcore.store.place import RedisPlace
 from chatcore.store.protocol import NO_REDIS, RedisProtocol, Reply
+from chatcore.telemetry import Seen
 from chatcore.tls import words
 
 FIRST_RETRY: Final = 0.05
@@ -76,6 +77,7 @@ class Connection(Factory):
         self._clock, self._longest = clock, longest_retry
         self._is_up, self._up_since = False, 0.0
         self._attempts = 0
+        self._mistakes = Seen(8)
         self._attempt: Deferred[Any] | None = None
         self._protocol: RedisProtocol | None = None
         self._timer: Any = None
@@ -172,8 +174,9 @@ class Connection(Factory):
 
     async def _log_in(self, protocol: RedisProtocol) -> None:
         user, password = self._place.user, self._place.password
+        said = [part.encode("utf-8", "surrogateescape") for part in (user, password) if part]
         try:
-            await protocol.command(b"AUTH", *(part.encode() for part in (user, password) if part))
+            await protocol.command(b"AUTH", *said)
         except StoreRefused as problem:
             # Who does not know the command quotes what came with it.
             why = re.split("['`\"]", str(problem), maxsplit=1)[0].replace(password, "***")
@@ -183,8 +186,12 @@ class Connection(Factory):
         if failure.check(StoreRefused):
             self.give_up(str(failure.value))
         elif not failure.check(StoreError):
-            self.log.failure("A connection to {place} can't be used", failure, place=self._place)
-            self.give_up(repr(failure.value))
+            why = type(failure.value).__name__  # what it says may quote anything
+            if self._mistakes.first(why):
+                self.log.failure(
+                    "A connection to {place} can't be used", failure, place=self._place
+                )
+            self.give_up(f"a mistake of chatcore's: {why}")
 
     # Keeping it, and losing it.
 

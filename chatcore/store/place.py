@@ -42,7 +42,8 @@ class RedisPlace:
         port: its port.
         database: the number of the database.
         user: the user's name; empty for the server's default user.
-        password: theirs; empty where none is asked for.
+        password: theirs; empty where none is asked for. Bytes that are no UTF-8 are escaped in both
+            (`surrogateescape`, PEP 383).
         trust: how it is known; None without TLS.
     """
 
@@ -95,8 +96,8 @@ class RedisPlace:
             host=host,
             port=port,
             database=_number(database, "database", 0, 2**31 - 1) if database else 0,
-            user=unquote(user),
-            password=unquote(password),
+            user=unquote(user, errors="surrogateescape"),
+            password=unquote(password, errors="surrogateescape"),
             trust=_trust(scheme, options if mark else "", folder),
         )
 

@@ -76,6 +76,7 @@ async def test_nobody_announces_another(stage: MasterStage, log: Log) -> None:
         item(b"member", pack({"id": "chat-1"})),
         item(b"member", b"\x81" * 3000),
         item(b"member", pack(FakeNode(None, "chat-1", "1", "asleep").member.to_value())),
+        item(b"member", pack(FakeNode(None, "chat-1", "", "up").member.to_value())),
     ],
 )
 async def test_garbage_is_refused_and_hurts_nobody(stage: MasterStage, items: bytes) -> None:

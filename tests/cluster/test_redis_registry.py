@@ -148,6 +148,22 @@ async def test_who_may_have_missed_a_view_leaves_its_epoch_out(stage: RedisStage
     assert knows.is_in and knows.epoch == other.epoch
 
 
+async def test_a_redis_that_is_replaced_unnoticed_makes_no_two_views_of_one_epoch(
+    stage: RedisStage,
+) -> None:
+    """As by a failover behind a proxy, which keeps the connections, to what lacks the last view."""
+    one, other = await stage.cluster("chat-1", "chat-2")
+    stage.server.deaf = True
+    before, epoch = stage.data.copy(), one.epoch
+    one.enter("draining")
+    await stage.until(lambda: one.is_in, "it to be written", 0.2)
+    stage.data = stage.server.data = before
+    assert (one.epoch, other.epoch) == (epoch + 1, epoch), "the other has not heard of it"
+    await stage.until(lambda: b"%d" % one.epoch in before.at(BEATS)[b"chat-1/life%201"], "a beat")
+    other.enter("draining")
+    await stage.until(lambda: one.is_in and other.is_in and one.epoch == other.epoch, "one view")
+
+
 async def test_a_life_that_was_taken_out_does_not_come_back(stage: RedisStage) -> None:
     sleeper, other = await stage.cluster("chat-1", "chat-2")
     await stage.pause(sleeper)

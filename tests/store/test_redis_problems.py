@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,39 @@ async def test_whoever_quotes_the_password_it_is_not_told(
     with pytest.raises(StoreAway, match=r"the login was refused: [a-zA-Z*]+") as told:
         await redis.command(b"PING")
     assert "xxx" not in str(told.value) and PASSWORD not in str(told.value)
+
+
+@pytest.mark.parametrize("written", ["p\udce4ss", "p%E4ss"])
+@pytest_twisted.ensureDeferred
+async def test_a_password_may_be_any_bytes(
+    guarded: Valkey, client: Make, logged: list[str], written: str
+) -> None:
+    """As those in an environment variable, where somebody's letters are not UTF-8."""
+    with socket.create_connection(("127.0.0.1", guarded.port)) as raw:
+        for words in (("AUTH", PASSWORD), ("CONFIG", "SET", "requirepass", "p\udce4ss")):
+            sent = [each.encode("utf-8", "surrogateescape") for each in words]
+            parts = [b"$%d\r\n%s\r\n" % (len(each), each) for each in sent]
+            raw.sendall(b"*%d\r\n%s" % (len(parts), b"".join(parts)))
+            assert raw.recv(100) == b"+OK\r\n"
+    redis = client(f"redis://:{written}@127.0.0.1:{guarded.port}", seconds=2.0)
+    assert await redis.command(b"PING") == b"PONG"
+    assert logged == []
+
+
+@pytest.mark.logs_failures
+@pytest_twisted.ensureDeferred
+async def test_a_mistake_of_our_own_is_told_once_and_without_the_password(
+    guarded: Valkey, client: Make, logged: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mistaken(self: object, *parts: bytes) -> None:
+        raise ValueError(parts)
+
+    monkeypatch.setattr("chatcore.store.protocol.RedisProtocol.command", mistaken)
+    redis = client(f"redis://:{QUOTED}@127.0.0.1:{guarded.port}", seconds=0.5)
+    with pytest.raises(StoreAway, match="a mistake of chatcore's: ValueError"):
+        await redis.command(b"PING")
+    assert sum("can't be used" in line for line in logged) == 1
+    assert not any(PASSWORD in line for line in logged)
 
 
 @pytest_twisted.ensureDeferred
