@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, TimeoutError, succeed
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from chatcore.cluster.leases import Leases
@@ -21,19 +20,17 @@ from chatcore.cluster.redis_keys import (
     beat,
     epoch_of,
     keys_of,
-    lease_of,
     life_key,
     life_keys,
     new_stamp,
     written,
 )
+from chatcore.cluster.redis_notices import Notices
 from chatcore.cluster.registry import IHearer
 from chatcore.cluster.seals import Seal
-from chatcore.cluster.settings import other_lease
 from chatcore.cluster.view import MOST_BYTES, Member, View
 from chatcore.deadlines import IClock
-from chatcore.errors import StoreAway, StoreError, StoreLost, ViewError
-from chatcore.telemetry import Counters, Seen
+from chatcore.telemetry import Counters
 
 SWEEPS: Final = 5
 """How often, within a lease, a node beats and looks at the beats of the others."""
@@ -44,9 +41,6 @@ LEAVING_SECONDS: Final = 2.0
 LEAP: Final = 1000
 """How many epochs are left out where Redis may have lost the newest view, and not everybody has
 told which one they know."""
-
-_MOST_TOLD: Final = 8
-"""Problems that are logged until there is none."""
 
 
 class RedisRegistry:
@@ -75,7 +69,6 @@ class RedisRegistry:
         keys: those that are the cluster's in Redis; see `chatcore.cluster.redis_keys`.
     """
 
-    log = Logger()
     _me: Member
     _hearer: IHearer
 
@@ -101,7 +94,7 @@ class RedisRegistry:
         self._known: View | None = None
         self._stamp = ""
         self._beats = 0
-        self._in = self._out = self._before = self._refused = ""
+        self._in = self._out = self._before = ""
         self._strangers: list[str] = []
         self._connections = self._highest = self._floor = 0
         self._sure = self._behind = False
@@ -110,7 +103,7 @@ class RedisRegistry:
         self._timer: Any = None
         self._looking = False
         self._left: Deferred[None] = succeed(None)
-        self._problems, self._once = Seen(_MOST_TOLD), Seen(4)
+        self._notices = Notices(cluster=cluster, where=where, lease=lease)
 
     def start(self, member: Member, hearer: IHearer) -> None:
         self._started, self._me, self._hearer = True, as_kept(member), hearer
@@ -148,13 +141,8 @@ class RedisRegistry:
         if stamp.startswith(f"{self._seal.mark}-".encode()):
             if stamp != self._stamp.encode():
                 self._soon()
-        elif stamp.count(b"-") == 2 and self._once.first("another"):
-            self.log.warn(
-                "Another cluster called {name} is in the same Redis, with another secret. The two"
-                " do not mix; if they are to be one, give all servers one secret, or else set"
-                " registry.cluster for one of them",
-                name=self._cluster,
-            )
+        elif stamp.count(b"-") == 2:
+            self._notices.another_cluster()
 
     def _soon(self) -> None:
         if self._looking:
@@ -166,7 +154,7 @@ class RedisRegistry:
         self._timer, self._looking, self._again = None, True, False
         began = self._clock.seconds()
         looking = Deferred.fromCoroutine(self._look())
-        looking.addErrback(self._failed).addErrback(self._tell)
+        looking.addErrback(self._failed).addErrback(self._notices.failed)
         looking.addCallback(lambda _: self._ended(began))
 
     def _ended(self, began: float) -> None:
@@ -179,7 +167,7 @@ class RedisRegistry:
     def _failed(self, failure: Failure) -> None:
         if self._leaves:
             return
-        self._tell(failure)
+        self._notices.failed(failure)
         self._leases.miss()
         silent = self._clock.seconds() - self._read_last
         if not self._lost and silent >= self._patience:
@@ -204,7 +192,7 @@ class RedisRegistry:
             self._doubt()
         elif self._is_sure(known, reading) and self._may_begin(known, reading):
             await (self._put_back if behind else self._change)(known, reading)
-        self._problems = Seen(_MOST_TOLD)
+        self._notices.fine()
 
     async def _read(self) -> Reading:
         """Beat, and read what there is."""
@@ -228,31 +216,11 @@ class RedisRegistry:
         kept = {life, *expected}
         useless = [*reading.unsealed, *(each for each in reading.beats if self._leases.over(each))]
         self._strangers = [each for each in useless if each not in kept][:MOST_STRANGERS]
-        self._compare(reading.beats)
-        self._tell_forged(reading)
+        self._notices.leases(reading.beats, self._leases.alive)
+        if forged := len(reading.unsealed) + reading.is_forged:
+            self._counters.registry_forged += forged
+            self._notices.forged(reading)
         return reading
-
-    def _tell_forged(self, reading: Reading) -> None:
-        """Say what was found that no node has written."""
-        forged = len(reading.unsealed) + reading.is_forged
-        self._counters.registry_forged += forged
-        if forged and self._once.first("forged"):
-            self.log.warn(
-                "Somebody who does not know this cluster's secret has written into its {what} in"
-                " Redis, which counts for nothing. See who else may use {where}",
-                what="view" if reading.is_forged else "heartbeats",
-                where=self._where,
-            )
-
-    def _compare(self, beats: Mapping[str, str]) -> None:
-        """See that nobody alive goes by another lease."""
-        for life, each in beats.items():
-            theirs = lease_of(each)
-            if theirs in ("", f"{self._lease:g}") or not self._leases.alive(life):
-                continue
-            if self._once.first("lease"):
-                id = life.partition("/")[0]
-                self.log.warn("{problem}", problem=other_lease(theirs, id, self._lease))
 
     def _doubt(self) -> None:
         """It is not certain any more that there is no later view."""
@@ -289,10 +257,11 @@ class RedisRegistry:
             return True
         if any(alive(each) for each in life_keys(view)):
             return True
-        self._say_refused(
+        self._notices.refused(
+            self._me.id,
             f"the cluster {self._cluster} in {self._where} has another secret than the one in"
             f" {self._secret_file}. Give all its servers the same, with --secret-file; or, if these"
-            " are two clusters, set registry.cluster for one of them"
+            " are two clusters, set registry.cluster for one of them",
         )
         return False
 
@@ -325,11 +294,7 @@ class RedisRegistry:
             return
         if await self._write(tuple(members.values()), reading):
             for id in sorted(silent):
-                self.log.warn(
-                    "{id} is taken out of the view: it has been silent for {seconds:g} s",
-                    id=id,
-                    seconds=self._lease - self._sweep,
-                )
+                self._notices.silent(id, self._lease - self._sweep)
 
     def _put_me(self, members: dict[str, Member]) -> None:
         """Put this node among the members, if it may be there."""
@@ -346,19 +311,15 @@ class RedisRegistry:
             members[me.id] = me
         elif self._leases.alive(key):
             where = f"{there.server.host}:{there.server.port}"
-            self._say_refused(f"another {me.id}, at {where}, is in it and alive")
+            self._notices.refused(me.id, f"another {me.id}, at {where}, is in it and alive")
 
     def _is_too_much(self, members: dict[str, Member]) -> bool:
         """Whether with this node the view would have too many bytes."""
         too_much = len(written(View(0, (*members.values(), self._me)))) > MOST_BYTES
         if too_much:
-            self._say_refused(f"with it the view would have more than {MOST_BYTES} bytes")
+            why = f"with it the view would have more than {MOST_BYTES} bytes"
+            self._notices.refused(self._me.id, why)
         return too_much
-
-    def _say_refused(self, why: str) -> None:
-        if self._refused != why:
-            self._refused = why
-            self.log.warn("{id} is not let into the view: {why}", id=self._me.id, why=why)
 
     async def _put_back(self, known: View, reading: Reading) -> None:
         """Write the view that is known, where Redis knows an older one, or none."""
@@ -366,7 +327,7 @@ class RedisRegistry:
         members = _joined(known, reading.view or View(0, ()), alive)
         self._put_me(members)
         if await self._write(tuple(members.values()), reading) and known.epoch:
-            self.log.warn("Redis had lost the view; it is put back as view {n}", n=self._epoch)
+            self._notices.put_back(self._epoch)
 
     async def _write(self, members: tuple[Member, ...], reading: Reading, left: str = "") -> bool:
         """Write a view, unless there is another one since that reading; whether it was written.
@@ -385,9 +346,8 @@ class RedisRegistry:
             return False
         if not self._leaves:
             self._hear(view, stamp)
-        if isinstance(answer, bytes) and self._once.first("unpublished"):
-            why = answer.decode("utf-8", "replace")
-            self.log.warn("New views can't be published, and are found late: {why}", why=why)
+        if isinstance(answer, bytes):
+            self._notices.unpublished(answer)
         return True
 
     # Leaving.
@@ -409,20 +369,7 @@ class RedisRegistry:
     def _not_gone(self, failure: Failure) -> None:
         """It can't be done now; the lease runs out by itself."""
         if not failure.check(TimeoutError):
-            self._tell(failure)
-
-    def _tell(self, failure: Failure) -> None:
-        """Log what went wrong, unless the store does: that it is away."""
-        if failure.check(StoreAway, StoreLost):
-            return
-        if failure.check(StoreError, ViewError):
-            self._say(str(failure.value))
-        elif self._problems.first(repr(failure.value)):
-            self.log.failure("The registry in Redis", failure)
-
-    def _say(self, problem: str) -> None:
-        if self._problems.first(problem):
-            self.log.warn("The registry in Redis: {problem}", problem=problem)
+            self._notices.failed(failure)
 
 
 def patience(lease: float) -> float:
