@@ -171,7 +171,15 @@ class Link(Protocol):
         """Act on these commands from now on, and on no others."""
         self._responders = responders
 
-    def ask(self, payload: bytes, done: Done, what: str, timeout: float | None = None) -> None:
+    def ask(
+        self,
+        payload: bytes,
+        done: Done,
+        what: str,
+        timeout: float | None = None,
+        *,
+        always: bool = False,
+    ) -> None:
         """Send a command and be told its answer.
 
         Args:
@@ -179,8 +187,9 @@ class Link(Protocol):
             done: called once, with the answer or with an `RpcError`.
             what: what is called, for the error's text.
             timeout: seconds; the settings' ``call_timeout`` where None.
+            always: whether also while so much waits on the link that calls fail.
         """
-        if self._over or self.overloaded:
+        if self._over or (self.overloaded and not always):
             self._parts.counters.calls_failed += 1
             done(None, self._unwritable(what))
             return
@@ -194,6 +203,10 @@ class Link(Protocol):
         seconds = self._parts.settings.call_timeout if timeout is None else timeout
         self._calls[key] = (what, done, self._timeouts.start(key, seconds))
         self.write(data)
+
+    def when_read(self, then: Callable[[], None]) -> None:
+        """Call ``then`` once the other side has read all that was written, or the link is lost."""
+        self.ask(PING, lambda box, problem: then(), "ping", 0, always=True)
 
     def tell(self, payload: bytes, what: str) -> RpcError | None:
         """Send a command that has no answer.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
@@ -71,6 +72,25 @@ class Tracked:
     def error(self, code: str, why: str) -> None:
         self._answer.error(code, why)
         self._under_way.end(self._number)
+
+
+class AfterPushes:
+    """Another answer, which is given when ``ready`` calls what it is given.
+
+    What another node passed on is answered by the way that it came, and pushes have a shorter one:
+    whoever called has to have them first.
+    """
+
+    __slots__ = ("_answer", "_ready")
+
+    def __init__(self, answer: Answer, ready: Callable[[Callable[[], None]], None]) -> None:
+        self._answer, self._ready = answer, ready
+
+    def result(self, packed: bytes) -> None:
+        self._ready(partial(self._answer.result, packed))
+
+    def error(self, code: str, why: str) -> None:
+        self._ready(partial(self._answer.error, code, why))
 
 
 class _Own:

@@ -23,7 +23,7 @@ from chatcore.errors import (
 from chatcore.links.link import Link, Responder, too_long
 from chatcore.links.settings import LinkSettings
 from chatcore.links.table import LinkTable
-from chatcore.node.answers import NOBODY, Answer, LinkAnswer, OwnCalls, Tracked
+from chatcore.node.answers import NOBODY, AfterPushes, Answer, LinkAnswer, OwnCalls, Tracked
 from chatcore.node.incoming import EXPECTED, OWN_SERVICES, Incoming
 from chatcore.node.moves import Moves
 from chatcore.node.replies import FAILED_VALUE, UNREADABLE
@@ -320,8 +320,11 @@ class Backend:
             reply(value)
             self._under_way.end(number)
 
+        told: Callable[[Any], None] = ended
+        if origin is not None and ask is not None:
+            told = lambda value: self._when_read(origin, partial(ended, value))  # noqa: E731
         self._counters.requests_now += 1
-        self._dispatcher.handle(route, msg, session, ended, ask is None)
+        self._dispatcher.handle(route, msg, session, told, ask is None)
 
     def _call(self, link: Link, box: Box, ask: bytes | None) -> None:
         service, method = box[b"service"].decode(), box[b"method"].decode()
@@ -330,8 +333,20 @@ class Backend:
             if not self._admit(link, box, ask, self._call):
                 return
             answer = Tracked(answer, self._under_way, _key(box))
-        peer = box[b"origin"].decode() if b"origin" in box else link.peer
+        peer = link.peer
+        if b"origin" in box:
+            peer = box[b"origin"].decode()
+        if b"origin" in box and ask is not None:
+            answer = AfterPushes(answer, partial(self._when_read, box[b"origin"]))
         self._incoming.run(service, method, join(box, b"args"), peer, answer)
+
+    def _when_read(self, origin: bytes, then: Callable[[], None]) -> None:
+        """Call ``then`` when a node has read all that was pushed to it, if there is a link."""
+        link = self._links.get(origin.decode())
+        if link is None:
+            then()
+        else:
+            link.when_read(then)
 
     def _import(self, link: Link, box: Box) -> SessionCopy:
         """The session that a request came from; another node may have passed it on."""

@@ -210,3 +210,26 @@ def test_what_is_under_way(net: Net, a: Node, b: Node) -> None:
     a.wire("b").abortConnection()
     net.settle()
     assert link.under_way == 0
+
+
+def test_what_must_not_fail_is_asked_even_so(net: Net, a: Node, b: Node) -> None:
+    link, read = a.link("b"), list[int]()
+    a.wire("b").block()
+    link.write(note(bytes(QUEUE)))
+    assert link.overloaded
+    link.when_read(lambda: read.append(len(b.heard)))
+    net.settle()
+    assert read == []
+    a.wire("b").unblock()
+    net.settle()
+    assert read == [1]
+
+
+def test_nobody_waits_for_what_a_link_that_is_lost_will_not_bring(net: Net, a: Node) -> None:
+    link, ended = a.link("b"), list[str]()
+    a.wire("b").block()
+    link.when_read(lambda: ended.append("before"))
+    link.abort()
+    net.settle()
+    link.when_read(lambda: ended.append("after"))
+    assert ended == ["before", "after"]

@@ -107,10 +107,31 @@ HANDLERS = """
 ROOMS = [f"room {number}" for number in range(8)]
 
 
+class Rooms(Cluster):
+    """A cluster to which things happen that are hard to arrange."""
+
+    def crash(self, id: str) -> None:
+        """Have a node be heard of no more; the registry has yet to notice."""
+        node, registry = self.nodes[id], self.registry
+        assert registry is not None
+        for link in list(node.links._links.values()):
+            link.abort()
+        registry._hearers.pop(id)
+        node.membership._registry = registry.of("nobody")
+        node.links.stopService()
+
+    def takes_for_owner(self, id: str, owner: str) -> None:
+        """Have a node take another one for the owner of everything, as by an older view."""
+        servers = self.nodes[id].servers
+        servers.owner = lambda *key: (  # type: ignore[method-assign]
+            setattr(servers, "_placed", (key[1], owner)) or servers.get(owner)
+        )
+
+
 @pytest_twisted.async_yield_fixture()
-async def cluster() -> AsyncIterator[Cluster]:
+async def cluster() -> AsyncIterator[Rooms]:
     with short_folder() as folder:
-        cluster = Cluster(
+        cluster = Rooms(
             folder,
             servers={"front": ["front-1", "front-2"], "back": ["back-1", "back-2", "back-3"]},
             files={
@@ -175,7 +196,7 @@ class People:
                 assert heard == expected
 
 
-async def test_nodes_that_come_and_go_take_their_share(cluster: Cluster) -> None:
+async def test_nodes_that_come_and_go_take_their_share(cluster: Rooms) -> None:
     people = People(cluster)
     await cluster.start()
     await people.enter()
@@ -201,19 +222,14 @@ async def test_nodes_that_come_and_go_take_their_share(cluster: Cluster) -> None
     assert people.left == []
 
 
-async def test_what_a_crashed_node_had_is_rebuilt(cluster: Cluster) -> None:
+async def test_what_a_crashed_node_had_is_rebuilt(cluster: Rooms) -> None:
     people = People(cluster)
     await cluster.start()
     await people.enter()
     before = await people.talk()
-    gone = cluster.nodes["back-2"]
-    for link in list(gone.links._links.values()):
-        link.abort()
+    cluster.crash("back-2")
     registry = cluster.registry
     assert registry is not None
-    registry._hearers.pop("back-2")
-    gone.membership._registry = registry.of("nobody")
-    await gone.links.stopService()
     registry.take_out("back-2")
     after = await people.talk()
     for room, answer in after.items():
@@ -226,7 +242,7 @@ async def test_what_a_crashed_node_had_is_rebuilt(cluster: Cluster) -> None:
 
 
 @pytest.mark.parametrize("rounds", [1, 5])
-async def test_who_is_taken_for_dead_begins_anew(cluster: Cluster, rounds: int) -> None:
+async def test_who_is_taken_for_dead_begins_anew(cluster: Rooms, rounds: int) -> None:
     people = People(cluster)
     await cluster.start()
     await people.enter()
@@ -245,7 +261,7 @@ async def test_who_is_taken_for_dead_begins_anew(cluster: Cluster, rounds: int) 
     assert people.left == []
 
 
-async def test_nodes_go_on_while_the_registry_is_away(cluster: Cluster) -> None:
+async def test_nodes_go_on_while_the_registry_is_away(cluster: Rooms) -> None:
     people = People(cluster)
     await cluster.start()
     await people.enter()
@@ -263,7 +279,7 @@ async def test_nodes_go_on_while_the_registry_is_away(cluster: Cluster) -> None:
     await people.all_heard()
 
 
-async def test_a_node_may_own_nothing_while_it_can_not_know(cluster: Cluster) -> None:
+async def test_a_node_may_own_nothing_while_it_can_not_know(cluster: Rooms) -> None:
     cluster.change({"registry.lost": "stop", "registry.lease_seconds": 1})
     people = People(cluster)
     await cluster.start()
@@ -280,7 +296,7 @@ async def test_a_node_may_own_nothing_while_it_can_not_know(cluster: Cluster) ->
     await until(lambda: people.heard[room, 2][-1] == 99, "what was said")
 
 
-async def test_a_room_may_be_called_anything(cluster: Cluster) -> None:
+async def test_a_room_may_be_called_anything(cluster: Rooms) -> None:
     """Also what no UTF-8 can say, as JavaScript's clients can."""
     await cluster.start()
     client = await cluster.client("front-1")
@@ -290,7 +306,7 @@ async def test_a_room_may_be_called_anything(cluster: Cluster) -> None:
         assert answer["owner"] == answer["at"]
 
 
-async def test_applications_are_told_who_comes_and_goes(cluster: Cluster) -> None:
+async def test_applications_are_told_who_comes_and_goes(cluster: Rooms) -> None:
     await cluster.start()
     told = cluster.nodes["front-1"].application.data["told"]
     told.clear()
@@ -310,7 +326,7 @@ async def test_applications_are_told_who_comes_and_goes(cluster: Cluster) -> Non
 
 
 @pytest.mark.logs_failures
-async def test_what_can_not_move_stays_behind(cluster: Cluster) -> None:
+async def test_what_can_not_move_stays_behind(cluster: Rooms) -> None:
     """And keeps nothing else from moving, however many members there are."""
     people = People(cluster)
     await cluster.start()
@@ -334,7 +350,7 @@ async def test_what_can_not_move_stays_behind(cluster: Cluster) -> None:
 
 @pytest.mark.logs_failures
 async def test_a_key_that_an_application_can_not_say_keeps_nothing_from_moving(
-    cluster: Cluster,
+    cluster: Rooms,
 ) -> None:
     people = People(cluster)
     await cluster.start()
@@ -348,7 +364,7 @@ async def test_a_key_that_an_application_can_not_say_keeps_nothing_from_moving(
     assert (answer["at"], answer["users"]) == ("back-3", ["ann"])
 
 
-async def test_a_hook_may_destroy_channels_that_are_to_move(cluster: Cluster) -> None:
+async def test_a_hook_may_destroy_channels_that_are_to_move(cluster: Rooms) -> None:
     people = People(cluster)
     await cluster.start()
     await people.enter()
@@ -366,7 +382,7 @@ async def test_a_hook_may_destroy_channels_that_are_to_move(cluster: Cluster) ->
     assert node.channels.names() == []
 
 
-async def test_a_state_survives_that_its_owner_is_taken_for_dead(cluster: Cluster) -> None:
+async def test_a_state_survives_that_its_owner_is_taken_for_dead(cluster: Rooms) -> None:
     """Also where it hears that before it hears of any view without it."""
     people = People(cluster)
     await cluster.start()
@@ -392,7 +408,7 @@ async def test_a_state_survives_that_its_owner_is_taken_for_dead(cluster: Cluste
 
 
 async def test_what_was_passed_on_is_refused_where_its_frontend_can_not_be_reached(
-    cluster: Cluster,
+    cluster: Rooms,
 ) -> None:
     people = People(cluster)
     await cluster.start()
@@ -402,17 +418,13 @@ async def test_what_was_passed_on_is_refused_where_its_frontend_can_not_be_reach
     new = cluster.nodes["back-1"]
     find = new.links.get
     new.links.get = lambda id: None if id == "front-1" else find(id)  # type: ignore[method-assign]
-    front = cluster.nodes["front-1"]
-    # As by a view in which back-2 owned it.
-    front.servers.owner = lambda *key: (  # type: ignore[method-assign]
-        setattr(front.servers, "_placed", (key[1], "back-2")) or front.servers.get("back-2")
-    )
+    cluster.takes_for_owner("front-1", "back-2")
     refused = new.counters.calls_refused
     assert await people.clients[room, 1].request("back.roomHandler.say", {"n": 1}) == {"code": 500}
     assert new.counters.calls_refused == refused + 1  # when it had waited for its link
 
 
-async def test_who_comes_later_does_not_wait_for_those_that_are_down(cluster: Cluster) -> None:
+async def test_who_comes_later_does_not_wait_for_those_that_are_down(cluster: Rooms) -> None:
     await cluster.start()
     await cluster.stop("back-1", "back-2")
     began = reactor.seconds()
@@ -422,7 +434,7 @@ async def test_who_comes_later_does_not_wait_for_those_that_are_down(cluster: Cl
 
 
 @pytest.mark.logs_failures
-async def test_a_handler_that_is_too_late_makes_no_second_room(cluster: Cluster) -> None:
+async def test_a_handler_that_is_too_late_makes_no_second_room(cluster: Rooms) -> None:
     """Neither of one that it held, nor a new one."""
     await cluster.start()
     node = cluster.nodes["back-1"]
@@ -440,3 +452,23 @@ async def test_a_handler_that_is_too_late_makes_no_second_room(cluster: Cluster)
     with pytest.raises(ChannelMoved, match="owns it now"):
         node.channels.get(room, create=True)
     node.moves.under_way.end(number)
+
+
+async def test_pushes_come_before_the_answer_to_what_was_passed_on(cluster: Rooms) -> None:
+    """Though the answer goes by way of the old owner, and the pushes go straight."""
+    people = People(cluster)
+    await cluster.start()
+    await people.enter()
+    before = await people.talk()
+    room = next(room for room, answer in before.items() if answer["at"] == "back-1")
+    cluster.takes_for_owner("front-1", "back-2")
+    link = cluster.nodes["back-1"].links.get("front-1")
+    assert link is not None
+    link.pauseProducing()
+    asked = people.clients[room, 1].request("back.roomHandler.say", {"n": 99})
+    await until(lambda: people.heard[room, 2][-1] == 99, "the other one to hear it")
+    await until(lambda: link.under_way, "it to be asked whether it has read all")
+    assert not asked.called
+    link.resumeProducing()
+    assert (await asked)["at"] == "back-1"
+    assert people.heard[room, 1][-1] == 99

@@ -113,6 +113,7 @@ class Person:
 
     Args:
         fronts: the ids of the frontends that take clients now.
+        asleep: whether a frontend is stopped, as by SIGSTOP, and can answer nobody.
         rooms: the names of the rooms that there are.
         pause: seconds between messages, at least and at most.
     """
@@ -124,6 +125,7 @@ class Person:
         world: World,
         wires: Wires,
         fronts: Callable[[], list[str]],
+        asleep: Callable[[str], bool],
         rooms: list[str],
         pause: tuple[float, float],
         bytes: int,
@@ -136,13 +138,15 @@ class Person:
         self.said: list[Said] = []
         self.late: list[str] = []
         self._world, self._wires = world, wires
-        self._fronts, self._rooms, self._pause = fronts, rooms, pause
+        self._fronts, self._asleep = fronts, asleep
+        self._rooms, self._pause = rooms, pause
         self._bytes, self._sleepy, self._restless = bytes, sleepy, restless
         self._wire: Wire | None = None
         self.stay: Stay | None = None
         self._entering: Stay | None = None
         self.front = ""
         self._asked: dict[int, Asked] = {}
+        self._acknowledged: set[str] = set()
         self._last = self._said = 0
         self.stopped = self.silent = False
 
@@ -176,7 +180,11 @@ class Person:
 
     def _look(self, number: int, wire: Wire) -> None:
         asked = self._asked.get(number)
-        if asked is not None and wire is self._wire:
+        if asked is None or wire is not self._wire:
+            return
+        if self._asleep(self.front):
+            self.machine.callLater(1.0, self._look, number, wire)
+        else:
             self.late.append(f"{self.uid} has no answer to {asked.route} of {asked.sent:.3f}")
 
     def enter(self) -> None:
@@ -229,7 +237,9 @@ class Person:
         def answered(answer: dict[str, Any]) -> None:
             said.answered, said.code = self._world.now, answer["code"]
             said.by, said.missed = answer.get("by", ""), answer.get("missed", [])
-            if said.code != 200:
+            if said.code == 200:
+                self._acknowledged.add(said.id)
+            else:
                 self._world.tell(f"{said.id} in {said.rid} is answered {answer}")
 
         self._ask(SEND, msg, answered)
@@ -310,6 +320,8 @@ class Person:
             self._world.fault(f"{self.uid} is in {stay.rid}, and got {push['id']} of {push['rid']}")
         else:
             stay.heard.append(push["id"])
+            if push["id"] in self._acknowledged:
+                self._world.fault(f"{self.uid} got {push['id']} after the answer to it")
 
     def lost(self, wire: Wire) -> None:
         if wire is not self._wire:
