@@ -42,7 +42,8 @@ class Channel:
     def __init__(self, name: str, keeper: IKeeper) -> None:
         self.name = name
         self._keeper = keeper
-        self._members: dict[tuple[str, str], None] = {}
+        # Whether each was taken over from another owner, and has not been added here since.
+        self._members: dict[tuple[str, str], bool] = {}
         self.by_frontend: dict[str, dict[str, None]] = {}
         self.state: dict[str, Any] = {}
         # Whether it is here because its name places it here: then it goes where its name goes.
@@ -85,13 +86,22 @@ class Channel:
     def destroy(self) -> None:
         self._keeper.remove(self)
 
-    def put(self, uid: str, sid: str) -> bool:
-        """Note a member; False if it is noted already. The frontend is not told."""
+    def put(self, uid: str, sid: str, *, inherited: bool = False) -> bool:
+        """Note a member; False if it is noted already. The frontend is not told.
+
+        Args:
+            inherited: whether another owner has added it, and not this one.
+        """
         if (uid, sid) in self._members:
+            self._members[uid, sid] &= inherited
             return False
-        self._members[uid, sid] = None
+        self._members[uid, sid] = inherited
         self.by_frontend.setdefault(sid, {})[uid] = None
         return True
+
+    def inherits(self, uid: str, sid: str) -> bool:
+        """Whether it has a member from another owner, who has not come in anew since."""
+        return self._members.get((uid, sid), False)
 
     def take(self, uid: str, sid: str) -> bool:
         """Strike a member off; False if it was none. The frontend is not told."""

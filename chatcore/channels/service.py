@@ -302,12 +302,14 @@ class ChannelService:
             channel.state = {**hand.state, **channel.state}
             for uid, sid in hand.members:
                 offered = uid in arriving.offers.get(sid, ())
-                if channel.put(uid, sid) and not offered and (told(sid) or not self._has(sid)):
+                if not channel.put(uid, sid, inherited=True) or offered:
+                    continue
+                if told(sid) or not self._has(sid):
                     gone.append((uid, sid))
         for sid, uids in arriving.offers.items():
             if self._has(sid):
                 for uid in uids:
-                    channel.put(uid, sid)
+                    channel.put(uid, sid, inherited=True)
         if not len(channel):
             return None
         channel.placed = True
@@ -358,6 +360,15 @@ class ChannelService:
             maybeDeferred(hook, channel, uid, frontend, reason).addErrback(self._hook_failed, name)
         self._drop_if_empty(channel)
 
+    def gone_before(self, frontend: str, name: str, uid: str) -> None:
+        """A member's last session has ended, as its frontend told another node.
+
+        Who has come in here since, maybe on a new session, is not meant.
+        """
+        channel = self._channels.get(name)
+        if channel is not None and channel.inherits(uid, frontend):
+            self.gone(frontend, name, uid)
+
     def _hook_failed(self, failure: Failure, name: str) -> None:
         self.log.failure("An on_left hook of channel {channel} raised", failure, channel=name)
 
@@ -394,7 +405,7 @@ class ChannelService:
         if len(adopted) < len(uids):  # whom others have been told of as gone
             self._frontends.forget(frontend, [uid for uid in uids if uid in forgotten])
         for uid in adopted:
-            channel.put(uid, frontend)
+            channel.put(uid, frontend, inherited=True)
             self._channels[name] = channel
         if adopted:
             # It may have crossed a leave of mine: then the frontend has forgotten them since.

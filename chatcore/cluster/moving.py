@@ -63,6 +63,9 @@ class Sends(Protocol):
     def offers_done(self, to: str, epoch: int, moves: int) -> None:
         """All groups have been offered that moved there by one of so many moves."""
 
-    def gone(self, to: str, channel: str, uid: str, done: Callable[[bool], None]) -> None:
+    def gone(
+        self, to: str, channel: str, uid: str, done: Callable[[bool], None], *, again: bool
+    ) -> None:
         """A member of a channel is connected to this frontend no more; ``done`` is told whether
-        its owner knows that now."""
+        its owner knows that now. If it is said ``again``, it was so before all requests that wait
+        there."""

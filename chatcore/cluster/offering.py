@@ -99,9 +99,13 @@ class Offering:
         if member is not None and self._is_done(member.server.type):
             self._offer_all(member.server.type)  # later than it was waited for
 
-    def gone(self, owner: str, channel: str, uid: str) -> None:
-        """A member is connected here no more: tell who owns the channel, until that one knows."""
+    def gone(self, owner: str, channel: str, uid: str, *, again: bool = False) -> None:
+        """A member is connected here no more: tell who owns the channel, until that one knows.
 
+        Args:
+            again: whether another has been told already, or none could be: meanwhile who left may
+                have asked to come in.
+        """
         server_type = self._type_of(owner)
 
         def done(known: bool) -> None:
@@ -113,7 +117,7 @@ class Offering:
                         self._groups.told(backend, channel, uid)
 
         if self._sends.linked(owner):
-            self._sends.gone(owner, channel, uid, done)
+            self._sends.gone(owner, channel, uid, done, again=again)
 
     def link_up(self, backend: str) -> None:
         """A link is there: offer what is held of its other side."""
@@ -225,6 +229,6 @@ class Offering:
             self._sends.offer(to, epoch, channel, uids, moved=moved.get(channel, 0))
         for channel, uid in leaving:
             self._sends.offer(to, epoch, channel, [uid], moved=0)
+        for channel, uid in leaving:  # before its requests are served, as soon as that is done
+            self.gone(to, channel, uid, again=True)
         self._sends.offers_done(to, epoch, self._groups.moves)
-        for channel, uid in leaving:
-            self.gone(to, channel, uid)

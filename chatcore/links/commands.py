@@ -214,9 +214,10 @@ class GroupLeave(Command):
 class GroupGone(Command):
     """Frontend to backend: these members of a channel of yours are not connected here any more.
 
+    ``again``: that was so before any request that I have sent you and you have not served yet.
     Answered once the others have been told."""
 
-    arguments = [*GroupJoin.arguments, *STAMP]
+    arguments = [*GroupJoin.arguments, (b"again", Boolean(optional=True)), *STAMP]
 
 
 class GroupRenew(Command):

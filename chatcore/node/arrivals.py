@@ -29,36 +29,41 @@ MOST_HOPS = 4
 """How often one request is passed on: more often nobody owns its key."""
 
 
+OLD, PASSED_ON, DIRECT = range(3)
+"""The order in which what waits is served: what is told again of earlier times, what was passed
+on, the rest."""
+
+
 class _Waiting:
     """Something that waits.
 
     Args:
         serve: looks at it again.
         refuse: says why it is not served.
-        passed: whether another node passed it on.
+        rank: what is lower is served first.
         since: the clock's time when it came.
     """
 
-    __slots__ = ("passed", "refuse", "serve", "since")
+    __slots__ = ("rank", "refuse", "serve", "since")
 
     def __init__(
         self,
         serve: Callable[[], None],
         refuse: Callable[[str], None],
         *,
-        passed: bool,
+        rank: int,
         since: float,
     ) -> None:
         self.serve, self.refuse = serve, refuse
-        self.passed, self.since = passed, since
+        self.rank, self.since = rank, since
 
 
 class Arrivals:
     """Decides what becomes of a box that carries a key or an epoch.
 
     It waits while its sender knows a newer view than this node, while this node is not settled for
-    its key, and while the owner that it has to go on to can't be reached; in order, those that were
-    passed on first, and for `PATIENCE` seconds at most.
+    its key, and while the owner that it has to go on to can't be reached; in order, but for what
+    has to come first, and for `PATIENCE` seconds at most.
 
     Args:
         id: this node's.
@@ -126,8 +131,13 @@ class Arrivals:
         owner = self._servers.ownership.owner(self._type, key)
         if owner is None or owner.id != self._id or self._settling.may_answer(key):
             return True
-        self._wait(serve, refuse, passed=False)
+        self._wait(serve, refuse, rank=DIRECT)
         return False
+
+    def put_off_own(self, serve: Callable[[], None]) -> None:
+        """Have what happened on this node before all that waits be looked at first."""
+        waiting = _Waiting(serve, _ignore, rank=OLD, since=self._clock.seconds())
+        self._waiting[waiting] = None
 
     def hold(self, link: Link, box: Box, ask: bytes | None, act: Responder) -> bool:
         """Put a box off that was sent by a newer view than this node's; False if it was not."""
@@ -136,7 +146,7 @@ class Arrivals:
         # What others have done stays done: it waits for as long as the view takes to come. Where
         # there is no room for it, a new link tells it again.
         refuse = partial(_give_up, link)
-        self._wait(partial(act, link, box, ask), refuse, passed=False, for_ever=True)
+        self._wait(partial(act, link, box, ask), refuse, rank=_rank(box), for_ever=True)
         return True
 
     def put_off(
@@ -160,7 +170,7 @@ class Arrivals:
             elif ask is not None:
                 link.refuse(ask, b"REFUSED", why)
 
-        self._wait(serve, refuse, passed=b"origin" in box, for_ever=for_ever)
+        self._wait(serve, refuse, rank=_rank(box), for_ever=for_ever)
 
     def pass_on(self, owner: str, link: Link, box: Box, ask: bytes | None) -> bool:
         """Send a box on to who owns its key; False if that can't be reached now."""
@@ -186,7 +196,7 @@ class Arrivals:
     def again(self) -> None:
         """Something has changed: look at all that waits once more, in order."""
         waiting, self._waiting = self._waiting, {}
-        for each in sorted(waiting, key=lambda each: not each.passed):
+        for each in sorted(waiting, key=lambda each: each.rank):
             self._deadlines.stop(each)
             self._came = each.since
             try:
@@ -214,14 +224,14 @@ class Arrivals:
         serve: Callable[[], None],
         refuse: Callable[[str], None],
         *,
-        passed: bool,
+        rank: int,
         for_ever: bool = False,
     ) -> None:
         if len(self._waiting) >= MOST_WAITING:
             self._refuse(refuse, "too many wait for this node")
             return
         since = self._clock.seconds() if self._came is None else self._came
-        waiting = _Waiting(serve, refuse, passed=passed, since=since)
+        waiting = _Waiting(serve, refuse, rank=rank, since=since)
         self._waiting[waiting] = None
         if not for_ever:
             self._deadlines.start(waiting, since)
@@ -233,6 +243,16 @@ class Arrivals:
     def _refuse(self, refuse: Callable[[str], None], why: str) -> None:
         self._counters.calls_refused += 1
         refuse(why)
+
+
+def _rank(box: Box) -> int:
+    if b"again" in box:
+        return OLD
+    return PASSED_ON if b"origin" in box else DIRECT
+
+
+def _ignore(why: str) -> None:
+    """Nobody is told."""
 
 
 def _give_up(link: Link, why: str) -> None:

@@ -22,7 +22,7 @@ from chatcore.errors import RpcError
 from chatcore.links.link import Done, Link, Responder
 from chatcore.links.table import LinkTable
 from chatcore.node.arrivals import FOR_EVER, Arrivals
-from chatcore.node.replies import chunks
+from chatcore.node.replies import TRUE, chunks
 from chatcore.node.under_way import UnderWay
 from chatcore.telemetry import Counters
 from chatcore.wire.box import END, Box, item, join
@@ -297,7 +297,7 @@ class Moves:
         for number, members in enumerate(parts):
             state = {} if number else hand.state
             payload = head + item(b"members", pack(members)) + item(b"state", pack(state))
-            link.ask(payload, arrived, "HandOver", FOR_EVER)
+            link.ask(payload, arrived, "HandOver", FOR_EVER, always=True)
 
     def handed_over(self, to: str, epoch: int) -> None:
         self._tell(to, HANDED_OVER + _epoch(epoch))
@@ -318,7 +318,9 @@ class Moves:
         else:
             self._tell(to, OFFERS_DONE + _epoch(epoch) + item(b"moves", b"%d" % moves))
 
-    def gone(self, to: str, channel: str, uid: str, done: Callable[[bool], None]) -> None:
+    def gone(
+        self, to: str, channel: str, uid: str, done: Callable[[bool], None], *, again: bool
+    ) -> None:
         if to == self._id:
             done(True)
             self._gone_here(channel, uid)
@@ -328,7 +330,9 @@ class Moves:
             done(False)
             return
         box = GROUP_GONE + item(b"channel", channel.encode()) + item(b"uids", pack([uid]))
-        link.ask(box + self.stamp(None), _told(done), "GroupGone", FOR_EVER)
+        if again:
+            box += item(b"again", TRUE)
+        link.ask(box + self.stamp(None), _told(done), "GroupGone", FOR_EVER, always=True)
 
     def _tell(self, to: str, payload: bytes) -> None:
         link = self._links.get(to)
@@ -422,8 +426,9 @@ class Moves:
         elif not self.settling.ready:
             self.arrivals.put_off(link, box, ask, self._on_gone, for_ever=True)
             return
+        gone = self._channels.gone_before if b"origin" in box else self._channels.gone
         for uid in unpack(join(box, b"uids")):
-            self._channels.gone(frontend, name, uid)
+            gone(frontend, name, uid)
         if ask is not None:  # last: what the others are told of it leaves before
             link.answer(ask, b"")
 
@@ -436,16 +441,13 @@ class Moves:
                 if not self._channels.has(name):
                     self.left(owner.id, name, uid)
                     return
-            elif not self.arrivals.admit_own(key, partial(self._gone_here, name, uid), _ignore):
+            elif owner is not None and not self.settling.may_answer(key):
+                self.arrivals.put_off_own(partial(self._gone_here, name, uid))
                 return
         self._channels.gone(self._id, name, uid)
 
     def _own_key(self, channel: str) -> str:
         return self._key_of(self._type, channel)
-
-
-def _ignore(why: str) -> None:
-    """Nobody waits for it."""
 
 
 def _told(done: Callable[[bool], None]) -> Callable[[Box | None, RpcError | None], None]:

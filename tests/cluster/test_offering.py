@@ -103,7 +103,9 @@ class Frontend:
         if to != "front-1":  # who owns channels of its type is told, too
             self.said.append(("done", to))
 
-    def gone(self, to: str, channel: str, uid: str, done: Callable[[bool], None]) -> None:
+    def gone(
+        self, to: str, channel: str, uid: str, done: Callable[[bool], None], *, again: bool
+    ) -> None:
         self.said.append(("gone", to, channel, uid))
         self.answers.append(done)
 
@@ -115,8 +117,8 @@ def frontend() -> Frontend:
 
 TO_THE_NEXT = [
     ("offer", "back-2", "den", "ann", 0),
-    ("done", "back-2"),
     ("gone", "back-2", "den", "ann"),
+    ("done", "back-2"),
 ]
 
 

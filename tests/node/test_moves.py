@@ -472,3 +472,37 @@ async def test_pushes_come_before_the_answer_to_what_was_passed_on(cluster: Room
     link.resumeProducing()
     assert (await asked)["at"] == "back-1"
     assert people.heard[room, 1][-1] == 99
+
+
+async def test_who_comes_back_while_an_owner_is_missing_is_in(cluster: Rooms) -> None:
+    """The new owner hears later that the old session has ended than that there is a new one."""
+    people = People(cluster)
+    await cluster.start()
+    await people.enter()
+    before = await people.talk()
+    room = next(room for room, answer in before.items() if answer["at"] == "back-2")
+    uid = f"{room} 1"
+    cluster.crash("back-2")
+    await people.clients[room, 1].disconnect()
+    front, others = cluster.nodes["front-1"], [cluster.nodes[id] for id in ("back-1", "back-3")]
+    await until(lambda: not front.sessions.has_uid(uid), "the frontend to notice")
+    kept: list[tuple[Any, ...]] = []
+    offering = front.moves.offering
+    assert offering is not None
+    pushes_done = offering.pushes_done
+    offering.pushes_done = lambda *done: kept.append(done)  # type: ignore[method-assign]
+    registry = cluster.registry
+    assert registry is not None
+    registry.take_out("back-2")
+    client = await cluster.client("front-1")
+    entering = client.request("front.frontHandler.enter", {"uid": uid, "room": room})
+    await until(lambda: any(len(each.moves.arrivals) for each in others), "it to wait")
+    owners = {"back-1", "back-3"}
+    await until(lambda: owners <= {who for who, _ in kept}, "both to have pushed all")
+    offering.pushes_done = pushes_done  # type: ignore[method-assign]
+    for done in kept:
+        pushes_done(*done)
+    assert sorted((await entering)["users"]) == [f"{room} 1", f"{room} 2"]
+    answer = await client.request("back.roomHandler.say", {"n": 1})
+    assert sorted(answer["users"]) == [f"{room} 1", f"{room} 2"]
+    assert people.left == [uid]
