@@ -15,6 +15,7 @@ from zope.interface import implementer
 from chatcore.channels.channel import Channel
 from chatcore.channels.checks import by_frontend, check_name, encode_push, packed
 from chatcore.channels.forgotten import Forgotten
+from chatcore.channels.latest import Latest
 from chatcore.channels.moving import Arriving, Hand, movable
 from chatcore.deadlines import Deadlines, IClock
 from chatcore.errors import ChannelMoved, NoSuchServer
@@ -27,6 +28,9 @@ CLOSED = "closed"
 
 MOST_MOVED = 10_000
 """Channels of which it is remembered where they went."""
+
+MOST_DEPARTED = 10_000
+"""Members of whom it is remembered that they are members no more."""
 
 MovingHook = Callable[[Channel, str], "Deferred[Any] | None"]
 LeftHook = Callable[[IChannel, str, str, str], Any]
@@ -109,7 +113,8 @@ class ChannelService:
     ) -> None:
         self._frontends = frontends
         self._owns = owns
-        self._moved: dict[str, str] = {}
+        self._moved: Latest[str, str] = Latest(MOST_MOVED)
+        self._departed: Latest[tuple[str, str, str], None] = Latest(MOST_DEPARTED)
         self._moving_hook: MovingHook = lambda channel, to: None
         self._arrived_hook: MovingHook = lambda channel, how: None
         self._channels: dict[str, Channel] = {}
@@ -230,7 +235,7 @@ class ChannelService:
     def leave(self, channel: Channel, uid: str, sid: str) -> bool:
         """Make somebody a member no more, and tell the frontend."""
         _refuse_moved(channel)
-        if not channel.take(uid, sid):
+        if not self._take(channel, uid, sid):
             return False
         self._frontends.leave(sid, channel.name, [uid])
         self._drop_if_empty(channel)
@@ -253,8 +258,15 @@ class ChannelService:
         for sid, uids in list(channel.by_frontend.items()):
             self._frontends.leave(sid, channel.name, list(uids))
             for uid in list(uids):
-                channel.take(uid, sid)
+                self._take(channel, uid, sid)
         self._drop_if_empty(channel)
+
+    def _take(self, channel: Channel, uid: str, sid: str) -> bool:
+        """Strike a member off; False if it was none."""
+        if not channel.take(uid, sid):
+            return False
+        self._departed[channel.name, uid, sid] = None
+        return True
 
     # Channels that come and go.
 
@@ -277,18 +289,18 @@ class ChannelService:
         if channel is None:
             return None
         channel.moved_to = to
-        while len(self._moved) >= MOST_MOVED:
-            del self._moved[next(iter(self._moved))]
         self._moved[name] = to
         return Hand(channel.members(), movable(channel.name, channel.state))
 
     def arrive(
-        self, name: str, arriving: Arriving, told: Callable[[str], bool]
+        self, name: str, arriving: Arriving, told: Callable[[str], bool], *, late: bool = False
     ) -> Deferred[Any] | None:
         """Make a channel this node's, from what its old owner and the frontends say.
 
         Args:
             told: whether a frontend has said of all its members that they are its.
+            late: whether it has been this node's for a while. Then its old owner may say again what
+                it said before, and not know who has left since.
 
         Returns:
             what to wait for before anybody may ask for it, if anything.
@@ -301,6 +313,8 @@ class ChannelService:
         for hand in arriving.hands:
             channel.state = {**hand.state, **channel.state}
             for uid, sid in hand.members:
+                if late and (name, uid, sid) in self._departed:
+                    continue
                 offered = uid in arriving.offers.get(sid, ())
                 if not channel.put(uid, sid, inherited=True) or offered:
                     continue
@@ -341,6 +355,7 @@ class ChannelService:
         self._incarnations.clear()
         self._adopting.clear()
         self._forgotten.clear()
+        self._departed.clear()
         return states
 
     def _has(self, frontend: str) -> bool:
@@ -351,7 +366,7 @@ class ChannelService:
     def gone(self, frontend: str, name: str, uid: str, reason: str = CLOSED) -> None:
         """A member's last session on its frontend has ended."""
         channel = self._channels.get(name)
-        if channel is None or not channel.take(uid, frontend):
+        if channel is None or not self._take(channel, uid, frontend):
             return
         if reason == CLOSED:
             # It may have crossed a join of mine, and that have found a new session of the same uid.

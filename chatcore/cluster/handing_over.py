@@ -134,8 +134,13 @@ class HandingOver:
         self._send(name)
 
     def begin_anew(self) -> None:
-        """Forget what others said: this node has been taken for dead."""
+        """Forget what others said: this node has been taken for dead.
+
+        Of what is on its way, others know better by now who is in it.
+        """
         self._seen.clear()
+        states = {name: hand.state for name, hand in self._outgoing.items() if hand.state}
+        self._outgoing = {name: Hand(state=state) for name, state in states.items()}
 
     def stop(self) -> None:
         """Forget the timers."""

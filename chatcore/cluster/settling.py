@@ -31,12 +31,13 @@ class ITakingIn(Protocol):
     """Takes channels in."""
 
     def arrive(
-        self, name: str, arriving: Arriving, told: Callable[[str], bool]
+        self, name: str, arriving: Arriving, told: Callable[[str], bool], *, late: bool
     ) -> Deferred[Any] | None:
         """Make a channel this node's; what fires when the application has taken note, if it waits.
 
         Args:
             told: whether a frontend has said of all its members that they are its.
+            late: whether this node has answered for it already.
         """
 
 
@@ -155,7 +156,7 @@ class Settling:
         arriving = self._arriving.setdefault(channel, Arriving())
         arriving.hands.append(hand)
         if self.may_answer(self._key_of(channel)):
-            self._take(channel)  # later than it was waited for
+            self._take(channel, late=True)
 
     def handed_over(self, peer: str, epoch: int) -> None:
         """A node has handed over all that is not its own in that view."""
@@ -246,10 +247,10 @@ class Settling:
         self._answers.clear()
         self._told()
 
-    def _take(self, name: str) -> Deferred[Any] | None:
+    def _take(self, name: str, *, late: bool = False) -> Deferred[Any] | None:
         arriving = self._arriving.pop(name)
         try:
-            return self._take_in.arrive(name, arriving, self._offered.__contains__)
+            return self._take_in.arrive(name, arriving, self._offered.__contains__, late=late)
         except Exception:  # whatever is wrong with it must keep no other out
             self.log.failure("What has come of channel {name!r:.100} can't be taken in", name=name)
             return None

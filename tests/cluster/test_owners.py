@@ -64,7 +64,7 @@ class NewOwner:
         self.servers.follow(VIEW)
 
     def arrive(
-        self, name: str, arriving: Arriving, told: Callable[[str], bool]
+        self, name: str, arriving: Arriving, told: Callable[[str], bool], *, late: bool
     ) -> Deferred[Any] | None:
         self.taken.append(name)
         return self.hooks.get(name, lambda: None)()
@@ -283,6 +283,16 @@ def test_what_came_for_a_channel_goes_along_with_it(old: OldOwner) -> None:
     assert not old.side.done
     arrived(True)
     assert old.side.done
+
+
+def test_who_was_taken_for_dead_does_not_tell_who_is_in_what_is_on_its_way(old: OldOwner) -> None:
+    """The frontends have told others since, and some may have left."""
+    old.slow = True
+    old.mine = Hand([("ann", "front-1")], {"turn": 1})
+    old.all_see()
+    old.side.begin_anew()
+    old.side.link_up("back-2")
+    assert [hand for hand, _ in old.sent.values()] == [Hand(state={"turn": 1})] * len(old.theirs)
 
 
 def test_channels_go_though_a_hook_will_not_end(old: OldOwner) -> None:

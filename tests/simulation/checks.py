@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,7 @@ class Checker:
 
     def all_gone(self) -> None:
         """All clients have left."""
+        self._endings()
         for id, node in self._play.nodes.items():
             if channels := insight.channels(node):
                 self._fault(f"all have left, and {id} keeps {channels}")
@@ -226,6 +228,29 @@ class Checker:
                 if number > quick[message]:
                     self._fault(f"{stay.uid} got {before} before {message}")
                 last[sender] = quick[message], message
+
+    def _endings(self) -> None:
+        """Each membership that ended by itself has ended once for the application.
+
+        But those at a frontend that was lost may go on, if an owner has come since who has not
+        heard of it.
+        """
+        removed_at = self._play.registry.record.removed_at
+        lost = {id for id, _ in removed_at}
+        told = Counter(
+            (each.uid, each.rid, each.front)
+            for each in self._play.stage.left
+            if each.time < removed_at.get(each.life, math.inf)
+        )
+        for person in self._play.people:
+            left = Counter((s.rid, s.front) for s in person.stays if s.why == "left")
+            ended = Counter((s.rid, s.front) for s in person.stays if s.leaves is None)
+            for place, tries in Counter(person.tries).items():
+                times, most = told[person.uid, *place], tries - left[place]
+                if times > most and place[1] not in lost:
+                    self._fault(f"{person.uid} left {place} {times} times, and came in {most}")
+                if times < ended[place] and self._play.kind in ("quiet", "planned"):
+                    self._fault(f"{person.uid} left {place} {times} times of {ended[place]}")
 
     def _owners(self) -> None:
         """In each room, the owners acted one after the other, as the views say."""

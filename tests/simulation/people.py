@@ -135,6 +135,7 @@ class Person:
         self.uid = uid
         self.machine = Machine(world, uid)
         self.stays: list[Stay] = []
+        self.tries: list[tuple[str, str]] = []
         self.said: list[Said] = []
         self.late: list[str] = []
         self._world, self._wires = world, wires
@@ -205,6 +206,7 @@ class Person:
             self._speak_later(wire)
 
         self._world.tell(f"{self.uid} enters {rid} at {self.front}")
+        self.tries.append((rid, self.front))
         self._entering = Stay(self.uid, rid, self.front, self._world.now)
         self._ask(ENTER, {"uid": self.uid, "rid": rid}, entered)
 
@@ -256,7 +258,7 @@ class Person:
                 self.enter()
 
         def left(answer: dict[str, Any]) -> None:
-            self._end("left")
+            self._end("left" if answer["code"] == 200 else "could not leave")
             if answer["code"] != 200:
                 self.hang_up(f"could not leave {stay.rid}: {answer}")
             elif not self.stopped:

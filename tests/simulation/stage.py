@@ -67,6 +67,7 @@ class ChatRemote:
         return self.app.server_id
 
     def left(self, channel: Any, uid: str, sid: str, reason: str) -> None:
+        stage.now().leaves(self.app.server_id, channel.name, uid, sid)
         channel.push("onLeave", {"uid": uid, "rid": channel.name})
 """
 
@@ -134,6 +135,17 @@ class Act:
 
 
 @dataclass(frozen=True, slots=True)
+class Leaving:
+    """What a backend's ``on_left`` was told."""
+
+    time: float
+    life: tuple[str, str]
+    rid: str
+    uid: str
+    front: str
+
+
+@dataclass(frozen=True, slots=True)
 class Script:
     """The application, ready to be played."""
 
@@ -185,6 +197,7 @@ class Stage:
         self.nodes: dict[str, Any] = {}
         self.machines: dict[str, Machine] = {}
         self.acted: list[Act] = []
+        self.left: list[Leaving] = []
 
     def sleep(self, server_id: str, seconds: float) -> Deferred[None]:
         """What a handler waits for."""
@@ -198,6 +211,10 @@ class Stage:
 
     def pushes(self, server_id: str, rid: str, said: str, number: int) -> None:
         self._note(server_id, rid, said, number)
+
+    def leaves(self, server_id: str, rid: str, uid: str, front: str) -> None:
+        life = server_id, self.nodes[server_id].links.incarnation
+        self.left.append(Leaving(self.world.now, life, rid, uid, front))
 
     def _note(self, server_id: str, rid: str, said: str | None, number: int) -> None:
         node = self.nodes[server_id]
