@@ -112,9 +112,12 @@ STAMP = [
     (b"key", Unicode(optional=True)),
     (b"origin", Unicode(optional=True)),
     (b"hops", Integer(optional=True)),
+    (b"since", Integer(optional=True)),
+    (b"number", Integer(optional=True)),
 ]
 """What a request carries where views change: by which view and key its receiver was chosen, and,
-if another node has passed it on, from which frontend or caller it comes, and over how many nodes.
+if other nodes have passed it on, from which frontend or caller it comes, over how many nodes, by
+which view the first of them was chosen, and how many that one had passed on by then.
 """
 
 

@@ -23,15 +23,20 @@ MOST_WAITING = 20_000
 FOR_EVER = 0
 """No deadline: who asked first has one."""
 
-_OWN_KEYS = frozenset((b"_ask", b"origin", b"hops", b"epoch"))
+_OWN_KEYS = frozenset((b"_ask", b"hops", b"epoch"))
 
 MOST_HOPS = 4
 """How often one request is passed on: more often nobody owns its key."""
 
 
-OLD, PASSED_ON, DIRECT = range(3)
-"""The order in which what waits is served: what is told again of earlier times, what was passed
-on, the rest."""
+Rank = tuple[int, int, int]
+"""What is served first, of all that waits: what has the lowest."""
+
+OLD: Rank = (0, 0, 0)
+"""What is told again of earlier times. What was passed on has ranks that begin with 1."""
+
+DIRECT: Rank = (2, 0, 0)
+"""What came straight."""
 
 
 class _Waiting:
@@ -40,7 +45,7 @@ class _Waiting:
     Args:
         serve: looks at it again.
         refuse: says why it is not served.
-        rank: what is lower is served first.
+        rank: when it is served.
         since: the clock's time when it came.
     """
 
@@ -51,7 +56,7 @@ class _Waiting:
         serve: Callable[[], None],
         refuse: Callable[[str], None],
         *,
-        rank: int,
+        rank: Rank,
         since: float,
     ) -> None:
         self.serve, self.refuse = serve, refuse
@@ -94,6 +99,7 @@ class Arrivals:
         self._waiting: dict[_Waiting, None] = {}
         self._deadlines = Deadlines(PATIENCE, clock, self._too_late)
         self._came: float | None = None
+        self._passed = 0
         self.relaying = 0
         """How many of those that were passed on have no answer yet."""
 
@@ -180,11 +186,16 @@ class Arrivals:
         hops = int(box.get(b"hops", b"0")) + 1
         if hops > MOST_HOPS:
             raise ValueError(f"passed on {MOST_HOPS} times, and nobody owns its key")
-        payload = b"".join(item(key, value) for key, value in box.items() if key not in _OWN_KEYS)
-        payload += item(b"origin", box.get(b"origin", link.peer.encode())) + item(
-            b"hops", b"%d" % hops
-        )
-        payload += item(b"epoch", b"%d" % self._servers.view.epoch)
+        passed = {key: value for key, value in box.items() if key not in _OWN_KEYS}
+        if hops == 1:
+            self._passed += 1
+            passed |= {
+                b"origin": link.peer.encode(),
+                b"since": box.get(b"epoch", b"0"),
+                b"number": b"%d" % self._passed,
+            }
+        passed |= {b"hops": b"%d" % hops, b"epoch": b"%d" % self._servers.view.epoch}
+        payload = b"".join(item(key, value) for key, value in passed.items())
         self._counters.boxes_passed_on += 1
         if ask is None:
             to.tell(payload, "what was passed on")
@@ -224,7 +235,7 @@ class Arrivals:
         serve: Callable[[], None],
         refuse: Callable[[str], None],
         *,
-        rank: int,
+        rank: Rank,
         for_ever: bool = False,
     ) -> None:
         if len(self._waiting) >= MOST_WAITING:
@@ -245,10 +256,17 @@ class Arrivals:
         refuse(why)
 
 
-def _rank(box: Box) -> int:
+def _rank(box: Box) -> Rank:
+    """When to serve a box.
+
+    Who asks by a newer view has asked by the older one before, though another may have passed that
+    on; and of one view there is one who was asked first, and counts.
+    """
     if b"again" in box:
         return OLD
-    return PASSED_ON if b"origin" in box else DIRECT
+    if b"origin" in box:
+        return 1, int(box.get(b"since", b"0")), int(box.get(b"number", b"0"))
+    return DIRECT
 
 
 def _ignore(why: str) -> None:
