@@ -75,6 +75,7 @@ class Offering:
         self._here: dict[str, int] = {}
         self._done: dict[str, int] = {}
         self._before: dict[str, Ownership] = {}
+        self._telling: set[tuple[str, str, str]] = set()
 
     # What happens.
 
@@ -107,8 +108,10 @@ class Offering:
                 have asked to come in.
         """
         server_type = self._type_of(owner)
+        telling = owner, channel, uid
 
         def done(known: bool) -> None:
+            self._telling.discard(telling)
             if known:
                 # Another of its type may be the one to be told by now. But servers of other types
                 # have channels of the same names.
@@ -116,7 +119,9 @@ class Offering:
                     if backend == owner or self._type_of(backend) == server_type:
                         self._groups.told(backend, channel, uid)
 
-        if self._sends.linked(owner):
+        # Not while an answer is awaited: behind it may come who has that uid now.
+        if telling not in self._telling and self._sends.linked(owner):
+            self._telling.add(telling)
             self._sends.gone(owner, channel, uid, done, again=again)
 
     def link_up(self, backend: str) -> None:

@@ -161,6 +161,18 @@ def test_what_was_refused_is_told_again(frontend: Frontend) -> None:
     assert frontend.said == TO_THE_NEXT
 
 
+def test_who_is_being_told_is_not_told_again_meanwhile(frontend: Frontend) -> None:
+    """Behind the answer may come that somebody with that uid has entered anew."""
+    frontend.leaves("back-2", "den", "ann")
+    frontend.said.clear()
+    frontend.dies("back-1")
+    assert frontend.said == [("offer", "back-2", "den", "ann", 0), ("done", "back-2")]
+    frontend.answers.pop()(False)
+    frontend.said.clear()
+    frontend.offering.link_up("back-2")
+    assert frontend.said == TO_THE_NEXT
+
+
 def test_servers_of_other_types_have_channels_of_the_same_names(frontend: Frontend) -> None:
     """Each has to be told that somebody left its own."""
     view = frontend.servers.view
