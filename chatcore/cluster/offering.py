@@ -75,7 +75,7 @@ class Offering:
         self._here: dict[str, int] = {}
         self._done: dict[str, int] = {}
         self._before: dict[str, Ownership] = {}
-        self._telling: set[tuple[str, str, str]] = set()
+        self._telling: dict[str, dict[tuple[str, str], None]] = {}
 
     # What happens.
 
@@ -108,10 +108,10 @@ class Offering:
                 have asked to come in.
         """
         server_type = self._type_of(owner)
-        telling = owner, channel, uid
+        telling = self._telling.setdefault(owner, {})
 
         def done(known: bool) -> None:
-            self._telling.discard(telling)
+            telling.pop((channel, uid), None)
             if known:
                 # Another of its type may be the one to be told by now. But servers of other types
                 # have channels of the same names.
@@ -120,8 +120,8 @@ class Offering:
                         self._groups.told(backend, channel, uid)
 
         # Not while an answer is awaited: behind it may come who has that uid now.
-        if telling not in self._telling and self._sends.linked(owner):
-            self._telling.add(telling)
+        if (channel, uid) not in telling and self._sends.linked(owner):
+            telling[channel, uid] = None
             self._sends.gone(owner, channel, uid, done, again=again)
 
     def link_up(self, backend: str) -> None:
@@ -133,6 +133,7 @@ class Offering:
     def link_down(self, backend: str) -> None:
         """A link was lost: its other side says nothing any more."""
         self._here.pop(backend, None)
+        self._telling.pop(backend, None)
         self.check()
 
     def check(self) -> None:
