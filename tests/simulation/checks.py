@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 BACK_SECONDS = 8.0
 """Seconds within which every room is served again after a node has died."""
 
+LAST_SECONDS = 1.0
+"""How long what a node did may take to be known to others."""
+
 
 class Checker:
     """Looks at a simulation, and notes its faults."""
@@ -233,14 +236,15 @@ class Checker:
         """Each membership that ended by itself has ended once for the application.
 
         But those at a frontend that was lost may go on, if an owner has come since who has not
-        heard of it.
+        heard of it; and what a node did last before it died is done once more.
         """
-        removed_at = self._play.registry.record.removed_at
+        removed_at, died = self._play.registry.record.removed_at, self._play.stage.died
         lost = {id for id, _ in removed_at}
         told = Counter(
             (each.uid, each.rid, each.front)
             for each in self._play.stage.left
             if each.time < removed_at.get(each.life, math.inf)
+            and each.time < died.get(each.life, math.inf) - LAST_SECONDS
         )
         for person in self._play.people:
             left = Counter((s.rid, s.front) for s in person.stays if s.why == "left")

@@ -340,7 +340,9 @@ class Play:
         self._fallen(id)
 
     def _fallen(self, id: str) -> None:
-        self.nodes.pop(id, None)
+        node = self.nodes.pop(id, None)
+        if node is not None:
+            self.stage.died[id, node.links.incarnation] = self.world.now
 
     # Trouble
 

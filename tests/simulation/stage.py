@@ -198,6 +198,7 @@ class Stage:
         self.machines: dict[str, Machine] = {}
         self.acted: list[Act] = []
         self.left: list[Leaving] = []
+        self.died: dict[tuple[str, str], float] = {}
 
     def sleep(self, server_id: str, seconds: float) -> Deferred[None]:
         """What a handler waits for."""
