@@ -95,6 +95,9 @@ def run(options: argparse.Namespace) -> int:
 
     from chatcore.master.start import start
 
+    output = Output(sys.stdout, sys.stderr, as_json=options.json)
+    if plan.note:
+        output.note(plan.note)
     code = start(plan, reactor=reactor, aside=options.json)
-    Output(sys.stdout, sys.stderr, as_json=options.json).document({"exit": code})
+    output.document({"exit": code})
     return code

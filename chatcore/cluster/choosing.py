@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from twisted.internet.interfaces import IStreamClientEndpoint
 
@@ -18,6 +19,7 @@ from chatcore.cluster.settings import RegistrySettings
 from chatcore.cluster.view import View
 from chatcore.config.addresses import is_loopback
 from chatcore.config.names import listing
+from chatcore.config.run_folder import RunFolder
 from chatcore.config.servers import Server
 from chatcore.errors import ConfigError
 from chatcore.links.link import Responder
@@ -120,6 +122,22 @@ def make_registry(url: str, parts: RegistryParts) -> IRegistry:
     return make(url, parts)
 
 
+def of_a_new_secret(run_folder: RunFolder, url: str) -> str | None:
+    """What to say where this process has made a secret, and its registry is on another machine."""
+    if not run_folder.made_secret or not _is_elsewhere(url):
+        return None
+    return (
+        f"There was no secret of the cluster here, and a new one was made in"
+        f" {run_folder.secret_path}. All hosts need the same one: unless this is the first, copy"
+        " that of another host there, or name it with --secret-file, and start anew"
+    )
+
+
+def _is_elsewhere(url: str) -> bool:
+    host = urlsplit(url).hostname if url.partition(":")[0] in _MAKERS else None
+    return bool(host) and not is_loopback(str(host))
+
+
 def refuse_passwords(option: str | None, assignments: Iterable[str]) -> None:
     """See that no argument of a process holds a URL with a password.
 
@@ -179,6 +197,8 @@ def _master(url: str, parts: RegistryParts) -> IRegistry:
         links=parts.links,
         counters=parts.counters,
         clock=parts.reactor,
+        where=url,
+        secret_file=str(parts.secret_file),
         tls=parts.tls,
         asked=parts.asked,
     )

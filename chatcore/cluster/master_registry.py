@@ -23,6 +23,7 @@ from chatcore.config.names import MASTER
 from chatcore.config.servers import Server
 from chatcore.deadlines import IClock
 from chatcore.errors import ConfigError, RemoteRefused, RpcError, ViewError
+from chatcore.links.greeting import NO_SECRET
 from chatcore.links.kept import KeptLink
 from chatcore.links.link import Link, LinkParts, Responder
 from chatcore.links.settings import LinkSettings
@@ -98,6 +99,8 @@ class MasterRegistry:
         links: those of links.
         counters: what counts.
         clock: the reactor, or a test's clock.
+        where: the URL, for people.
+        secret_file: where the secret was read, for people.
         tls: the certificates of links, where those are encrypted.
         asked: what acts on what the master asks the node besides; it may be filled later.
     """
@@ -115,11 +118,14 @@ class MasterRegistry:
         links: LinkSettings,
         counters: Counters,
         clock: IClock,
+        where: str,
+        secret_file: str,
         tls: LinkTls | None = None,
         asked: dict[bytes, Responder] | None = None,
     ) -> None:
         self._endpoint, self._secret, self._clock = endpoint, secret, clock
         self._counters = counters
+        self._where, self._secret_file = where, secret_file
         self._parts = LinkParts(
             turn=Turn(clock.callLater),
             clock=clock,
@@ -214,12 +220,18 @@ class MasterRegistry:
         self._forget_again()
         if self._leaving is not None:
             return
+        if why == NO_SECRET:
+            why += (
+                f", or this side doesn't: all hosts need the same one, and here it is that in"
+                f" {self._secret_file}. Copy it from a host that runs, and name it with"
+                " --secret-file"
+            )
         if self._lost:
             self._say(f"the master can't be reached: {why}")
             return
         self._lost, self._problem = True, f"the master can't be reached: {why}"
         self._counters.registry_lost += 1
-        self._hearer.lost(why, silent)
+        self._hearer.lost(f"{self._where}: {why}", silent)
 
     def _found(self) -> None:
         if self._lost:

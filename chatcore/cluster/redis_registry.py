@@ -173,7 +173,8 @@ class RedisRegistry:
         if not self._lost and silent >= self._patience:
             self._lost = True
             self._counters.registry_lost += 1
-            self._hearer.lost(str(failure.value) or repr(failure.value), silent)
+            why = str(failure.value) or repr(failure.value)
+            self._hearer.lost(f"{self._where}: {why}", silent)
 
     async def _look(self) -> None:
         reading = await self._read()

@@ -37,10 +37,15 @@ _ELSEWHERE = f"Choose a folder of your own on a local disk with --run-dir or {VA
 
 
 class RunFolder:
-    """The run folder; made by :meth:`open`."""
+    """The run folder; made by :meth:`open`.
+
+    Attributes:
+        made_secret: whether this object has made the cluster's secret.
+    """
 
     def __init__(self, path: Path, secret_file: Path | None = None) -> None:
         self.path, self.secret_file = path, secret_file
+        self.made_secret = False
 
     @classmethod
     def open(cls, app: Path, given: str | None = None, secret_file: str | None = None) -> RunFolder:
@@ -196,6 +201,7 @@ class RunFolder:
             # A link appears at once and complete, and only the first one can be made.
             with suppress(FileExistsError):
                 os.link(name, file)
+                self.made_secret = True
         finally:
             os.unlink(name)
 

@@ -28,6 +28,12 @@ TLS = re.compile(rb"[\x15\x16]\x03")
 MOST_LINES = 5
 """Lines a second that are logged of links that are rejected."""
 
+QUIET_SECONDS = 60.0
+"""For how long it is not repeated why somebody was rejected who tries again and again."""
+
+MOST_REMEMBERED = 1000
+"""Reasons that are remembered for that."""
+
 MOST_REJECTED = 50
 """Links a second that may be rejected of one address; more are closed before they cost anything."""
 
@@ -71,6 +77,7 @@ class Arrivals(Factory):
         self._second, self._rejected_there = 0.0, Counter[str | int]()
         self._rejected: set[Link] = set()
         self._lines = Rationed(MOST_LINES, later=parts.clock.callLater, left_out=self._left_out)
+        self._told: dict[tuple[str, str], float] = {}
         self._stopped = False
 
     @property
@@ -173,7 +180,17 @@ class Arrivals(Factory):
     def _refuse(self, link: Link, problem: Exception) -> None:
         if isinstance(problem, IdentityError):
             self._parts.counters.links_uncertified += 1
-        self._reject(link, str(problem))
+        if not self._is_repeated(self._unproven.get(link, ("", 0))[0], str(problem)):
+            self._reject(link, str(problem))
+
+    def _is_repeated(self, host: str, why: str) -> bool:
+        now = self._parts.clock.seconds()
+        if now - self._told.get((host, why), -QUIET_SECONDS) < QUIET_SECONDS:
+            return True
+        if len(self._told) >= MOST_REMEMBERED:
+            self._told.clear()
+        self._told[host, why] = now
+        return False
 
     def _broken(self, link: Link, problem: BoxError, data: bytes) -> None:
         self._reject(link, f"{problem}{self._strange(data)}")

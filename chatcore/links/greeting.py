@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Final
 
 import msgspec
 
@@ -16,6 +17,12 @@ from chatcore.wire.box import END, Box, item, join
 from chatcore.wire.values import pack
 
 _unpack_remotes = msgspec.msgpack.Decoder(dict[str, str]).decode
+
+NO_SECRET: Final = "it does not know this cluster's secret"
+"""Why a link to somebody failed who has another secret."""
+
+LEAVING_SECONDS: Final = 1.0
+"""How long somebody may take to hear that; then the link is cut."""
 
 Up = Callable[[Link], None]
 Expected = Callable[[str, str], bool]
@@ -80,7 +87,14 @@ class Greeter:
                 fail("it has started anew")
                 return
             if not hello.proves(shown, self._proof(link, hello.LISTENER, me, it)):
-                fail("it does not know this cluster's secret")
+                # So that the other side's log tells of it, too. It proves nothing.
+                link.ask(
+                    item(b"_command", b"Prove") + item(b"proof", b""),
+                    lambda box, problem: link.abort(),
+                    "Prove",
+                    LEAVING_SECONDS,
+                )
+                failed(NO_SECRET)
                 return
             try:
                 self._verify_certificate(link, it.id)

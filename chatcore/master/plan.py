@@ -10,7 +10,7 @@ from pathlib import Path
 
 from twisted.internet.endpoints import quoteStringArgument
 
-from chatcore.cluster.choosing import STATIC, chosen_url, refuse_passwords
+from chatcore.cluster.choosing import STATIC, chosen_url, of_a_new_secret, refuse_passwords
 from chatcore.cluster.master_registry import url_of
 from chatcore.cluster.registry import shown
 from chatcore.cluster.settings import RegistrySettings
@@ -108,6 +108,7 @@ class Plan:
         master: the master that runs in ``chatcore start`` itself; None where the nodes have
             another registry.
         recipe: how servers are started that come later; None where none can.
+        note: what else to tell the person who starts it.
     """
 
     app: Path
@@ -119,6 +120,7 @@ class Plan:
     stop_seconds: float = 0.0
     master: PlannedMaster | None = None
     recipe: Recipe | None = None
+    note: str | None = None
 
 
 def make_plan(
@@ -160,6 +162,8 @@ def make_plan(
     refuse_clashes(needs)
     run = RunFolder.open(folder, run_dir, secret_file)
     run.secret()
+    first = next(iter(settings.values()))
+    url = chosen_url(registry, first[RegistrySettings], folder)
     common = ("--app", str(folder), "--env", env, "--run-dir", str(run.path), "--supervised")
     where = registry if master is None else url_of(master.address)
     for_nodes_alone = () if run.secret_file is None else ("--secret-file", str(run.secret_file))
@@ -168,7 +172,7 @@ def make_plan(
         common=(*common, *for_nodes_alone),
         registry=where,
         assignments=tuple(to_nodes),
-        fixed=master is None and _is_static(settings, folder, registry),
+        fixed=master is None and url == STATIC,
     )
     nodes = [recipe.program(server) for server in servers]
     pages = [_page(page, common)] if page is not None else []
@@ -182,12 +186,8 @@ def make_plan(
         stop_seconds=max(map(_stop_seconds, settings.values()), default=0.0),
         master=master,
         recipe=recipe,
+        note=of_a_new_secret(run, url),
     )
-
-
-def _is_static(settings: Mapping[str, Settings], folder: Path, option: str | None) -> bool:
-    first = next(iter(settings.values()))
-    return chosen_url(option, first[RegistrySettings], folder) == STATIC
 
 
 def _master(

@@ -128,11 +128,12 @@ class Membership:
 
     def lost(self, why: str, silent: float) -> None:
         self.registry_is_lost = True
+        epoch = self._servers.view.epoch
         self.log.warn(
-            "The registry does not answer: {why}; {id} goes on with view {epoch}",
+            "The registry does not answer: {why}; {id} {what}",
             why=why,
             id=self.member.id,
-            epoch=self._servers.view.epoch,
+            what=f"goes on with view {epoch}" if epoch else "waits for it, and is not ready before",
         )
         if self._settings.lost == "stop" and self._lease is None:
             rest = max(self._settings.lease_seconds - silent, 0.0)

@@ -18,7 +18,7 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from chatcore.cluster.choosing import RegistryParts, chosen_url, make_registry
+from chatcore.cluster.choosing import RegistryParts, chosen_url, make_registry, of_a_new_secret
 from chatcore.cluster.registry import IRegistry, StaticRegistry
 from chatcore.cluster.settings import RegistrySettings
 from chatcore.cluster.view import View
@@ -109,7 +109,7 @@ class Node(Service):
         self._telling: Deferred[None] | None = None
         self._linked: Deferred[None] = Deferred()
         self._draining: Deferred[None] | None = None
-        self._serves = False
+        self._serves = self._told_kept_out = False
 
         catalogue = load_application(folder)
         compare_types(catalogue, servers)
@@ -119,9 +119,12 @@ class Node(Service):
         may_leave = tls is not None or links.insecure
         network = network or Network(run_folder, reactor, may_leave=may_leave)
         asked: dict[bytes, Responder] = {}
+        secret = run_folder.secret()
+        self._of_a_new_secret: str | None = None
         if registry is None:
             about = configured.settings[RegistrySettings]
             url = partial(chosen_url, registry_url, about, catalogue.folder)
+            self._of_a_new_secret = of_a_new_secret(run_folder, url())
             registry = make_registry(
                 url(),
                 RegistryParts(
@@ -130,7 +133,7 @@ class Node(Service):
                     view=View.of(servers),
                     settings=about,
                     links=links,
-                    secret=run_folder.secret(),
+                    secret=secret,
                     secret_file=run_folder.secret_path,
                     link_endpoint=network.link_endpoint,
                     tls=tls,
@@ -151,7 +154,7 @@ class Node(Service):
             server=server,
             servers=servers,
             configured=configured,
-            secret=run_folder.secret(),
+            secret=secret,
             tls=tls,
             network=network,
             registry=registry,
@@ -171,7 +174,7 @@ class Node(Service):
         self._administration = Administration(
             node=self,
             about={"app": str(folder), "env": servers.env},
-            secret=run_folder.secret(),
+            secret=secret,
             process=process or Process(),
             reactor=reactor,
         )
@@ -208,6 +211,8 @@ class Node(Service):
         super().startService()
         allow_many_connections()
         self.log.info("Starting {id}", id=self.server.id)
+        if self._of_a_new_secret:
+            self.log.warn("{what}", what=self._of_a_new_secret)
         self._starting = Deferred.fromCoroutine(self._start())
         self._starting.addErrback(self._not_started)
 
@@ -218,7 +223,7 @@ class Node(Service):
         self._link_port = self._place.listen(self._reactor, self.links.factory)
         self.links.on_up(lambda link: self._open_if_linked())
         self.logins.start()
-        self._opening = self._reactor.callLater(OPENING_SECONDS, self._linked.callback, None)
+        self._opening = self._reactor.callLater(OPENING_SECONDS, self._open_unless_kept_out)
         self.links.startService()
         self.membership.start()
         await self._linked
@@ -314,6 +319,20 @@ class Node(Service):
             self._opening.cancel()
             self._linked.callback(None)
         self._tell_if_all_started()
+
+    def _open_unless_kept_out(self) -> None:
+        """Wait for links no longer; for the registry, though, as long as it takes."""
+        if self.membership.let_in:
+            self._linked.callback(None)
+            return
+        if not self._told_kept_out:
+            self._told_kept_out = True
+            self.log.warn(
+                "{id} is not ready: its registry has not let it into the view yet; it goes on"
+                " trying",
+                id=self.server.id,
+            )
+        self._opening = self._reactor.callLater(OPENING_SECONDS, self._open_unless_kept_out)
 
     @property
     def _is_linked(self) -> bool:

@@ -61,6 +61,8 @@ class MasterStage(Stage):
             links=LinkSettings(),
             counters=counters,
             clock=host.clock,
+            where="master://memory",
+            secret_file="/cluster.secret",
         )
         self.hosts[registry], self.counters[registry] = host, counters
         return registry

@@ -13,12 +13,14 @@ from chatcore.cluster.choosing import (
     RegistryParts,
     chosen_url,
     make_registry,
+    of_a_new_secret,
     refuse_passwords,
 )
 from chatcore.cluster.redis_registry import RedisRegistry
 from chatcore.cluster.registry import StaticRegistry, shown
 from chatcore.cluster.settings import RegistrySettings
 from chatcore.cluster.view import View
+from chatcore.config.run_folder import RunFolder
 from chatcore.config.settings import Assignment, resolve
 from chatcore.errors import ConfigError
 from chatcore.links.settings import LinkSettings
@@ -176,3 +178,25 @@ def test_no_password_is_in_what_people_may_print() -> None:
 
 def said(key: str, value: object) -> Assignment:
     return Assignment(key=key, value=value, source="app.py:1")
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("redis://joe:s3same@10.0.0.1/0", True),
+        ("master://10.0.0.1:3005", True),
+        ("master://127.0.0.1:3005", False),
+        ("redis://localhost", False),
+        ("static:", False),
+    ],
+)
+def test_a_secret_made_anew_is_told_where_others_have_one(
+    tmp_path: Path, url: str, told: bool
+) -> None:
+    run = RunFolder.open(tmp_path)
+    assert of_a_new_secret(run, url) is None, "before there is one"
+    run.secret()
+    said = of_a_new_secret(run, url)
+    assert bool(said) == told
+    assert not told or (str(run.path / "secret") in str(said) and "--secret-file" in str(said))
+    assert of_a_new_secret(RunFolder.open(tmp_path), url) is None, "it is no new one any more"

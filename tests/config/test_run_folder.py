@@ -175,6 +175,7 @@ class TestTheSecret:
         secret = run.secret()
         assert len(bytes.fromhex(secret.decode())) == 32
         assert mode(run.path / "secret") == 0o600
+        assert run.made_secret and not RunFolder.open(tmp_path).made_secret
         assert run.secret() == secret == RunFolder.open(tmp_path).secret()
 
     def test_differs_between_run_folders(self, tmp_path: Path) -> None:

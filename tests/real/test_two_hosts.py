@@ -166,7 +166,13 @@ async def test_a_node_on_another_host_joins_with_its_certificate(hosts: TwoHosts
     shutil.copytree(hosts.folder / "tls", hosts.folder / "four" / "tls")
     command = ("chatnode", "--type", "back", "--id", "target", "--port", str(hosts.back + 2))
     hosts.start("no secret", "four", *command, *registry, secret=wrong)
-    wait_until(lambda: b"secret" in hosts.output("no secret").read_bytes(), "its being refused")
+    kept_out = "target is not ready"
+    wait_until(lambda: kept_out in hosts.output("no secret").read_text(), "its being refused")
+    assert "target is ready" not in hosts.output("no secret").read_text()
+    said = f"does not answer: master://127.0.0.1:{hosts.master}: it does not know this cluster's"
+    assert said in hosts.output("no secret").read_text()
+    assert f"it is that in {wrong}" in hosts.output("no secret").read_text()
+    assert " was rejected: target does not know this" in hosts.output("master").read_text()
     await until_answered(hosts.clients, 8)
     told = hosts.told()
     assert "three/tls/a-thief.pem: there is no such file" in told

@@ -414,6 +414,8 @@ class MasterCentre:
             links=LinkSettings(),
             counters=Counters(),
             clock=machine,
+            where="master://memory",
+            secret_file="/cluster.secret",
         )
         return Overheard(registry, self.record)
 
