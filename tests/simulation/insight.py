@@ -9,16 +9,37 @@ from typing import Any
 from chatcore.links.link import Link
 from chatcore.node import Node
 
-ROOMS = ("chatcore.channels", "chatcore.node", "chatcore.cluster", "chatcore.links")
+ROOMS = (
+    *("chatcore.channels", "chatcore.cluster", "chatcore.connectors", "chatcore.dispatch"),
+    *("chatcore.links", "chatcore.node", "chatcore.sessions", "chatcore.turn"),
+)
 """Where the tables are that have to be empty in the end."""
 
 EMPTY = {
+    "Admission._here",
+    "Admission._where",
+    "Arrivals._waiting",
+    "ChannelService._adopting",
     "ChannelService._channels",
+    "ConnectorParts.clients",
+    "Draining._here",
+    "Draining._leaving",
+    "Draining._queue",
     "GroupTable._backends",
+    "GroupTable._leaving",
     "GroupTable._of_uid",
+    "HandingOver._outgoing",
     "Link._calls",
     "Link._queue",
+    "LinkTable._new",
     "LinkTable._retiring",
+    "Outgoing._waiting",
+    "OwnCalls._under_way",
+    "SessionService._by_id",
+    "SessionService._by_uid",
+    "Settling._arriving",
+    "Turn._waiting",
+    "UnderWay._keys",
 }
 """The tables that are empty when everybody has left, and nothing is under way."""
 

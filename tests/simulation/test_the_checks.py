@@ -8,13 +8,18 @@ from typing import Any
 import pytest
 
 from chatcore.channels.groups import GroupTable
+from chatcore.channels.moving import Hand
 from chatcore.channels.service import ChannelService
+from chatcore.cluster.offering import Offering
+from chatcore.cluster.settling import Settling
 from chatcore.connectors.connection import Connection
 from chatcore.connectors.draining import Draining
 from chatcore.links.link import Link
+from chatcore.node.arrivals import Arrivals
 from chatcore.sessions.service import SessionService
 
-from .play import play
+from . import insight
+from .play import Play, play
 from .stage import Script
 
 Sabotage = Callable[[pytest.MonkeyPatch], None]
@@ -34,6 +39,20 @@ def _every(count: int) -> Callable[[], bool]:
 def _lose_pushes(patch: pytest.MonkeyPatch) -> None:
     push, due = GroupTable.push, _every(5)
     patch.setattr(GroupTable, "push", lambda *a, **k: None if due() else push(*a, **k))
+
+
+def _lose_what_those_get_who_go(patch: pytest.MonkeyPatch) -> None:
+    push, due, hush = GroupTable.push, _every(5), Play._hush
+    over: list[bool] = []
+    patch.setattr(GroupTable, "push", lambda *a, **k: None if not over and due() else push(*a, **k))
+
+    def hush_and_go(play: Play) -> None:
+        over.append(True)
+        hush(play)
+        for person in play.people:
+            person.hang_up()
+
+    patch.setattr(Play, "_hush", hush_and_go)
 
 
 def _double_pushes(patch: pytest.MonkeyPatch) -> None:
@@ -101,6 +120,108 @@ def _raise(patch: pytest.MonkeyPatch) -> None:
             raise ZeroDivisionError
 
     patch.setattr(SessionService, "close", broken)
+
+
+def _answer_before_it_is_settled(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Settling, "may_answer", lambda self, key: True)
+
+
+def _wait_for_no_offers(patch: pytest.MonkeyPatch) -> None:
+    waited_for = Settling._is_waited_for
+
+    def backends(self: Settling) -> list[str]:
+        frontends = {each.id for each in self._servers.frontends()}
+        return [id for id in waited_for(self) if id not in frontends]
+
+    patch.setattr(Settling, "_is_waited_for", backends)
+
+
+def _offer_before_all_pushes_are_there(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Offering, "_is_waited_for", lambda self, server_type: iter(()))
+
+
+def _serve_in_reverse_what_has_waited(patch: pytest.MonkeyPatch) -> None:
+    again = Arrivals.again
+
+    def reverse(self: Arrivals) -> None:
+        self._waiting = dict(reversed(self._waiting.items()))
+        again(self)
+
+    patch.setattr(Arrivals, "again", reverse)
+
+
+def _serve_what_is_passed_on(patch: pytest.MonkeyPatch) -> None:
+    pass_on = Arrivals.pass_on
+
+    def twice(self: Arrivals, owner: str, link: Link, box: Any, ask: bytes | None) -> bool:
+        pass_on(self, owner, link, box, None)
+        return pass_on(self, owner, link, box, ask)
+
+    patch.setattr(Arrivals, "pass_on", twice)
+
+
+def _forget_a_member(patch: pytest.MonkeyPatch) -> None:
+    move = GroupTable.move
+
+    def less(self: GroupTable, channel: str, backend: str, to: str) -> None:
+        uids = self.held(backend).get(channel, [])
+        move(self, channel, backend, to)
+        if backend != to and len(uids) > 1:
+            self.leave(to, channel, uids[:1])
+
+    patch.setattr(GroupTable, "move", less)
+
+
+def _forget_the_state(patch: pytest.MonkeyPatch) -> None:
+    give_away = ChannelService.give_away
+
+    def without(self: ChannelService, name: str, to: str) -> Hand | None:
+        hand = give_away(self, name, to)
+        return None if hand is None else Hand(hand.members)
+
+    patch.setattr(ChannelService, "give_away", without)
+
+
+SEEDS = 60
+"""Schedules within which it has to be noticed that a move goes wrong."""
+
+
+@pytest.mark.logs_failures
+@pytest.mark.parametrize(
+    ("sabotage", "found"),
+    [
+        (_lose_what_those_get_who_go, "never got"),
+        (_answer_before_it_is_settled, "was answered 404"),
+        (_wait_for_no_offers, "was answered 404"),
+        (_offer_before_all_pushes_are_there, "was answered 404"),
+        (_serve_in_reverse_what_has_waited, " before "),
+        (_serve_what_is_passed_on, "2 times"),
+        (_forget_a_member, "missing"),
+        (_forget_the_state, "is number"),
+    ],
+)
+def test_it_is_noticed_where_channels_move(
+    script: Script, monkeypatch: pytest.MonkeyPatch, sabotage: Sabotage, found: str
+) -> None:
+    sabotage(monkeypatch)
+    plays = (play(script, seed, "planned") for seed in range(SEEDS))
+    assert any(found in fault for outcome in plays for fault in outcome.faults)
+
+
+def test_the_tables_that_have_to_be_empty_are_there(
+    script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: set[str] = set()
+    tables = insight.tables
+
+    def look(node: insight.Node) -> dict[str, int]:
+        found = tables(node)
+        seen.update(found)
+        return found
+
+    monkeypatch.setattr(insight, "tables", look)
+    play(script, 0, "quiet")
+    assert insight.EMPTY - seen == set()
 
 
 @pytest.mark.logs_failures
