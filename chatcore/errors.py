@@ -10,6 +10,7 @@
     │   ├── MessageError
     │   ├── BodyError
     │   ├── HandshakeError
+    │   │   ├── EarlyError      from somebody whom only a later view may have
     │   │   └── IdentityError   a certificate that is not that of who shows it
     │   ├── HttpError
     │   ├── ProxyError
@@ -99,6 +100,10 @@ class BodyError(WireError):
 
 class HandshakeError(WireError):
     """A handshake that is malformed or proves the wrong thing."""
+
+
+class EarlyError(HandshakeError):
+    """A hello of somebody who is not expected; by the next view it may be."""
 
 
 class IdentityError(HandshakeError):

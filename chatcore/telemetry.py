@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(slots=True)
@@ -128,6 +128,41 @@ class Seen:
             return False
         self._seen.add(what)
         return True
+
+
+class Troubles:
+    """Says which troubles are worth a line, where the same ones come again and again.
+
+    Args:
+        passing: seconds for which those are put up with that may pass by themselves; who has had
+            none for so long has it for the first time again.
+        quiet: seconds in which one is told once only.
+        most: how many are remembered.
+    """
+
+    def __init__(self, *, passing: float, quiet: float, most: int) -> None:
+        self._passing, self._quiet, self._most = passing, quiet, most
+        self._known: dict[Hashable, tuple[float, float, float]] = {}
+
+    def level(self, what: Hashable, now: float, *, may_pass: bool) -> Literal["warn", "info", ""]:
+        """How to log it; empty if it is not to be logged now.
+
+        Args:
+            now: the time, in seconds.
+            may_pass: whether it may pass by itself.
+        """
+        first, last, told = self._known.get(what, (now, now, now - self._quiet))
+        if now - last > self._passing:
+            first = now
+        if len(self._known) >= self._most:
+            self._known.clear()
+        self._known[what] = first, now, told
+        if now - told < self._quiet:
+            return ""
+        if may_pass and now - first < self._passing:
+            return "info" if first == now else ""
+        self._known[what] = first, now, now
+        return "warn"
 
 
 class Rationed:

@@ -15,18 +15,21 @@ from twisted.python.failure import Failure
 from chatcore.config.addresses import is_loopback
 from chatcore.config.peers import address_of, neighbourhood, shown
 from chatcore.deadlines import Deadlines
-from chatcore.errors import BoxError, IdentityError
+from chatcore.errors import BoxError, EarlyError, IdentityError
 from chatcore.interfaces import Address
 from chatcore.links import hello
 from chatcore.links.greeting import Expected, Greeter
 from chatcore.links.link import Link, LinkParts
-from chatcore.telemetry import Rationed
+from chatcore.telemetry import Rationed, Troubles
 
 TLS = re.compile(rb"[\x15\x16]\x03")
 """How TLS begins: a handshake, or what it answers to something else (RFC 8446, section 5.1)."""
 
 MOST_LINES = 5
 """Lines a second that are logged of links that are rejected."""
+
+PASSING_SECONDS = 10.0
+"""For how long those are no trouble whom no view lists yet: views come to one before another."""
 
 QUIET_SECONDS = 60.0
 """For how long it is not repeated why somebody was rejected who tries again and again."""
@@ -77,7 +80,9 @@ class Arrivals(Factory):
         self._second, self._rejected_there = 0.0, Counter[str | int]()
         self._rejected: set[Link] = set()
         self._lines = Rationed(MOST_LINES, later=parts.clock.callLater, left_out=self._left_out)
-        self._told: dict[tuple[str, str], float] = {}
+        self._troubles = Troubles(
+            passing=PASSING_SECONDS, quiet=QUIET_SECONDS, most=MOST_REMEMBERED
+        )
         self._stopped = False
 
     @property
@@ -180,17 +185,13 @@ class Arrivals(Factory):
     def _refuse(self, link: Link, problem: Exception) -> None:
         if isinstance(problem, IdentityError):
             self._parts.counters.links_uncertified += 1
-        if not self._is_repeated(self._unproven.get(link, ("", 0))[0], str(problem)):
-            self._reject(link, str(problem))
-
-    def _is_repeated(self, host: str, why: str) -> bool:
-        now = self._parts.clock.seconds()
-        if now - self._told.get((host, why), -QUIET_SECONDS) < QUIET_SECONDS:
-            return True
-        if len(self._told) >= MOST_REMEMBERED:
-            self._told.clear()
-        self._told[host, why] = now
-        return False
+        address, why, now = self._unproven.get(link), str(problem), self._parts.clock.seconds()
+        may_pass = isinstance(problem, EarlyError)
+        level = self._troubles.level((address and address[0], why), now, may_pass=may_pass)
+        if level == "warn":
+            self._reject(link, why)
+        elif level:
+            self.log.info("A link is not taken in yet: {why}", why=why)
 
     def _broken(self, link: Link, problem: BoxError, data: bytes) -> None:
         self._reject(link, f"{problem}{self._strange(data)}")

@@ -7,7 +7,8 @@ from typing import Final
 
 import msgspec
 
-from chatcore.errors import HandshakeError, IdentityError, LinkLost, RpcError
+from chatcore.config.names import is_own_name, is_server_id
+from chatcore.errors import EarlyError, HandshakeError, IdentityError, LinkLost, RpcError
 from chatcore.links import hello
 from chatcore.links.commands import VERSION
 from chatcore.links.hello import Party
@@ -20,6 +21,9 @@ _unpack_remotes = msgspec.msgpack.Decoder(dict[str, str]).decode
 
 NO_SECRET: Final = "it does not know this cluster's secret"
 """Why a link to somebody failed who has another secret."""
+
+STARTED_ANEW: Final = "it has started anew"
+"""Why a link failed to a life of a node that is over; the next view may say so."""
 
 LEAVING_SECONDS: Final = 1.0
 """How long somebody may take to hear that; then the link is cut."""
@@ -84,7 +88,7 @@ class Greeter:
                 fail(f"it is {it.id!r:.80} that answers there")
                 return
             if incarnation not in ("", it.incarnation):
-                fail("it has started anew")
+                fail(STARTED_ANEW)
                 return
             if not hello.proves(shown, self._proof(link, hello.LISTENER, me, it)):
                 # So that the other side's log tells of it, too. It proves nothing.
@@ -189,7 +193,8 @@ class Greeter:
             raise HandshakeError(f"{it.id!r:.80} looks for {to!r:.80}; this is {self.id!r}")
         self._verify_certificate(link, it.id)
         if not expected(it.id, it.incarnation):
-            raise HandshakeError(f"nobody of the id {it.id!r:.80} is expected to dial {self.id!r}")
+            may_come = it.id < self.id and is_server_id(it.id) and not is_own_name(it.id)
+            raise (EarlyError if may_come else HandshakeError)(not_expected(it.id, self.id))
         if len(it.nonce) < 16:
             raise HandshakeError("a nonce that is too short")
         return it
@@ -209,6 +214,11 @@ class Greeter:
     def _proof(self, link: Link, role: str, dialler: Party, listener: Party) -> bytes:
         channel = channel_of(link.transport)
         return hello.proof(self._secret, role, VERSION, dialler, listener, channel)
+
+
+def not_expected(dialler: str, listener: str) -> str:
+    """Why a link failed of somebody whom the other side's view does not have."""
+    return f"nobody of the id {dialler!r:.80} is expected to dial {listener!r}"
 
 
 def _why(problem: RpcError | None) -> str:

@@ -18,12 +18,13 @@ from twisted.python.failure import Failure
 from chatcore.deadlines import Deadlines, IClock
 from chatcore.errors import BoxError, ConfigError
 from chatcore.links import hello
-from chatcore.links.arrivals import TLS, Arrivals
-from chatcore.links.greeting import Greeter
+from chatcore.links.arrivals import PASSING_SECONDS, TLS, Arrivals
+from chatcore.links.greeting import STARTED_ANEW, Greeter, not_expected
 from chatcore.links.guests import IGuests
 from chatcore.links.link import Link, LinkParts
 from chatcore.links.pings import Pings
 from chatcore.links.tls import LinkTls
+from chatcore.telemetry import Troubles
 
 _CLIENT = re.compile(rb"[A-Z]+ /|\x01\x00")
 """How a client begins: a request, or Pomelo's handshake (of less than 64 KiB)."""
@@ -387,6 +388,12 @@ class _Dialler(Factory):
         self._stopped = True
         self._problem: str | None = None
         self._told = False
+        self._troubles = Troubles(passing=PASSING_SECONDS, quiet=0.0, most=len(self._may_pass) + 1)
+
+    @property
+    def _may_pass(self) -> tuple[str, ...]:
+        """How what is said ends that passes when both sides know the same view."""
+        return STARTED_ANEW, not_expected(self._table.id, self.peer)
 
     def buildProtocol(self, addr: object) -> Link:
         return self._table.new_link(self)
@@ -411,8 +418,13 @@ class _Dialler(Factory):
         What follows from the first reason of an attempt is none of its own.
         """
         if not self._told and why != self._problem:
-            self._problem = why
-            self.log.warn("{peer} can't be linked to: {why}", peer=self.peer, why=why)
+            now, may_pass = self._clock.seconds(), why.endswith(self._may_pass)
+            level = self._troubles.level(why, now, may_pass=may_pass)
+            if level == "warn":
+                self._problem = why
+                self.log.warn("{peer} can't be linked to: {why}", peer=self.peer, why=why)
+            elif level:
+                self.log.info("{peer} can't be linked to yet: {why}", peer=self.peer, why=why)
         self._told = True
 
     def lost(self, was_up: bool) -> None:

@@ -12,6 +12,7 @@ from twisted.internet.protocol import Factory
 from chatcore.links import hello
 from chatcore.links.commands import VERSION
 from chatcore.links.hello import DIALLER, LISTENER, Party
+from chatcore.links.table import Peer
 from chatcore.wire.box import END, Box, item
 
 from .wiring import (
@@ -21,6 +22,7 @@ from .wiring import (
     SECRET,
     Closing,
     Log,
+    MemoryEndpoint,
     Net,
     Node,
     Raw,
@@ -568,6 +570,46 @@ def test_nodes_of_different_clusters_do_not_link(net: Net, log: Log, whose: str)
         "A link was rejected: a does not know this cluster's secret",
         "b can't be linked to: it does not know this cluster's secret",
     ], "each side says it, and once for now"
+
+
+def test_who_hears_of_a_view_a_moment_later_warns_of_nothing(net: Net, log: Log) -> None:
+    a, b = Node(net, "a", ["b"]), Node(net, "b", [])
+    a.table.startService()
+    net.pass_time(8)
+    assert not a.ups and b.counters.links_rejected > 3
+    b.table.follow({"a": Peer(MemoryEndpoint(net, "a"))})
+    net.pass_time(5)
+    assert a.link("b").up and b.link("a").up
+    assert log.texts == []
+
+
+def test_whom_nobody_expects_for_long_is_told_on_both_sides_and_once(net: Net, log: Log) -> None:
+    a, b = Node(net, "a", ["b"]), Node(net, "b", [])
+    a.table.startService()
+    net.pass_time(50)
+    why = "nobody of the id 'a' is expected to dial 'b'"
+    here, there = sorted(log.texts)
+    assert here == f"A link was rejected: {why}"
+    assert there.startswith("b can't be linked to: ") and there.endswith(why)
+    b.table.follow({"a": Peer(MemoryEndpoint(net, "a"))})
+    net.pass_time(5)
+    assert a.link("b").up
+
+
+def test_a_life_that_is_over_is_no_trouble_while_the_next_view_is_on_its_way(
+    net: Net, log: Log
+) -> None:
+    a, b = Node(net, "a", []), Node(net, "b", ["a"], incarnation="life 2")
+    endpoint = MemoryEndpoint(net, "b")
+    a.table.follow({"b": Peer(endpoint, "life 1")})
+    a.table.startService()
+    net.pass_time(8)
+    assert log.texts == []
+    net.pass_time(20)
+    assert log.texts == ["b can't be linked to: it has started anew"]
+    a.table.follow({"b": Peer(endpoint, "life 2")})
+    net.pass_time(1)
+    assert a.link("b").up and b.link("a").up
 
 
 def test_what_follows_the_hello_at_once_may_be_large(net: Net) -> None:
