@@ -18,6 +18,7 @@ from chatcore.cluster.seals import Seal
 from chatcore.cluster.settings import RegistrySettings
 from chatcore.cluster.view import View
 from chatcore.config.addresses import is_loopback
+from chatcore.config.certificates import verify_private
 from chatcore.config.names import listing
 from chatcore.config.run_folder import RunFolder
 from chatcore.config.servers import Server
@@ -174,6 +175,8 @@ def _url_in(file: Path) -> str:
         ) from None
     if not url or len(url.split()) > 1:
         raise ConfigError("the file of registry.url_file holds no URL", file=file)
+    if "@" in url:
+        verify_private(file, "this URL with a password")
     return url
 
 

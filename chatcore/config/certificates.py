@@ -73,18 +73,22 @@ def verify_pair(
         )
 
 
-def verify_private(file: Path) -> None:
-    """Verify that nobody but this user may read or write the file of a key.
+def verify_private(file: Path, what: str = "this key") -> None:
+    """Verify that nobody but this user may read or write a file.
+
+    Args:
+        file: the file.
+        what: what is in it.
 
     Raises:
         ConfigError: others may, or it can't be looked at.
     """
     found = _state(file)
     if found.st_uid != os.geteuid():
-        raise ConfigError("this key belongs to another user", file=file)
+        raise ConfigError(f"{what} belongs to another user", file=file)
     if stat.S_IMODE(found.st_mode) & 0o077:
         raise ConfigError(
-            "this key can be read or written by others",
+            f"{what} can be read or written by others",
             file=file,
             advice=f"Make a new one, or run chmod 600 {file} if nobody has seen it",
         )

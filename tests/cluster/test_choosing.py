@@ -57,6 +57,7 @@ def test_the_option_wins_over_the_environment_and_that_over_the_settings(tmp_pat
 
 def test_a_file_beside_the_application_can_hold_the_url(tmp_path: Path) -> None:
     (tmp_path / "url").write_text(f"{SECRET_URL}\n")
+    (tmp_path / "url").chmod(0o600)
     assert chosen_url(None, RegistrySettings(url_file="url"), tmp_path, environment={}) == (
         SECRET_URL
     )
@@ -79,6 +80,18 @@ def test_a_file_that_can_not_be_meant_is_told(
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match=says):
         chosen_url(None, RegistrySettings(**settings), tmp_path, environment={})
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o602])
+def test_a_file_with_a_password_is_for_its_owner_alone(tmp_path: Path, mode: int) -> None:
+    file, settings = tmp_path / "url", RegistrySettings(url_file="url")
+    file.write_text(SECRET_URL)
+    file.chmod(mode)
+    with pytest.raises(ConfigError, match="can be read or written by others") as told:
+        chosen_url(None, settings, tmp_path, environment={})
+    assert "chmod 600" in str(told.value) and "s3same" not in str(told.value)
+    file.write_text("redis://10.0.0.1")
+    assert chosen_url(None, settings, tmp_path, environment={}) == "redis://10.0.0.1"
 
 
 def test_a_url_that_means_no_registry_is_told_without_its_password() -> None:
