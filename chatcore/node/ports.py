@@ -25,6 +25,10 @@ DATAGRAMS_WAITING = 4 * 1024 * 1024
 """Bytes of datagrams that may wait to be read, if the system allows as many."""
 
 
+FOR_THIS_USER = 0o600
+"""The mode of a unix socket."""
+
+
 class Place:
     """A bound socket that does not listen yet.
 
@@ -51,7 +55,9 @@ class Place:
         family = self._socket.family
         port: IListeningPort = reactor.adoptStreamPort(self._socket.fileno(), family, factory)
         self._socket.close()
-        self._path = None  # the port removes it when it stops
+        if self._path is not None:
+            os.chmod(self._path, FOR_THIS_USER)  # Twisted has opened it to everybody
+            self._path = None  # the port removes it when it stops
         return port
 
     def release(self) -> None:
@@ -121,7 +127,7 @@ def unix_place(path: Path, purpose: str) -> Place:
     except OSError as problem:
         bound.close()
         raise ConfigError(f"no socket for {purpose}: {problem}", file=path) from None
-    os.chmod(path, 0o600)
+    os.chmod(path, FOR_THIS_USER)
     return Place(bound, f"{purpose} on {path}", path)
 
 
