@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,7 +76,7 @@ def add_parser(commands: Commands) -> None:
     parser.set_defaults(run=run)
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace, output: Output) -> int:
     """Make the certificates and say what to copy where.
 
     Raises:
@@ -95,7 +94,6 @@ def run(options: argparse.Namespace) -> int:
     folder = Path(options.dir)
     issued = _issue(folder, [server.id for server in servers], options)
     hosts = _hosts(issued, servers)
-    output = Output(sys.stdout, sys.stderr, as_json=options.json)
     output.document(_as_json(folder, issued, hosts))
     rows = [
         (one.name, one.state, f"{one.end:%Y-%m-%d}", hosts.get(one.name), one.files)
@@ -157,6 +155,7 @@ def _as_json(folder: Path, issued: list[Issued], hosts: dict[str, str]) -> dict[
             }
             for one in issued
         ],
+        "exit": DONE,
     }
 
 

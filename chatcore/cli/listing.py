@@ -55,7 +55,8 @@ async def show(options: argparse.Namespace, output: Output, *, reactor: Any) -> 
     output.document(_document(survey, servers))
     if output.on_terminal:
         output.say(_title(survey, servers))
-        output.table(COLUMNS, [row(each) for each in servers])
+        if servers:
+            output.table(COLUMNS, [row(each) for each in servers])
     else:
         for server in servers:
             output.record([server[field] for field in FIELDS], "")
@@ -70,6 +71,7 @@ def _document(survey: Survey, servers: list[dict[str, Any]]) -> dict[str, Any]:
         "version": survey.version,
         "supervised": survey.supervised,
         "servers": servers,
+        "exit": DONE,
     }
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import textwrap
 from collections.abc import Sequence
 
 from chatcore import __version__
 from chatcore.cli import adding, certs, listing, reloading, restarting, start, stopping
-from chatcore.cli.exits import DONE, FAILED, INTERRUPTED, MEANINGS, USAGE, CommandError
+from chatcore.cli.exits import DONE, INTERRUPTED, MEANINGS, USAGE, CommandError
 from chatcore.cli.output import Output
-from chatcore.cli.parsing import Commands, Parser
+from chatcore.cli.parsing import Commands, Help, Parser, width
+from chatcore.cli.streams import make_usable
 from chatcore.errors import ConfigError
 
 MODULES = (start, listing, stopping, restarting, adding, reloading, certs)
@@ -49,18 +49,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code, one of those in `chatcore.cli.exits`.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    make_usable()
     output = Output(sys.stdout, sys.stderr, as_json="--json" in words)
     try:
-        return _run(words)
+        code = _run(words, output)
+    except Help as asked:
+        output.text(asked.text)
+        code = DONE
     except (CommandError, ConfigError) as problem:
-        return tell(problem, output)
+        code = tell(problem, output)
     except KeyboardInterrupt:
-        output.error("interrupted", exit=INTERRUPTED)
-        return INTERRUPTED
-    except BrokenPipeError:
-        # Who read the output has gone. Python would complain once more when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
+        code = tell(_interrupted(output), output)
+    return output.finish(code)
 
 
 def tell(problem: CommandError | ConfigError, output: Output) -> int:
@@ -88,27 +88,33 @@ def about(commands: Commands) -> str:
     )
 
 
+def _interrupted(output: Output) -> CommandError:
+    return CommandError("interrupted", exit=INTERRUPTED, advice=output.unfinished)
+
+
 def _line(parser: Parser) -> str:
     lead = f"  {parser.name:<10} "
-    return textwrap.fill(parser.summary, 98, initial_indent=lead, subsequent_indent=" " * len(lead))
+    return textwrap.fill(
+        parser.summary, width(), initial_indent=lead, subsequent_indent=" " * len(lead)
+    )
 
 
-def _run(words: list[str]) -> int:
+def _run(words: list[str], output: Output) -> int:
     commands = make_commands()
-    if not words or words in (["help"], ["--json"]):
-        sys.stdout.write(about(commands))
-        return DONE
-    if words[0] == "help":
-        words = [words[1], "--help"]
+    if words[:1] == ["help"]:
+        words = [*words[1:2], "--help"]
+    if not words or words == ["--json"]:
+        raise Help(about(commands))
     parser, rest = commands.find(words)
     if parser is not None:
         options = parser.read(rest)
-        code: int = options.run(options)
+        code: int = options.run(options, output)
         return code
     if "--version" in words:
-        sys.stdout.write(f"chatcore {__version__}\n")
+        output.document({"version": __version__})
+        if not output.as_json:
+            output.text(f"chatcore {__version__}\n")
         return DONE
     if "--help" in words or "-h" in words:
-        sys.stdout.write(about(commands))
-        return DONE
+        raise Help(about(commands))
     raise CommandError("no command given", advice="'chatcore --help' tells them")

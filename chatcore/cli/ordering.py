@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from twisted.internet.defer import DeferredSemaphore, gatherResults
+from twisted.internet.defer import DeferredSemaphore, ensureDeferred, gatherResults
 from twisted.internet.task import LoopingCall
 
 from chatcore.admin.outcomes import What
@@ -42,6 +42,11 @@ AT_ONCE = 32
 
 LOOK = 0.5
 """Seconds between two looks how far it is."""
+
+MOST_SHOWN = 8
+"""Servers of which it is shown how far they are."""
+
+UNFINISHED: Final = "What was begun goes on; 'chatcore list' shows how far it is"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +97,7 @@ class Ordering:
 
     async def together(self, what: What, ids: Sequence[str]) -> bool:
         """Do it with all of these at once; whether all of it was done."""
+        self._output.unfinished = UNFINISHED
         looking = LoopingCall(self._look)
         looking.clock = self._clock
         if self._output.shows_progress:
@@ -186,11 +192,11 @@ class Ordering:
 
     async def _look(self) -> None:
         """Show how far it is."""
-        told = []
-        for id, what in list(self._under_way.items())[:8]:
-            told.append(await self._told(id, what))
-        if told:
-            self._output.progress("; ".join(told))
+        asked = list(self._under_way.items())[:MOST_SHOWN]
+        told = await gatherResults([ensureDeferred(self._told(id, what)) for id, what in asked])
+        left = [text for (id, _), text in zip(asked, told, strict=True) if id in self._under_way]
+        if left:
+            self._output.progress("; ".join(left))
 
     async def _told(self, id: str, what: What) -> str:
         try:

@@ -9,6 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TextIO
 
+from chatcore.cli.exits import FAILED
+from chatcore.cli.streams import turn_off
+
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 NOTHING = "-"
 """What stands in a field that has no value."""
@@ -26,7 +29,7 @@ class Column:
     Args:
         head: what stands above it.
         rank: how soon it is left out where there is no room; those of rank 0 never are, and those
-            of rank 1 only where there is nothing in them.
+            of rank 1 only where there is nothing in them, where the others are left out as well.
     """
 
     head: str
@@ -43,12 +46,18 @@ class Output:
         out: the standard output.
         err: the standard error.
         as_json: whether JSON was asked for.
+
+    Attributes:
+        unfinished: what to say of what is under way to who interrupts the command.
     """
+
+    unfinished: str | None = None
 
     def __init__(self, out: TextIO, err: TextIO, *, as_json: bool = False) -> None:
         self._out, self._err = out, err
         self.as_json = as_json
         self._progress = ""
+        self._lost: dict[TextIO, OSError] = {}
 
     @property
     def on_terminal(self) -> bool:
@@ -63,24 +72,27 @@ class Output:
     def document(self, value: Mapping[str, Any]) -> None:
         """Print the JSON document; nothing happens unless JSON was asked for."""
         if self.as_json:
-            self._out.write(f"{json.dumps(value, indent=2, ensure_ascii=False)}\n")
-            self._out.flush()
+            encoding = (getattr(self._out, "encoding", None) or "utf-8").lower()
+            text = json.dumps(value, indent=2, ensure_ascii=not encoding.startswith("utf"))
+            self._write(self._out, f"{text}\n")
+
+    def text(self, text: str) -> None:
+        """Print a text of several lines as it is."""
+        self._write(self._out, text)
 
     def say(self, text: str) -> None:
         """Print a line for people; nothing happens elsewhere."""
         if self.on_terminal:
-            self._clear()
-            self._out.write(f"{plain(text)}\n")
-            self._out.flush()
+            self.clear()
+            self._write(self._out, f"{plain(text)}\n")
 
     def record(self, fields: Sequence[object], text: str) -> None:
         """Print a record: ``text`` for people, ``fields`` for programs; nothing for JSON."""
         if self.as_json:
             return
-        self._clear()
+        self.clear()
         line = plain(text) if self.on_terminal else "\t".join(written(each) for each in fields)
-        self._out.write(f"{line}\n")
-        self._out.flush()
+        self._write(self._out, f"{line}\n")
 
     def table(self, columns: Sequence[Column], rows: Sequence[Sequence[object]]) -> None:
         """Print a table for people, with as many columns as fit, and without empty ones."""
@@ -99,23 +111,22 @@ class Output:
             table.add_column(Text(columns[place].head, "bold"), justify=justify, overflow="fold")
         for row in cells:
             table.add_row(*(Text(row[place]) for place in shown))
-        self._clear()
-        console.print(table)
-        self._out.flush()
+        self.clear()
+        with console.capture() as drawn:
+            console.print(table)
+        self._write(self._out, drawn.get())
 
     def note(self, text: str) -> None:
         """Tell people something beside the result, on the standard error."""
-        self._clear()
-        self._err.write(f"{plain(text)}\n")
-        self._err.flush()
+        self.clear()
+        self._write(self._err, f"{plain(text)}\n")
 
     def progress(self, text: str) -> None:
         """Show how far something is, in place of what was shown before; on a terminal only."""
         if not self.shows_progress or text == self._progress:
             return
         width, shown = _width(self._err), plain(text)
-        self._err.write(_CLEAR + (shown if len(shown) < width else f"{shown[: width - 2]}…"))
-        self._err.flush()
+        self._write(self._err, _CLEAR + (shown if len(shown) < width else f"{shown[: width - 2]}…"))
         self._progress = text
 
     def error(self, problem: str, *, exit: int, advice: str | None = None) -> None:
@@ -125,11 +136,36 @@ class Output:
         else:
             self.note(f"chatcore: {problem}. {advice}" if advice else f"chatcore: {problem}")
 
-    def _clear(self) -> None:
+    def clear(self) -> None:
+        """Take away what was shown of how far something is."""
         if self._progress:
             self._progress = ""
-            self._err.write(_CLEAR)
-            self._err.flush()
+            self._write(self._err, _CLEAR)
+
+    def finish(self, code: int) -> int:
+        """End; the exit code of the command comes back.
+
+        Args:
+            code: what it is if all could be printed.
+        """
+        self.clear()
+        problem = self._lost.get(self._out)
+        if problem is None:
+            return code
+        if not isinstance(problem, BrokenPipeError):  # who reads no more knows that
+            self.note(f"chatcore: the output can't be written: {problem.strerror}")
+        return code or FAILED
+
+    def _write(self, stream: TextIO, text: str) -> None:
+        """Write at once; what a stream does not take costs nothing but itself."""
+        if stream in self._lost:
+            return
+        try:
+            stream.write(text)
+            stream.flush()
+        except OSError as problem:
+            self._lost[stream] = problem
+            turn_off(stream)
 
 
 def plain(text: str) -> str:
@@ -151,7 +187,7 @@ def written(value: object) -> str:
 def _that_fit(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> list[int]:
     """The places of the columns that are shown."""
     widths = [
-        max(len(column.head), *(len(row[place]) for row in rows))
+        max([len(column.head), *(len(row[place]) for row in rows)])
         for place, column in enumerate(columns)
     ]
     shown = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import shutil
 import textwrap
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -11,8 +12,25 @@ from typing import Any, NoReturn
 from chatcore.cli.exits import CommandError
 from chatcore.config.names import nearest
 
-WIDTH = 98
+WIDEST, NARROWEST = 98, 40
 """Characters of a line of help."""
+
+
+def width() -> int:
+    """How wide help is: as wide as the terminal, within reason."""
+    return min(max(shutil.get_terminal_size((WIDEST, 24)).columns, NARROWEST), WIDEST)
+
+
+class Help(Exception):
+    """Somebody asked for help.
+
+    Args:
+        text: what it says.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        super().__init__(text)
 
 
 class Parser(argparse.ArgumentParser):
@@ -28,7 +46,7 @@ class Parser(argparse.ArgumentParser):
     ) -> None:
         super().__init__(
             prog=f"chatcore {name}",
-            description=None if description is None else textwrap.fill(description, WIDTH),
+            description=None if description is None else textwrap.fill(description, width()),
             epilog=epilog,
             allow_abbrev=False,
             formatter_class=_Formatter,
@@ -46,12 +64,15 @@ class Parser(argparse.ArgumentParser):
 
         Raises:
             CommandError: they don't fit.
-            SystemExit: they asked for help, which was given.
+            Help: they asked for it.
         """
         options, strange = self.parse_known_intermixed_args(words)
         if strange:
             self._refuse(strange[0])
         return options
+
+    def print_help(self, file: object = None) -> NoReturn:
+        raise Help(self.format_help())
 
     def error(self, message: str) -> NoReturn:
         raise CommandError(message, advice=f"'{self.prog} --help' tells how it is used")
@@ -77,8 +98,8 @@ class Commands:
     ) -> Parser:
         """Add a command.
 
-        Its parser is to be given a default ``run``, which is called with the options and returns
-        the exit code.
+        Its parser is to be given a default ``run``, which is called with the options and the
+        output, and returns the exit code.
 
         Args:
             help: what it does, in a line.
@@ -118,7 +139,7 @@ class Commands:
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=26, width=WIDTH)
+        super().__init__(prog, max_help_position=26, width=width())
 
 
 def _nearest_option(flag: str, known: Sequence[str]) -> str | None:

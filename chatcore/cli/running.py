@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import signal
-import sys
 from collections.abc import Callable, Coroutine
 from types import FrameType
 from typing import Any
@@ -16,9 +15,8 @@ from typing import Any
 from chatcore.cli.output import Output
 
 
-def run_main(options: argparse.Namespace) -> int:
+def run_main(options: argparse.Namespace, output: Output) -> int:
     """Run the ``main`` of a command."""
-    output = Output(sys.stdout, sys.stderr, as_json=options.json)
     return _run_until_done(lambda reactor: options.main(options, output, reactor=reactor))
 
 
@@ -57,7 +55,6 @@ def _run_until_done(main: Callable[[Any], Coroutine[Any, Any, int]]) -> int:
 
     given.callWhenRunning(begin)
     given.run()
-    sys.stdout.flush()
     if interrupted:
         raise KeyboardInterrupt
     outcome = outcomes[0]

@@ -49,17 +49,17 @@ STATES: Final = {
 
 COLUMNS: Final = (
     Column("server"),
-    Column("type"),
+    Column("type", 4),
     Column("state"),
-    Column("pid", 3),
-    Column("for links", 6),
-    Column("for clients", 4),
-    Column("clients"),
-    Column("sessions", 9),
-    Column("channels"),
-    Column("requests", 5),
-    Column("up", 2),
-    Column("memory", 7),
+    Column("pid", 6),
+    Column("for links", 9),
+    Column("for clients", 7),
+    Column("clients", 2),
+    Column("sessions", 11),
+    Column("channels", 3),
+    Column("requests", 8),
+    Column("up", 5),
+    Column("memory", 10),
     Column("not linked to", 1),
 )
 """The columns of a table for people."""

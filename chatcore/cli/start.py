@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from chatcore.cli.output import Output
 from chatcore.cli.parsing import Commands
@@ -75,7 +74,7 @@ def add_parser(commands: Commands) -> None:
     parser.set_defaults(run=run)
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace, output: Output) -> int:
     """Start everything, and stay until it has stopped."""
     # Late, so that help and version come at once.
     from chatcore.links.settings import said_by_options

@@ -55,7 +55,6 @@ def start(plan: Plan, *, reactor: Any, aside: bool = False) -> int:
     """
     claim = claim_start(plan)
     keep_steady(reactor)
-    _keep_standard_descriptors()
     writer = Writer()
     names = [program.name for program in plan.programs]
     write = partial(_write_aside, writer) if aside else writer.write
@@ -260,13 +259,6 @@ def _on_signals(reactor: Any, session: Session) -> None:
     signal.signal(signal.SIGTERM, handle)
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup leaves it
         signal.signal(signal.SIGHUP, handle)
-
-
-def _keep_standard_descriptors() -> None:
-    """Open what is missing of 0, 1 and 2, or the pipes of a child would get those numbers."""
-    while (fd := os.open(os.devnull, os.O_RDWR)) <= STDERR:
-        pass
-    os.close(fd)
 
 
 def _write_aside(writer: Writer, fd: int, data: bytes) -> None:

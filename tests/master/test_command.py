@@ -31,17 +31,13 @@ def test_help_names_the_commands_and_the_exit_codes(capsys, words):
 
 @pytest.mark.parametrize("words", [["list", "--help"], ["--help", "list"], ["help", "list"]])
 def test_help_of_a_command(capsys, words):
-    with pytest.raises(SystemExit) as caught:
-        main(words)
-
-    assert caught.value.code == 0
+    assert main(words) == 0
     assert capsys.readouterr().out.startswith("usage: chatcore list ")
 
 
 def test_every_command_says_what_it_does_and_where_the_cluster_is(capsys):
     for name, parser in make_commands().parsers.items():
-        with pytest.raises(SystemExit):
-            main([name, "--help"])
+        assert main([name, "--help"]) == 0
         out = capsys.readouterr().out
         assert parser.summary and parser.description
         assert "--json" in out
@@ -59,10 +55,7 @@ def test_a_mistake_as_json(capsys, words):
 
 
 def test_help_of_start_explains_every_option(capsys):
-    with pytest.raises(SystemExit) as caught:
-        main(["start", "--help"])
-
-    assert caught.value.code == 0
+    assert main(["start", "--help"]) == 0
     text = capsys.readouterr().out
     for option in ("--app DIR", "--env ENV", "--run-dir DIR", "--set KEY=VALUE"):
         assert option in text
