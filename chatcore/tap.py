@@ -206,12 +206,13 @@ def makeService(options: Options) -> Service:
 def _process(options: Options, reactor: Any) -> Process:
     """This process, as it is administered."""
     from chatcore.node.administered import Process
-    from chatcore.node.ports import unix_place
+    from chatcore.node.ports import admin_place
 
-    run_folder, id = options.run_folder, options.server.id
+    run_folder = options.run_folder
     supervisor = UNIXClientEndpoint(reactor, str(run_folder.admin_socket(START)))
     return Process(
-        place=lambda: unix_place(run_folder.admin_socket(id), f"administrators of {id}"),
+        place=partial(admin_place, run_folder, options.server.id),
+        note=options.claim.note,
         supervisor=supervisor if options["supervised"] else None,
         kill=partial(options.leave, EXIT_KILLED),
     )

@@ -51,8 +51,9 @@ def add_reach(parser: Parser, *, seconds: float = QUICK_SECONDS) -> None:
     where.add_argument(
         "--tls",
         metavar="DIR",
-        help="with --at, for a cluster whose links are encrypted: the folder with the certificate "
-        "for administrators, which 'chatcore certs' has made",
+        help="for a cluster whose links are encrypted: the folder with the certificate for "
+        "administrators, which 'chatcore certs' has made; that of the servers themselves unless "
+        "given, where they are found by the application folder",
     )
     where.add_argument(
         "--insecure-links",

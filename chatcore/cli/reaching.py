@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ from chatcore.admin.visit import Visit, visit
 from chatcore.cli.exits import UNREACHABLE, CommandError
 from chatcore.config.addresses import is_loopback
 from chatcore.config.application_folder import find_application
-from chatcore.config.names import ADMIN, MASTER, START
+from chatcore.config.identities import IdentityFiles
+from chatcore.config.names import ADMIN, MASTER, PAGE, START
 from chatcore.config.run_folder import SECRET_VARIABLE, RunFolder, read_secret, secret_elsewhere
 from chatcore.errors import AdminError
 from chatcore.links.tls import LinkTls
@@ -44,10 +45,16 @@ class Door:
     Args:
         name: how people know it.
         endpoint: how it is dialled.
+        to: the id of who has to answer there; anybody unless given.
+        me: who knocks.
+        tls: the certificate to show, where links are encrypted.
     """
 
     name: str
     endpoint: IStreamClientEndpoint
+    to: str = ""
+    me: str = ADMIN
+    tls: LinkTls | None = None
 
 
 class Reach:
@@ -59,7 +66,7 @@ class Reach:
         addresses: where it is looked for instead.
         where: the same in words.
         reactor: the reactor.
-        tls: the administrator's certificate, for addresses where links are encrypted.
+        tls: the administrator's certificate, where somebody has named it.
     """
 
     def __init__(
@@ -75,22 +82,46 @@ class Reach:
         self.run, self.where, self.reactor = run, where, reactor
         self._tls = tls
         self._secret, self._addresses = secret, addresses
+        self._found: dict[tuple[Path, str], LinkTls] = {}
 
     def doors(self) -> list[Door]:
-        """All ways that there are now, the best ones first."""
+        """All ways that there are now, the best ones first.
+
+        Raises:
+            ConfigError: a certificate that has to be shown can't be used.
+        """
         if self.run is None:
             return [
-                Door(name=f"{host}:{port}", endpoint=HostnameEndpoint(self.reactor, host, port))
+                Door(
+                    name=f"{host}:{port}",
+                    endpoint=HostnameEndpoint(self.reactor, host, port),
+                    tls=self._tls,
+                )
                 for host, port in self._addresses
             ]
         names = sorted(self.run.holders(), key=lambda name: (name != START, name != MASTER))
-        return [
-            Door(
-                name=name,
-                endpoint=UNIXClientEndpoint(self.reactor, str(self.run.admin_socket(name))),
-            )
-            for name in names[:MOST_DOORS]
-        ]
+        return [self._door(self.run, name) for name in names if name != PAGE][:MOST_DOORS]
+
+    def _door(self, run: RunFolder, name: str) -> Door:
+        """The way to a process of this machine, by its socket."""
+        to = MASTER if name == START else name
+        folder = run.noted(name).get("tls")
+        me, tls = ADMIN, self._tls
+        if tls is None and folder is not None:
+            me, tls = self._certificate(Path(folder), to)
+        endpoint = UNIXClientEndpoint(self.reactor, str(run.admin_socket(name)))
+        return Door(name=name, endpoint=endpoint, to=to, me=me, tls=tls)
+
+    def _certificate(self, folder: Path, id: str) -> tuple[str, LinkTls]:
+        """What is shown to a process, and who shows it.
+
+        Where there is no certificate for administrators, its own does: who can read that is itself.
+        """
+        has_own = all(file.exists() for file in IdentityFiles(folder, ADMIN).own)
+        holder = ADMIN if has_own else id
+        if (folder, holder) not in self._found:
+            self._found[folder, holder] = LinkTls(folder, holder, clock=self.reactor)
+        return ADMIN if has_own else f"{ADMIN}-{id}", self._found[folder, holder]
 
     async def enter(self, seconds: float) -> Visit:
         """Reach anybody of the cluster: the first who is asked, if it answers soon.
@@ -100,6 +131,7 @@ class Reach:
 
         Raises:
             CommandError: nobody answers.
+            ConfigError: as from `doors`.
         """
         doors = self.doors()
         if not doors:
@@ -109,11 +141,12 @@ class Reach:
             return Deferred.fromCoroutine(
                 visit(
                     door.endpoint,
-                    id=ADMIN,
+                    id=door.me,
                     secret=self._secret,
                     clock=self.reactor,
                     seconds=seconds,
-                    tls=self._tls,
+                    to=door.to,
+                    tls=door.tls,
                 )
             )
 
@@ -125,12 +158,16 @@ def reach(options: argparse.Namespace, *, reactor: Any) -> Reach:
 
     Raises:
         CommandError: there is none, or the options don't fit.
-        ConfigError: the application's folder or the secret can't be used.
+        ConfigError: the application's folder, the secret or the certificate can't be used.
     """
     addresses = [_address(text) for text in options.at]
     where = ", ".join(options.at)
+    tls = None
+    if options.tls is not None:
+        tls = LinkTls(Path(options.tls), ADMIN, clock=reactor)
+    elif not options.insecure_links:
+        _refuse_far(addresses)
     file = secret_elsewhere(options.secret_file)
-    tls = _certificate(options, addresses, reactor) if addresses else None
     if addresses and file is not None:
         secret = read_secret(file)
         return Reach(secret=secret, addresses=addresses, where=where, reactor=reactor, tls=tls)
@@ -146,28 +183,22 @@ def reach(options: argparse.Namespace, *, reactor: Any) -> Reach:
     if addresses:
         secret = run.secret()
         return Reach(secret=secret, addresses=addresses, where=where, reactor=reactor, tls=tls)
-    return Reach(secret=run.secret(), run=run, where=str(app), reactor=reactor)
+    return Reach(secret=run.secret(), run=run, where=str(app), reactor=reactor, tls=tls)
 
 
-def _certificate(
-    options: argparse.Namespace, addresses: Sequence[tuple[str, int]], reactor: Any
-) -> LinkTls | None:
-    """What is shown at the addresses; None where the links are not encrypted.
+def _refuse_far(addresses: Iterable[tuple[str, int]]) -> None:
+    """Refuse addresses to which links would leave the machine as they are.
 
     Raises:
-        CommandError: such a link would leave the machine, and nobody said that it may.
-        ConfigError: the certificate can't be used.
+        CommandError: there is one.
     """
-    if options.tls is not None:
-        return LinkTls(Path(options.tls), ADMIN, clock=reactor)
     far = [host for host, _ in addresses if not is_loopback(host)]
-    if far and not options.insecure_links:
+    if far:
         raise CommandError(
             f"{far[0]} is another machine, and the link to it would not be encrypted",
             advice="Give the certificate for administrators with --tls DIR, or accept it on a"
             " network of your own with --insecure-links",
         )
-    return None
 
 
 def nothing_runs(where: str) -> CommandError:

@@ -36,7 +36,7 @@ def turn_off(stream: TextIO) -> None:
 
 def _usable(stream: TextIO | None) -> TextIO:
     if stream is None:  # it was closed when Python began
-        return open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # for as long as it runs
+        return open(os.devnull, "w", encoding="utf-8")  # for as long as it runs
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="backslashreplace")

@@ -1,7 +1,8 @@
 """Claims: which process runs which server, known to all who share a run folder.
 
 A claim is an exclusive ``flock`` on ``<id>.lock``. The kernel gives it back when the last process
-that holds it ends, however it ends, and a daemonising fork passes it on.
+that holds it ends, however it ends, and a daemonising fork passes it on. Beside it,
+``<id>.about`` says what others have to know to reach that process (`Claim.note`).
 
 Looking at a lock, and creating or removing its file, are done one process at a time under a second
 lock, on the file ``.claims``. So whoever looks never takes a lock that another was about to claim,
@@ -12,8 +13,9 @@ remove it. ``.claims`` itself stays.
 from __future__ import annotations
 
 import fcntl
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,8 +40,17 @@ class Claim:
             with one_at_a_time(self._file.parent):
                 _write_pid(self._descriptor)
 
+    def note(self, facts: Mapping[str, str]) -> None:
+        """Tell others who share the run folder what they have to know of this process."""
+        file = about(self._file)
+        new = file.with_name(f".{file.name}")
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as written:
+            json.dump(dict(facts), written)
+        new.replace(file)
+
     def release(self) -> None:
-        """Give the claim back and remove its file; calling it again does nothing.
+        """Give the claim back and remove its files; calling it again does nothing.
 
         Of two processes that share it after a fork, only the one that goes on running the server
         may call this.
@@ -50,11 +61,26 @@ class Claim:
         try:
             with one_at_a_time(self._file.parent):
                 if _is_at(descriptor, self._file):
+                    about(self._file).unlink(missing_ok=True)
                     self._file.unlink()
         except FileNotFoundError:
             pass  # The whole run folder was removed.
         finally:
             os.close(descriptor)
+
+
+def about(file: Path) -> Path:
+    """Where the process that holds ``file`` notes what others have to know of it."""
+    return file.with_suffix(".about")
+
+
+def noted(file: Path) -> dict[str, str]:
+    """What the process that holds ``file`` has noted; empty where it has noted nothing."""
+    try:
+        facts = json.loads(about(file).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {str(key): str(value) for key, value in facts.items()} if type(facts) is dict else {}
 
 
 def take(file: Path) -> Claim | None:

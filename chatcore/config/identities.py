@@ -26,6 +26,17 @@ def holder_of(id: str) -> str:
     return ADMIN if id.startswith(ADMIN) else id
 
 
+def holders_of(id: str) -> tuple[str, ...]:
+    """Whose certificate somebody of that id may show.
+
+    A process that acts as an administrator, as ``admin-ID``, has its own.
+    """
+    itself = id.removeprefix(f"{ADMIN}-")
+    if itself == id or not is_server_id(itself):
+        return (holder_of(id),)
+    return ADMIN, itself
+
+
 def dns_name(id: str) -> str:
     """The DNS name that stands for an id in a certificate, as a subject alternative name.
 

@@ -18,10 +18,13 @@ SERVER_TYPE_RULE = (
 MASTER = "master"
 ADMIN = "admin"
 """What the names of administrators begin with."""
-OWN_NAMES = (MASTER, "start", "page")
-
 START = "start"
 """The name under which ``chatcore start`` is known in the run folder."""
+
+PAGE = "page"
+"""The name of the process that serves the application's page."""
+
+OWN_NAMES = (MASTER, START, PAGE)
 
 MOST_NAMED = 30
 """Names that exist, of which somebody is told who used one that does not."""

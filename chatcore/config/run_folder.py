@@ -1,7 +1,7 @@
 """The run folder: what the nodes of one application share on one machine.
 
-It holds the cluster's secret, and for each server its pid file, log, claim and sockets. It is
-private to one user.
+It holds the cluster's secret, and for each server its pid file, log, claim and sockets, and what
+others have to know to reach it. It is private to one user.
 """
 
 from __future__ import annotations
@@ -162,15 +162,19 @@ class RunFolder:
                 found[file.stem] = pid
         return found
 
+    def noted(self, id: str) -> dict[str, str]:
+        """Return what the process that runs a server has told of itself; see :meth:`Claim.note`."""
+        return claims.noted(self._file(id, "lock"))
+
     def tidy(self, id: str) -> None:
         """Remove what a server that was killed left behind; nothing happens while it runs."""
         with _explained(self.path), claims.one_at_a_time(self.path):
             lock = self._file(id, "lock")
             if claims.holder(lock) is not None:
                 return
-            for file in (self.pid_file(id), self.socket(id), self.admin_socket(id), lock):
-                with suppress(FileNotFoundError):
-                    file.unlink()
+            sockets = self.socket(id), self.admin_socket(id)
+            for file in (self.pid_file(id), *sockets, claims.about(lock), lock):
+                file.unlink(missing_ok=True)
 
     def _file(self, id: str, ending: str) -> Path:
         if not is_server_id(id):

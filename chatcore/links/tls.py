@@ -40,7 +40,7 @@ from chatcore.config.certificates import (
     verify_purposes,
     verify_unchanged,
 )
-from chatcore.config.identities import IdentityFiles, dns_name
+from chatcore.config.identities import IdentityFiles, dns_name, holders_of
 from chatcore.deadlines import IClock
 from chatcore.errors import ConfigError, IdentityError
 from chatcore.links.hello import CHANNEL, CHANNEL_BYTES
@@ -79,7 +79,7 @@ def link_tls(settings: LinkSettings, folder: Path, id: str, clock: IClock) -> Li
     Raises:
         ConfigError: as from `LinkTls`.
     """
-    return LinkTls(folder / settings.tls, id, clock=clock) if settings.tls else None
+    return LinkTls((folder / settings.tls).absolute(), id, clock=clock) if settings.tls else None
 
 
 @implementer(IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator)
@@ -94,6 +94,9 @@ class LinkTls:
         id: whose certificate this side shows.
         clock: tells when to look at the files.
         today: the time of day, for the dates in certificates.
+
+    Attributes:
+        folder: where the files are.
 
     Raises:
         ConfigError: a file is missing, can't be used, or holds something else; or a certificate is
@@ -110,6 +113,7 @@ class LinkTls:
         clock: IClock,
         today: Callable[[], datetime.datetime] = time_of_day,
     ) -> None:
+        self.folder = folder
         self._id, self._clock, self._today = id, clock, today
         self._files = IdentityFiles(folder, id)
         self._expiry = Expiry(_RENEW, clock=clock, today=today)
@@ -139,7 +143,11 @@ class LinkTls:
         if not isinstance(transport, _Tls):
             raise IdentityError("the link is not encrypted")
         certificate = transport.getPeerCertificate()
-        problem = "none was shown" if certificate is None else _not_for(certificate, id)
+        if certificate is None:
+            problem = "none was shown"
+        else:
+            problems = [_not_for(certificate, holder) for holder in holders_of(id)]
+            problem = problems[0] if all(problems) else ""
         if problem:
             raise IdentityError(f"its certificate is not that of {id!r}: {problem}")
 

@@ -15,6 +15,7 @@ from chatcore.cluster.view import View
 from chatcore.config.names import ADMIN, MASTER, suggestion
 from chatcore.errors import AdminError
 from chatcore.links.link import Link
+from chatcore.links.tls import LinkTls
 from chatcore.master.growing import Growing, to_value
 from chatcore.master.keeper import Keeper
 from chatcore.master.orders import Orders
@@ -35,6 +36,7 @@ class Administered:
         plan: what it has started.
         view: the newest view, where the master that numbers it runs in this process.
         link: the link of that master to a node, if there is one.
+        tls: the certificates of links, where those are encrypted.
         reactor: the reactor.
     """
 
@@ -45,8 +47,10 @@ class Administered:
         plan: Plan,
         view: Callable[[], View | None],
         link: Callable[[str], Link | None],
+        tls: LinkTls | None = None,
         reactor: Any,
     ) -> None:
+        self._tls = tls
         self._supervisor, self._run = supervisor, plan.run
         self._about = {"app": str(plan.app), "env": plan.env}
         self._growing = Growing(plan, supervisor)
@@ -165,6 +169,7 @@ class Administered:
             clock=self._reactor,
             seconds=seconds,
             to=id,
+            tls=self._tls,
         )
         try:
             return await ask(visiting)

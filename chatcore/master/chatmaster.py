@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from twisted.application.service import MultiService, Service
+from twisted.application.service import Service
 
+from chatcore.admin.desk import Desk
 from chatcore.cluster.choosing import refuse_passwords
 from chatcore.cluster.settings import RegistrySettings
 from chatcore.config.application_folder import find_application
@@ -15,10 +17,11 @@ from chatcore.daemon import Daemon, DaemonOptions, end_with
 from chatcore.deadlines import keep_steady
 from chatcore.errors import ConfigError
 from chatcore.links.settings import LinkSettings
-from chatcore.master.administration import Administration
+from chatcore.links.tls import link_tls
 from chatcore.master.alone import Alone
-from chatcore.master.service import make_master
+from chatcore.master.service import Master, make_master
 from chatcore.master.settings import MasterSettings, address_of, settings_of_start
+from chatcore.telemetry import Counters
 
 
 class Options(DaemonOptions):
@@ -71,25 +74,34 @@ def makeService(options: Options) -> Service:
     from twisted.internet import reactor
 
     keep_steady(reactor)
-    settings = options.settings
-    host = Alone({"app": str(options.folder), "env": options["env"]})
-    administration = Administration(host, name=MASTER, run=options.run_folder, reactor=reactor)
     try:
-        master = make_master(
-            address_of(settings[MasterSettings]),
-            registry=settings[RegistrySettings],
-            links=settings[LinkSettings],
-            learning=True,
-            guests=[administration.desk],
-            folder=options.folder,
-            run_folder=options.run_folder,
-            reactor=reactor,
-        )
+        return Daemon(_master(options, reactor), options)
     except ConfigError as problem:
         options.claim.release()
         end_with(problem)
+
+
+def _master(options: Options, reactor: Any) -> Master:
+    """The master, and those who administer through it; its places are taken.
+
+    Raises:
+        ConfigError: it can't be had.
+    """
+    settings, run_folder = options.settings, options.run_folder
+    links = settings[LinkSettings]
+    tls = link_tls(links, options.folder, MASTER, reactor)
+    host = Alone({"app": str(options.folder), "env": options["env"]})
+    master = make_master(
+        address_of(settings[MasterSettings]),
+        registry=settings[RegistrySettings],
+        links=links,
+        learning=True,
+        guests=[Desk(host=host, counters=Counters(), clock=reactor)],
+        tls=tls,
+        name=MASTER,
+        run_folder=run_folder,
+        reactor=reactor,
+    )
     host.serve(master.nodes)
-    both = MultiService()
-    for service in (master, administration):
-        service.setServiceParent(both)
-    return Daemon(both, options)
+    options.claim.note({} if tls is None else {"tls": str(tls.folder)})
+    return master

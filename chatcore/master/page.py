@@ -34,11 +34,11 @@ from chatcore import supervised
 from chatcore.config.addresses import is_loopback, is_wildcard
 from chatcore.config.application_folder import find_application
 from chatcore.config.claims import Claim
+from chatcore.config.names import PAGE
 from chatcore.config.run_folder import RunFolder
 from chatcore.config.servers import Servers, load_servers
 from chatcore.deadlines import keep_steady
 from chatcore.errors import ConfigError
-from chatcore.master.settings import PAGE
 
 CONFIG_EXIT: Final = 2
 SCRIPT: Final = "chatcore.js"

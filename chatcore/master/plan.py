@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from twisted.internet.endpoints import quoteStringArgument
@@ -17,7 +17,7 @@ from chatcore.cluster.settings import RegistrySettings
 from chatcore.config.addresses import is_wildcard
 from chatcore.config.application_folder import find_application
 from chatcore.config.entries import entry_of
-from chatcore.config.names import listing
+from chatcore.config.names import PAGE, listing
 from chatcore.config.placing import ENTRY_VARIABLE
 from chatcore.config.run_folder import RunFolder
 from chatcore.config.servers import Server, Servers, load_servers
@@ -27,7 +27,6 @@ from chatcore.links.settings import LinkSettings
 from chatcore.master.keeper import Program
 from chatcore.master.ports import Need, needs_of, refuse_clashes
 from chatcore.master.settings import (
-    PAGE,
     MasterSettings,
     PageSettings,
     address_of,
@@ -46,12 +45,10 @@ class PlannedMaster:
     Args:
         address: where it listens.
         registry: the settings of the registry.
-        links: those of links.
     """
 
     address: Server
     registry: RegistrySettings
-    links: LinkSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +104,7 @@ class Plan:
         stop_seconds: how long a node may take to stop.
         master: the master that runs in ``chatcore start`` itself; None where the nodes have
             another registry.
+        links: the settings of links.
         recipe: how servers are started that come later; None where none can.
         note: what else to tell the person who starts it.
     """
@@ -119,6 +117,7 @@ class Plan:
     ready: str
     stop_seconds: float = 0.0
     master: PlannedMaster | None = None
+    links: LinkSettings = field(default_factory=LinkSettings)
     recipe: Recipe | None = None
     note: str | None = None
 
@@ -185,6 +184,7 @@ def make_plan(
         ready=_ready_line(len(nodes), page),
         stop_seconds=max(map(_stop_seconds, settings.values()), default=0.0),
         master=master,
+        links=next(iter(settings.values()))[LinkSettings],
         recipe=recipe,
         note=of_a_new_secret(run, url),
     )
@@ -211,11 +211,7 @@ def _master(
     if any(urls.values()):
         return None
     first = next(iter(settings.values()))
-    return PlannedMaster(
-        address=address_of(own[MasterSettings]),
-        registry=first[RegistrySettings],
-        links=first[LinkSettings],
-    )
+    return PlannedMaster(address=address_of(own[MasterSettings]), registry=first[RegistrySettings])
 
 
 def twistd() -> tuple[str, ...]:

@@ -6,7 +6,6 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, Protocol
 
 from twisted.application.service import Service
@@ -24,9 +23,10 @@ from chatcore.errors import ConfigError
 from chatcore.links.door import Door
 from chatcore.links.link import Link, LinkParts, Responder
 from chatcore.links.settings import ENCRYPT, LinkSettings
-from chatcore.links.tls import LinkTls, link_tls
+from chatcore.links.tls import LinkTls
 from chatcore.master.nodes import Nodes
 from chatcore.node.network import IPlace, Network
+from chatcore.node.ports import admin_place
 from chatcore.telemetry import Counters
 from chatcore.turn import Turn
 from chatcore.wire.box import Box
@@ -62,19 +62,17 @@ class IGuests(Protocol):
         """Forget all timers."""
 
 
-class Master(Service):
-    """Keeps the embedded registry: it listens, and numbers the views.
+class Reception(Service):
+    """Takes in all who come to a process that is no node, wherever they come in.
 
     Args:
-        place: where it listens.
+        places: where it listens.
         secret: the cluster's.
-        registry: the settings of the registry.
-        links: those of links.
-        learning: whether there may be nodes already that know of a cluster. They are heard first.
-        guests: who else may come, beside the nodes.
+        links: the settings of links.
+        guests: who may come.
+        counters: what counts.
         reactor: the reactor.
         tls: the certificates of links, where those are encrypted.
-        epoch: where its views begin to count; `epoch_now` unless given.
     """
 
     log = Logger()
@@ -82,28 +80,18 @@ class Master(Service):
     def __init__(
         self,
         *,
-        place: IPlace,
+        places: Sequence[IPlace],
         secret: bytes,
-        registry: RegistrySettings,
         links: LinkSettings,
-        learning: bool,
-        guests: Sequence[IGuests] = (),
+        guests: Sequence[IGuests],
+        counters: Counters,
         reactor: Any,
         tls: LinkTls | None = None,
-        epoch: int | None = None,
     ) -> None:
-        self._place, self._reactor = place, reactor
-        self._port: IListeningPort | None = None
-        self.counters = Counters()
-        self.nodes = Nodes(
-            settings=registry,
-            learning=learning,
-            epoch=epoch_now() if epoch is None else epoch,
-            counters=self.counters,
-            clock=reactor,
-        )
-        self._guests: list[IGuests] = [self.nodes, *guests]
-        self._responders = {id(each): each.responders() for each in self._guests}
+        self._places, self._reactor = list(places), reactor
+        self._ports: list[IListeningPort] = []
+        self._guests = guests
+        self._responders = {id(each): each.responders() for each in guests}
         commands = {command for known in self._responders.values() for command in known}
         self._door = Door(
             id=MASTER,
@@ -112,8 +100,8 @@ class Master(Service):
             parts=LinkParts(
                 turn=Turn(reactor.callLater),
                 clock=reactor,
-                settings=watched(links, registry),
-                counters=self.counters,
+                settings=links,
+                counters=counters,
                 responders={command: partial(self._act, command) for command in commands},
                 tls=tls,
             ),
@@ -130,21 +118,22 @@ class Master(Service):
             ConfigError: another process listens there since.
         """
         super().startService()
-        self._port = self._place.listen(self._reactor, self._door.factory)
+        while self._places:
+            self._ports.append(self._places[0].listen(self._reactor, self._door.factory))
+            del self._places[0]
         self._door.start()
-        self.log.info("The master is ready")
 
     def stopService(self) -> Deferred[None]:
-        """Close the port and all links; nobody is taken out of the view."""
+        """Take nobody in any more, and end all links; nobody is taken out of the view."""
         super().stopService()
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        if self._port is None:
-            self._place.release()
-        else:
-            await maybeDeferred(self._port.stopListening)
-            await self._door.stop()
+        for place in self._places:
+            place.release()
+        for port in self._ports:
+            await maybeDeferred(port.stopListening)
+        await self._door.stop()
         for guests in self._guests:
             guests.stop()
 
@@ -175,6 +164,59 @@ class Master(Service):
             guests.held_up()
 
 
+class Master(Reception):
+    """Keeps the embedded registry: it numbers the views.
+
+    Args:
+        place: where it listens.
+        secret: the cluster's.
+        registry: the settings of the registry.
+        links: those of links.
+        learning: whether there may be nodes already that know of a cluster. They are heard first.
+        others: where else it listens.
+        guests: who else may come, beside the nodes.
+        reactor: the reactor.
+        tls: the certificates of links, where those are encrypted.
+        epoch: where its views begin to count; `epoch_now` unless given.
+    """
+
+    def __init__(
+        self,
+        *,
+        place: IPlace,
+        secret: bytes,
+        registry: RegistrySettings,
+        links: LinkSettings,
+        learning: bool,
+        others: Sequence[IPlace] = (),
+        guests: Sequence[IGuests] = (),
+        reactor: Any,
+        tls: LinkTls | None = None,
+        epoch: int | None = None,
+    ) -> None:
+        self.counters = Counters()
+        self.nodes = Nodes(
+            settings=registry,
+            learning=learning,
+            epoch=epoch_now() if epoch is None else epoch,
+            counters=self.counters,
+            clock=reactor,
+        )
+        super().__init__(
+            places=[place, *others],
+            secret=secret,
+            links=watched(links, registry),
+            guests=[self.nodes, *guests],
+            counters=self.counters,
+            reactor=reactor,
+            tls=tls,
+        )
+
+    def startService(self) -> None:
+        super().startService()
+        self.log.info("The master is ready")
+
+
 def make_master(
     address: Server,
     *,
@@ -182,30 +224,37 @@ def make_master(
     links: LinkSettings,
     learning: bool,
     guests: Sequence[IGuests] = (),
-    folder: Path,
+    tls: LinkTls | None = None,
+    name: str,
     run_folder: RunFolder,
     reactor: Any,
 ) -> Master:
-    """Make a master, and take its port; it does not listen yet.
+    """Make a master, and take its port and its socket; it does not listen yet.
 
     Args:
         address: where it listens.
-        folder: the application's.
-        run_folder: where the cluster's secret is.
+        name: under which its process is known in the run folder.
+        run_folder: where its socket is, and the cluster's secret.
 
     Raises:
         ConfigError: the port can't be had, or others could reach it and links are not encrypted.
     """
-    if not (links.tls or links.insecure or is_loopback(address.host)):
+    if not (tls or links.insecure or is_loopback(address.host)):
         raise ConfigError(
             f"the master would listen on {address.host}, which others may reach, and links are not"
             " encrypted",
             advice=ENCRYPT,
         )
     secret = run_folder.secret()
-    tls = link_tls(links, folder, MASTER, reactor)
+    place = Network(run_folder, reactor).link_place(address)
+    try:
+        socket = admin_place(run_folder, name)
+    except ConfigError:
+        place.release()
+        raise
     return Master(
-        place=Network(run_folder, reactor).link_place(address),
+        place=place,
+        others=[socket],
         secret=secret,
         registry=registry,
         links=links,

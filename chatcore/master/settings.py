@@ -11,12 +11,10 @@ from msgspec import Meta
 
 from chatcore.cluster.master_registry import PORT, master_server
 from chatcore.config.files import find_config
-from chatcore.config.names import MASTER
+from chatcore.config.names import MASTER, PAGE
 from chatcore.config.servers import Server
 from chatcore.config.settings import Assignment, Settings, resolve, setting
 from chatcore.config.settings_file import settings_in_file
-
-PAGE: Final = "page"
 
 Host = Annotated[str, Meta(min_length=1)]
 Port = Annotated[int, Meta(ge=1, le=65535)]

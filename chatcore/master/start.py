@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from types import FrameType
 from typing import Any, Final
@@ -16,19 +16,22 @@ from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, global
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from chatcore.admin.desk import Desk
 from chatcore.config.addresses import is_loopback
 from chatcore.config.claims import Claim
-from chatcore.config.names import START
+from chatcore.config.names import MASTER, START
 from chatcore.config.run_folder import RunFolder
 from chatcore.deadlines import keep_steady
 from chatcore.errors import ConfigError
+from chatcore.links.tls import link_tls
 from chatcore.master.administered import Administered
-from chatcore.master.administration import Administration
 from chatcore.master.console import STDERR, Console, Writer
 from chatcore.master.plan import Plan, count_of
 from chatcore.master.ports import check_free
-from chatcore.master.service import Master, make_master
+from chatcore.master.service import Master, Reception, make_master
 from chatcore.master.supervisor import Supervisor
+from chatcore.node.ports import admin_place
+from chatcore.telemetry import Counters
 
 PATIENCE: Final = 6.0
 """Seconds in which the processes of a ``chatcore start`` that was killed have left."""
@@ -59,7 +62,7 @@ def start(plan: Plan, *, reactor: Any, aside: bool = False) -> int:
     names = [program.name for program in plan.programs]
     write = partial(_write_aside, writer) if aside else writer.write
     console = Console(names, write, colour=_wants_colour())
-    session = Session(plan, reactor=reactor, console=console)
+    session = Session(plan, reactor=reactor, console=console, note=claim.note)
     outcome: list[int | Failure] = []
 
     def run() -> None:
@@ -104,10 +107,19 @@ class Session:
         plan: what to run.
         reactor: what spawns processes and knows the time.
         console: where everything is told.
+        note: notes in the run folder what others have to know to reach this process.
     """
 
-    def __init__(self, plan: Plan, *, reactor: Any, console: Console) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        reactor: Any,
+        console: Console,
+        note: Callable[[Mapping[str, str]], object] = lambda facts: None,
+    ) -> None:
         self._plan, self._reactor, self._console = plan, reactor, console
+        self._note = note
         self._warnings = Warnings(console)
         self._interrupted = self._started = False
         self.supervisor = Supervisor(
@@ -119,18 +131,6 @@ class Session:
             tidy=tidier(plan.run, console),
         )
         self._master: Master | None = None
-        self.administration = Administration(
-            Administered(
-                supervisor=self.supervisor,
-                plan=plan,
-                view=lambda: None if self._master is None else self._master.nodes.view,
-                link=lambda id: None if self._master is None else self._master.nodes.linked(id),
-                reactor=reactor,
-            ),
-            name=START,
-            run=plan.run,
-            reactor=reactor,
-        )
 
     async def run(self) -> int:
         """Start everything; the exit code comes back when everything has stopped.
@@ -145,34 +145,58 @@ class Session:
         for program in self._plan.programs:
             self._plan.run.tidy(program.name)
         self._console.say(f"starting {count_of(self._plan)} of {self._plan.app} ({self._plan.env})")
-        self._start_master()
-        self.administration.startService()
-        self._started = True
-        self.supervisor.startService()
+        globalLogPublisher.addObserver(self._warnings)
         try:
+            return await self._serve()
+        finally:
+            globalLogPublisher.removeObserver(self._warnings)
+
+    async def _serve(self) -> int:
+        reception = self._make_reception()
+        try:
+            reception.startService()
+            self._started = True
+            self.supervisor.startService()
             return await self.supervisor.finished
         finally:
-            await self.administration.stopService()
-            if self._master is not None:
-                await self._master.stopService()
-                globalLogPublisher.removeObserver(self._warnings)
+            await reception.stopService()
 
-    def _start_master(self) -> None:
-        planned = self._plan.master
-        if planned is None:
-            return
-        self._master = make_master(
-            planned.address,
-            registry=planned.registry,
-            links=planned.links,
-            learning=self._others_may_run,
-            guests=[self.administration.desk],
-            folder=self._plan.app,
-            run_folder=self._plan.run,
-            reactor=self._reactor,
+    def _make_reception(self) -> Reception:
+        """Make what takes in administrators, and nodes where these announce themselves here."""
+        plan, reactor = self._plan, self._reactor
+        tls = link_tls(plan.links, plan.app, MASTER, reactor)
+        host = Administered(
+            supervisor=self.supervisor,
+            plan=plan,
+            view=lambda: None if self._master is None else self._master.nodes.view,
+            link=lambda id: None if self._master is None else self._master.nodes.linked(id),
+            tls=tls,
+            reactor=reactor,
         )
-        self._master.startService()
-        globalLogPublisher.addObserver(self._warnings)
+        desk = Desk(host=host, counters=Counters(), clock=reactor)
+        self._note({} if tls is None else {"tls": str(tls.folder)})
+        if plan.master is None:
+            return Reception(
+                places=[admin_place(plan.run, START)],
+                secret=plan.run.secret(),
+                links=plan.links,
+                guests=[desk],
+                counters=Counters(),
+                reactor=reactor,
+                tls=tls,
+            )
+        self._master = make_master(
+            plan.master.address,
+            registry=plan.master.registry,
+            links=plan.links,
+            learning=self._others_may_run,
+            guests=[desk],
+            tls=tls,
+            name=START,
+            run_folder=plan.run,
+            reactor=reactor,
+        )
+        return self._master
 
     @property
     def _others_may_run(self) -> bool:

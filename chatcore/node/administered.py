@@ -14,10 +14,11 @@ from chatcore.admin.asking import ask_order, ask_status
 from chatcore.admin.outcomes import AWAY, FAILED, REFUSED, UNKNOWN, UNSUPERVISED, What
 from chatcore.admin.visit import Visit, visit
 from chatcore.cluster.view import View
-from chatcore.config.names import ADMIN, suggestion
+from chatcore.config.names import ADMIN, MASTER, suggestion
 from chatcore.deadlines import IClock
 from chatcore.errors import AdminError
 from chatcore.links.link import Link
+from chatcore.links.tls import LinkTls
 from chatcore.node.network import IPlace
 
 SUPERVISOR_SECONDS = 5.0
@@ -34,11 +35,13 @@ class Process:
     Args:
         place: takes the place where administrators of this machine come in, beside the port for
             links.
+        note: notes what they have to know for that, before they can.
         supervisor: how the ``chatcore start`` is reached that owns it, where one does.
         kill: ends it at once.
     """
 
     place: Callable[[], IPlace] | None = None
+    note: Callable[[Mapping[str, str]], object] = lambda facts: None
     supervisor: IStreamClientEndpoint | None = None
     kill: Callable[[], object] | None = None
 
@@ -61,6 +64,7 @@ class Administered:
         stop: ends its process in order.
         process: the process that it runs in.
         clock: the reactor.
+        tls: the certificates of links, where those are encrypted.
     """
 
     def __init__(
@@ -77,7 +81,9 @@ class Administered:
         stop: Callable[[], object],
         process: Process,
         clock: IClock,
+        tls: LinkTls | None = None,
     ) -> None:
+        self._tls = tls
         self._id, self._about, self._secret = id, about, secret
         self._view, self._link, self._status = view, link, status
         self._drain, self._is_empty, self._stop = drain, is_empty, stop
@@ -195,6 +201,8 @@ class Administered:
             secret=self._secret,
             clock=self._clock,
             seconds=SUPERVISOR_SECONDS,
+            to=MASTER,
+            tls=self._tls,
         )
         try:
             answer: dict[str, Any] = await ask(visiting)

@@ -9,12 +9,12 @@ from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.interfaces import IListeningPort
 
 from chatcore.admin.desk import Desk
-from chatcore.admin.door import door_for
 from chatcore.channels.service import ChannelService
 from chatcore.cluster.servers import ClusterServers
 from chatcore.config.servers import Server
 from chatcore.links.link import Responder
 from chatcore.links.table import LinkTable
+from chatcore.links.tls import LinkTls
 from chatcore.node.administered import Administered, Process
 from chatcore.node.membership import Membership
 from chatcore.node.network import IPlace
@@ -40,13 +40,14 @@ class INode(Protocol):
 
 
 class Administration:
-    """Takes in administrators at the port for links, and at a socket where the process has one.
+    """Takes in administrators as links are taken in: at the port for those, and at a socket.
 
     Args:
         node: what is administered.
         about: what administrators are told of it besides.
         secret: the cluster's.
         process: the process that the node runs in.
+        tls: the certificates of links, where those are encrypted.
         reactor: the reactor.
 
     Attributes:
@@ -61,9 +62,11 @@ class Administration:
         about: Mapping[str, Any],
         secret: bytes,
         process: Process,
+        tls: LinkTls | None,
         reactor: Any,
     ) -> None:
-        self._take_place, self._reactor = process.place, reactor
+        self._process, self._reactor = process, reactor
+        self._tls, self._links = tls, node.links
         self._place: IPlace | None = None
         self.ports: list[IListeningPort] = []
         host = Administered(
@@ -84,12 +87,10 @@ class Administration:
             stop=node.stop_process,
             process=process,
             clock=reactor,
+            tls=tls,
         )
         self._desk = Desk(host=host, counters=node.counters, clock=reactor)
         node.links.admit(self._desk)
-        self._door = door_for(
-            self._desk, id=node.server.id, secret=secret, counters=node.counters, reactor=reactor
-        )
         self.responders: Mapping[bytes, Responder] = self._desk.responders_for_nodes()
 
     def take_place(self) -> None:
@@ -98,14 +99,14 @@ class Administration:
         Raises:
             ConfigError: it can't be had.
         """
-        if self._take_place is not None:
-            self._place = self._take_place()
+        if self._process.place is not None:
+            self._place = self._process.place()
 
     def start(self) -> None:
         """Listen at the socket."""
         if self._place is not None:
-            self.ports = [self._place.listen(self._reactor, self._door.factory)]
-            self._door.start()
+            self._process.note({} if self._tls is None else {"tls": str(self._tls.folder)})
+            self.ports = [self._place.listen(self._reactor, self._links.factory)]
 
     def close(self) -> Deferred[Any]:
         """Take nobody in any more; who is in stays."""
@@ -115,7 +116,6 @@ class Administration:
             self._place.release()
         return succeed(None)
 
-    def stop(self) -> Deferred[None]:
-        """Close the links to those who are in, and forget all timers."""
+    def stop(self) -> None:
+        """Forget all timers."""
         self._desk.stop()
-        return self._door.stop()

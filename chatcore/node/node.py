@@ -176,6 +176,7 @@ class Node(Service):
             about={"app": str(folder), "env": servers.env},
             secret=secret,
             process=process or Process(),
+            tls=tls,
             reactor=reactor,
         )
         parts.responders.update(self._administration.responders)
@@ -303,8 +304,8 @@ class Node(Service):
         await DeferredList(closing)
         await leaving
         await self._life.stop()
-        await self._administration.stop()
         await self.links.stopService()
+        self._administration.stop()
         if self._draining is not None:
             self._draining.cancel()
         self._parts.forget_timers()

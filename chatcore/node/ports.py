@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.internet.protocol import DatagramProtocol
 
 from chatcore.config.addresses import NOT_HERE
+from chatcore.config.run_folder import RunFolder
 from chatcore.errors import ConfigError
 
 BACKLOG = 1024
@@ -129,6 +130,18 @@ def unix_place(path: Path, purpose: str) -> Place:
         raise ConfigError(f"no socket for {purpose}: {problem}", file=path) from None
     os.chmod(path, FOR_THIS_USER)
     return Place(bound, f"{purpose} on {path}", path)
+
+
+def admin_place(run_folder: RunFolder, name: str) -> Place:
+    """The place where a process takes in administrators of its machine.
+
+    Args:
+        name: under which the process is known in the run folder.
+
+    Raises:
+        ConfigError: it can't be had.
+    """
+    return unix_place(run_folder.admin_socket(name), f"administrators of {name}")
 
 
 def _bound(host: str, port: int, kind: socket.SocketKind, purpose: str) -> socket.socket:

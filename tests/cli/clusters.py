@@ -29,7 +29,7 @@ from chatcore.links.link import LinkParts
 from chatcore.links.settings import LinkSettings
 from chatcore.links.table import LinkTable
 from chatcore.node.administered import Process
-from chatcore.node.ports import unix_place
+from chatcore.node.ports import admin_place, unix_place
 from chatcore.telemetry import Counters
 from chatcore.turn import Turn
 
@@ -94,11 +94,12 @@ class AdministeredCluster(Cluster):
         claim = self.run_folder.claim(server_id)
         assert claim is not None
         self._claims[server_id] = claim
-        place = partial(unix_place, self.run_folder.admin_socket(server_id), "administrators")
+        place = partial(admin_place, self.run_folder, server_id)
+        kill = partial(self._kill, server_id)
         return {
             "registry_url": self._registry,
             "stop": lambda: self.end(server_id),
-            "process": Process(place=place, kill=lambda: self._kill(server_id)),
+            "process": Process(place=place, note=claim.note, kill=kill),
         }
 
     def end(self, server_id: str) -> Deferred[Any]:

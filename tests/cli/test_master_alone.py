@@ -11,13 +11,14 @@ from running import free_ports
 from small_cluster import until
 from twisted.internet import reactor
 
+from chatcore.admin.desk import Desk
 from chatcore.cluster.master_registry import master_server
 from chatcore.cluster.settings import RegistrySettings
 from chatcore.config.run_folder import RunFolder
 from chatcore.links.settings import LinkSettings
-from chatcore.master.administration import Administration
 from chatcore.master.alone import Alone
 from chatcore.master.service import make_master
+from chatcore.telemetry import Counters
 
 from .clusters import AdministeredCluster, Ran, chat_files, chatcore
 
@@ -39,14 +40,13 @@ class Scene:
         run = RunFolder.open(folder)
         self.secret = str(run.path / "secret")
         host = Alone({"app": str(folder), "env": "development"})
-        self.administration = Administration(host, name="master", run=run, reactor=reactor)
         self.master = make_master(
             master_server("127.0.0.1", self.port),
             registry=RegistrySettings(),
             links=LinkSettings(),
             learning=False,
-            guests=[self.administration.desk],
-            folder=folder,
+            guests=[Desk(host=host, counters=Counters(), clock=reactor)],  # type: ignore[arg-type]
+            name="master",
             run_folder=run,
             reactor=reactor,
         )
@@ -55,7 +55,6 @@ class Scene:
 
     async def start(self) -> None:
         self.master.startService()
-        self.administration.startService()
         await self.cluster.start()
         await until(lambda: self.up() == 3, "all to be up")
 
@@ -68,7 +67,6 @@ class Scene:
 
     async def close(self) -> None:
         await self.cluster.close()
-        await self.administration.stopService()
         await self.master.stopService()
         assert self.claim is not None
         self.claim.release()

@@ -12,15 +12,19 @@ import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
+from chatcore.admin.desk import Desk
 from chatcore.admin.outcomes import AWAY, FAILED, MISTAKE, UNKNOWN, UNSUPERVISED
 from chatcore.cluster.view import Member, View
 from chatcore.config.claims import Claim
 from chatcore.config.run_folder import RunFolder
 from chatcore.errors import AdminError
+from chatcore.links.settings import LinkSettings
 from chatcore.master.administered import Administered
-from chatcore.master.administration import Administration
 from chatcore.master.growing import Changes
 from chatcore.master.plan import Plan
+from chatcore.master.service import Reception
+from chatcore.node.ports import admin_place
+from chatcore.telemetry import Counters
 
 from .clusters import AdministeredCluster, Standin, chatcore, server, survey_of
 
@@ -54,11 +58,19 @@ class Start:
         )
         self.host = host
         host._orders = self  # type: ignore[assignment]  # what they do is tested elsewhere
-        self._administration = Administration(host, name="start", run=run, reactor=reactor)
+        counters = Counters()
+        self._reception = Reception(
+            places=[admin_place(run, "start")],
+            secret=run.secret(),
+            links=LinkSettings(),
+            guests=[Desk(host=host, counters=counters, clock=reactor)],  # type: ignore[arg-type]
+            counters=counters,
+            reactor=reactor,
+        )
         claim = run.claim("start")
         assert claim is not None
         self._claim: Claim = claim
-        self._administration.startService()
+        self._reception.startService()
 
     def _keeper(self, id: str, condition: str) -> Any:
         running = condition in ("up", "starting", "draining", "stopping")
@@ -79,7 +91,7 @@ class Start:
             raise self.problem
 
     async def close(self) -> None:
-        await self._administration.stopService()
+        await self._reception.stopService()
         self._claim.release()
 
 

@@ -47,7 +47,8 @@ class Here:
             registry=RegistrySettings(),
             links=self.links,
             learning=True,
-            folder=self.folder,
+            tls=link_tls(self.links, self.folder, "master", reactor),
+            name="master",
             run_folder=self.run_folder,
             reactor=reactor,
         )
@@ -156,7 +157,7 @@ def test_without_encryption_it_listens_on_the_loopback_only(
             registry=RegistrySettings(),
             links=LinkSettings(),
             learning=True,
-            folder=tmp_path,
+            name="master",
             run_folder=RunFolder.open(tmp_path),
             reactor=reactor,
         )
