@@ -196,7 +196,7 @@ class LinkTls:
                 raise ConfigError(
                     "there is no such file",
                     file=file,
-                    advice="Make it with 'chatcore certs', and copy it to where it is needed",
+                    advice=f"Make it with 'chatcore certs DIR {files.holder}', and copy it here",
                 )
         verify_unchanged(files.authority)
         authorities = read_certificates(files.authority)

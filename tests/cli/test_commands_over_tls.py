@@ -162,10 +162,11 @@ async def test_who_answers_has_to_be_who_was_meant(
     encrypted: AdministeredCluster, folder: Path
 ) -> None:
     """Another process of the cluster in its place is none."""
-    await encrypted.stop("front-1", "chat-2")
+    await encrypted.stop("front-1")
     path = encrypted.run_folder.admin_socket("chat-1")
     path.unlink()
     await encrypted.start("front-1")
+    await encrypted.stop("chat-2")
     encrypted.run_folder.admin_socket("front-1").rename(path)
     ran = await ask(encrypted, "list")
     assert (ran.code, ran.out) == (3, "")

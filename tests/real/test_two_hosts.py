@@ -231,6 +231,7 @@ def test_chatcore_start_encrypts_everything_and_tells_nobody_of_keys() -> None:
                 stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")
                 assert not stranger.recv(100).startswith(b"HTTP")
             wait_until(lambda: "it does not speak TLS" in chat.output, "its being refused")
+            administer(chat)
             chat.halt()
             seen += [chat.output, *(file.read_text() for file in chat.run_folder.glob("*.log*"))]
         finally:
@@ -241,6 +242,37 @@ def test_chatcore_start_encrypts_everything_and_tells_nobody_of_keys() -> None:
         assert SECRET not in told
         assert not [line for lines in keys for line in lines if line in told]
         assert not (chat.run_folder / "secret").exists()
+
+
+def administer(chat: RunningChat) -> None:
+    """By the folder; there is no certificate for administrators until one is named."""
+
+    def chatcore(*words: str) -> list[list[str]]:
+        ran = subprocess.run(
+            [sys.executable, "-m", "chatcore", *words, "--app", str(chat.app)],
+            env={**environment(), "CHATCORE_SECRET_FILE": str(chat.app.parent / "cluster")},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        return [line.split("\t") for line in ran.stdout.splitlines()]
+
+    doors = sorted(chat.run_folder.glob("*.admin"))
+    assert len(doors) == 8
+    for door in doors:
+        with socket.socket(socket.AF_UNIX) as stranger:
+            stranger.settimeout(30)
+            stranger.connect(str(door))
+            stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            assert not stranger.recv(100).startswith(b"HTTP")
+    assert len(chatcore("list", "--timeout", "60")) == 7
+    assert chatcore("drain", "chat-server-1")[0][:2] == ["chat-server-1", "drained"]
+    make_identities(chat.app.parent / "tls", "admin")
+    tls = ("--tls", str(chat.app.parent / "tls"))
+    assert chatcore("restart", "chat-server-1", *tls)[0][:2] == ["chat-server-1", "restarted"]
+    make_identities(chat.app.parent / "tls", "chat-server-4")
+    assert chatcore("add", "chat")[0][:2] == ["chat-server-4", "started"]
 
 
 def chat_pids(chat: RunningChat) -> list[str]:
