@@ -28,7 +28,8 @@ async def ask_survey(link: Link, seconds: float, *, alone: bool = False) -> dict
     Raises:
         AdminError: it can't be told.
     """
-    return _table(await ask(link, "Survey", {b"alone": str(alone).encode()}, seconds))
+    given = {b"alone": str(alone).encode(), **_within(seconds)}
+    return _table(await ask(link, "Survey", given, seconds + SLACK))
 
 
 async def ask_status(link: Link, id: str, seconds: float) -> dict[str, Any]:
@@ -62,8 +63,9 @@ async def ask_to_add(
         b"type": server_type.encode(),
         b"given": pack(dict(given)),
         b"count": b"%d" % count,
+        **_within(seconds),
     }
-    return _table(await ask(link, "Add", asked, seconds))
+    return _table(await ask(link, "Add", asked, seconds + SLACK))
 
 
 async def ask_to_reload(link: Link, *, apply: bool, seconds: float) -> dict[str, Any]:
@@ -72,7 +74,8 @@ async def ask_to_reload(link: Link, *, apply: bool, seconds: float) -> dict[str,
     Raises:
         AdminError: it can't be followed.
     """
-    return _table(await ask(link, "Reload", {b"apply": str(apply).encode()}, seconds))
+    given = {b"apply": str(apply).encode(), **_within(seconds)}
+    return _table(await ask(link, "Reload", given, seconds + SLACK))
 
 
 def ask(link: Link, command: str, given: Mapping[bytes, bytes], seconds: float) -> Deferred[Any]:
@@ -115,7 +118,11 @@ def _explained(peer: str, problem: RpcError | None) -> AdminError:
 
 
 def _about(id: str, seconds: float) -> dict[bytes, bytes]:
-    return {b"id": id.encode(), b"seconds": b"%g" % seconds}
+    return {b"id": id.encode(), **_within(seconds)}
+
+
+def _within(seconds: float) -> dict[bytes, bytes]:
+    return {b"seconds": b"%g" % seconds}
 
 
 def _table(value: Any) -> dict[str, Any]:

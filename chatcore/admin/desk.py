@@ -30,6 +30,9 @@ IDLE_SECONDS = 120.0
 LONGEST_SECONDS = 24 * 3600.0
 """Seconds that something may be given to be done."""
 
+USUAL_SECONDS = 5.0
+"""Seconds within which an answer is wanted, where nobody says it."""
+
 _LONGEST_NUMBER = 12
 _decode_texts = msgspec.msgpack.Decoder(dict[str, str]).decode
 
@@ -40,10 +43,11 @@ Act = Callable[[Box, bool], Awaitable[Any]]
 class IAdministered(Protocol):
     """What a process does for those who administer it. Every problem is an `AdminError`."""
 
-    async def survey(self, *, alone: bool) -> dict[str, Any]:
+    async def survey(self, seconds: float, *, alone: bool) -> dict[str, Any]:
         """What there is.
 
         Args:
+            seconds: within which the answer is wanted.
             alone: whether no other process is to be asked for it.
         """
 
@@ -61,11 +65,17 @@ class IAdministered(Protocol):
         """Do something with a node; returns when it is done."""
 
     async def add(
-        self, server_type: str, given: Mapping[str, str], count: int, *, passes_on: bool
+        self,
+        server_type: str,
+        given: Mapping[str, str],
+        count: int,
+        seconds: float,
+        *,
+        passes_on: bool,
     ) -> dict[str, Any]:
         """Take in new servers, which are still to be started."""
 
-    async def reload(self, *, apply: bool, passes_on: bool) -> dict[str, Any]:
+    async def reload(self, seconds: float, *, apply: bool, passes_on: bool) -> dict[str, Any]:
         """Read servers.json again, and say what has changed.
 
         Args:
@@ -184,7 +194,8 @@ class Desk:
             return not_done(AdminError(f"it failed: {problem!r:.200}", code=FAILED))
 
     async def _survey(self, box: Box, passes_on: bool) -> Any:
-        return await self._host.survey(alone=box.get(b"alone") == b"True" or not passes_on)
+        alone = box.get(b"alone") == b"True" or not passes_on
+        return await self._host.survey(_seconds(box, USUAL_SECONDS), alone=alone)
 
     async def _status(self, box: Box, passes_on: bool) -> Any:
         return await self._host.status(_text(box, b"id"), _seconds(box), passes_on=passes_on)
@@ -198,11 +209,13 @@ class Desk:
         server_type, given = _text(box, b"type"), _texts(box, b"given")
         count = _whole(box, b"count")
         self.log.info("An administrator adds servers of the type {type}", type=server_type)
-        return await self._host.add(server_type, given, count, passes_on=passes_on)
+        seconds = _seconds(box, USUAL_SECONDS)
+        return await self._host.add(server_type, given, count, seconds, passes_on=passes_on)
 
     async def _reload(self, box: Box, passes_on: bool) -> Any:
         apply = box.get(b"apply") == b"True"
-        return await self._host.reload(apply=apply, passes_on=passes_on)
+        seconds = _seconds(box, USUAL_SECONDS)
+        return await self._host.reload(seconds, apply=apply, passes_on=passes_on)
 
 
 def _send_away(link: Link, box: Box, ask: bytes | None) -> None:
@@ -245,10 +258,10 @@ def _nonsense(key: bytes) -> AdminError:
     return AdminError(f"there is no usable {key.decode()} in what was asked", code=REFUSED)
 
 
-def _seconds(box: Box) -> float:
+def _seconds(box: Box, usual: float = 0.0) -> float:
     try:
-        seconds = float(box[b"seconds"])
-    except (KeyError, ValueError):
+        seconds = float(box.get(b"seconds", usual))
+    except ValueError:
         seconds = 0.0
     if not 0 < seconds <= LONGEST_SECONDS:
         raise AdminError(

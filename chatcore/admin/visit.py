@@ -50,6 +50,11 @@ class Visit:
         """The id of the process."""
         return self._link.peer
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing can be asked any more."""
+        return not self._link.up
+
     def close(self) -> None:
         """End the visit."""
         self._link.close()

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from chatcore.cli.cluster import Survey
+    from chatcore.cli.survey import Survey
 from chatcore.cli.exits import UNKNOWN, CommandError
 from chatcore.config.names import suggestion
 

@@ -1,31 +1,40 @@
-"""The running cluster, as the commands see it."""
+"""Asking the running cluster, and having something done with its servers."""
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
 from twisted.internet.task import deferLater
 
-from chatcore.admin.outcomes import AWAY, LATE, LOST, MISTAKE, UNSUPERVISED, What
+from chatcore.admin.outcomes import (
+    AWAY,
+    LATE,
+    LOST,
+    MISTAKE,
+    UNSUPERVISED,
+    What,
+)
 from chatcore.admin.outcomes import FAILED as NOT_DONE
 from chatcore.admin.outcomes import UNKNOWN as NO_SUCH
 from chatcore.admin.visit import Visit
 from chatcore.cli.exits import FAILED, UNKNOWN, UNREACHABLE, USAGE, CommandError
 from chatcore.cli.reaching import Reach
-from chatcore.cluster.view import Member, View
+from chatcore.cli.survey import Changes, Survey
 from chatcore.config.addresses import is_loopback
-from chatcore.config.names import is_own_name
-from chatcore.errors import AdminError, ViewError
+from chatcore.config.names import START, is_own_name
+from chatcore.errors import AdminError
 
 T = TypeVar("T")
 
-_EXITS = {NO_SUCH: UNKNOWN, UNSUPERVISED: USAGE, MISTAKE: USAGE}
+NOBODY: Final = "nobody"
+"""Nobody of the cluster could be asked: a kind of problem that this side has alone."""
+
+_EXITS = {NO_SUCH: UNKNOWN, UNSUPERVISED: USAGE, MISTAKE: USAGE, NOBODY: UNREACHABLE}
 
 
 def exit_of(code: str) -> int:
@@ -33,10 +42,10 @@ def exit_of(code: str) -> int:
     return _EXITS.get(code, FAILED)
 
 
-STATUS_SECONDS = 3.0
-"""Seconds that a server has to say how it is; it is shown as silent then."""
+LOOK_SECONDS = 3.0
+"""Seconds that a server has to say how it is, each time that is looked for."""
 
-ENTER_SECONDS = 5.0
+ENTER_SECONDS = 20.0
 """Seconds that anybody has to answer at all."""
 
 AT_ONCE = 16
@@ -44,109 +53,6 @@ AT_ONCE = 16
 
 LOOK = 0.2
 """Seconds between two looks whether a server has gone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Survey:
-    """What there is, as the process knows it that was asked.
-
-    Args:
-        asked: the id of that process.
-        app: the application's folder, on its machine.
-        env: the environment.
-        version: of chatcore.
-        view: the view; None where no node could tell it.
-        programs: what ``chatcore start`` says of its servers, by id; None where there is none.
-    """
-
-    asked: str
-    app: str
-    env: str
-    version: str
-    view: View | None
-    programs: Mapping[str, Mapping[str, Any]] | None
-
-    @classmethod
-    def of(cls, value: Mapping[str, Any]) -> Survey:
-        """Read what was answered; AdminError when that can't be."""
-        try:
-            view = value["view"]
-            programs = value["programs"]
-            return cls(
-                asked=str(value["id"]),
-                app=str(value["app"]),
-                env=str(value["env"]),
-                version=str(value["version"]),
-                view=None if view is None else View.from_value(view),
-                programs=None if programs is None else {each["id"]: each for each in programs},
-            )
-        except (KeyError, TypeError, ViewError) as problem:
-            raise AdminError(f"a survey that can't be read: {problem!r}", code=NOT_DONE) from None
-
-    @property
-    def supervised(self) -> bool:
-        """Whether a ``chatcore start`` was found."""
-        return self.programs is not None
-
-    @property
-    def ids(self) -> list[str]:
-        """All servers there are, sorted."""
-        members = [] if self.view is None else [member.id for member in self.view.members]
-        return sorted({*members, *(self.programs or ())})
-
-    def member(self, id: str) -> Member | None:
-        """A server of the view."""
-        return None if self.view is None else self.view.get(id)
-
-    def type_of(self, id: str) -> str:
-        """The type of a server; empty where nobody knows it."""
-        member = self.member(id)
-        if member is not None:
-            return member.server.type
-        return str((self.programs or {}).get(id, {}).get("type", ""))
-
-    def is_frontend(self, id: str) -> bool:
-        """Whether a server is a frontend, as far as is known."""
-        member = self.member(id)
-        if member is not None:
-            return member.server.frontend
-        return bool((self.programs or {}).get(id, {}).get("frontend"))
-
-    def is_down(self, id: str) -> bool:
-        """Whether ``chatcore start`` has a server that stays down."""
-        return (self.programs or {}).get(id, {}).get("state") in ("stopped", "refused")
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """What a changed servers.json comes to.
-
-    Args:
-        new: servers to be started.
-        gone: servers to be drained.
-        changed: servers to be restarted, with what has changed in words.
-        blocked: those of them that need an address which another server has yet to leave.
-    """
-
-    new: Sequence[str]
-    gone: Sequence[str]
-    changed: Mapping[str, str]
-    blocked: Sequence[str]
-
-    def __bool__(self) -> bool:
-        return bool(self.new or self.gone or self.changed)
-
-    def lines(self) -> list[tuple[str, str, str]]:
-        """Each server, what kind of change it is, and that in words."""
-        return [
-            *((id, "new", "new, and to be started") for id in self.new),
-            *((id, "gone", "gone, and to be drained") for id in self.gone),
-            *((id, "changed", f"to be restarted ({what})") for id, what in self.changed.items()),
-        ]
-
-    def to_value(self) -> dict[str, Any]:
-        """The same in JSON's types."""
-        return {"new": list(self.new), "gone": list(self.gone), "changed": dict(self.changed)}
 
 
 class Cluster:
@@ -171,7 +77,7 @@ class Cluster:
         self._closed = True
         if self._attempt is not None:
             self._attempt.cancel()
-        if self._visiting is not None and not self._visiting.closed.called:
+        if self._visiting is not None and not self._visiting.is_over:
             await self._visiting.leave(self._reach.reactor)
 
     async def survey(self) -> Survey:
@@ -191,21 +97,30 @@ class Cluster:
             raise CommandError(problem.problem, exit=UNREACHABLE, advice=problem.advice) from None
         return self._survey
 
-    async def status(self, id: str, seconds: float = STATUS_SECONDS) -> dict[str, Any]:
+    async def status(self, id: str, seconds: float | None = None) -> dict[str, Any]:
         """How a server is.
+
+        Args:
+            seconds: that it may take, if less than a step.
 
         Raises:
             AdminError: it can't be told.
         """
-        seconds = min(seconds, self._seconds)
-        return await self._ask(lambda visiting: visiting.status(id, seconds))
+        within = min(seconds or self._seconds, self._seconds)
+        return await self._ask(lambda visiting: visiting.status(id, within))
 
-    async def statuses(self, ids: Iterable[str]) -> dict[str, dict[str, Any] | AdminError]:
-        """How servers are, or why that can't be told."""
+    async def statuses(
+        self, ids: Iterable[str], seconds: float
+    ) -> dict[str, dict[str, Any] | AdminError]:
+        """How servers are, or why that can't be told.
+
+        Args:
+            seconds: that each may take.
+        """
 
         async def one(id: str) -> dict[str, Any] | AdminError:
             try:
-                return await self.status(id)
+                return await self.status(id, seconds)
             except AdminError as problem:
                 return problem
 
@@ -222,18 +137,73 @@ class Cluster:
         Raises:
             AdminError: it was not done.
         """
-        if what == "kill" and not self._is_supervised(id) and self._kill_here(id):
-            await self._until_gone(id)
-            return True
         if what == "restart":
             await self._restart(id)
             return True
-        outcome = await self._ordered(what, id)
+        return await (self._kill(id) if what == "kill" else self._end(what, id))
+
+    async def _end(self, what: What, id: str) -> bool:
+        pid = self._pid(id)
+        outcome = await self._ordered(what, id, pid)
         if outcome is None:
             return False
         if not outcome.get("ended", True):
-            await self._until_gone(id)
+            await self._until_gone(id, pid)
         return True
+
+    async def _ordered(self, what: What, id: str, pid: int | None) -> dict[str, Any] | None:
+        """Give an order; None where the server's process is not there.
+
+        Whoever was asked, or whom that one asked, may be ending just now, too: somebody else is
+        asked again then. Ending something twice does no harm.
+        """
+        end = self._reach.reactor.seconds() + self._seconds
+        while True:
+            try:
+                return await self._ask(lambda it: it.order(what, id, self._seconds), again=False)
+            except AdminError as problem:
+                if problem.code in (AWAY, NOBODY) and self._is_certainly_down(id):
+                    return None
+                late = self._reach.reactor.seconds() >= end
+                if problem.code != LOST or what == "start" or late:
+                    raise
+            if not await self._is_there(id, pid):
+                if what == "drain":
+                    raise AdminError(
+                        f"{id} has ended, and did not say that it had handed over all it had",
+                        code=NOT_DONE,
+                    )
+                return {"ended": True}
+
+    async def _kill(self, id: str) -> bool:
+        """Kill a server.
+
+        One of this machine that nobody supervises takes a signal: it may hang, and so may all
+        others. So does one whose ``chatcore start`` hangs.
+        """
+        pid = self._pid(id)
+        if pid is None:
+            return await self._end("kill", id)
+        if self._is_watched(id):
+            try:
+                return await self._end("kill", id)
+            except AdminError as problem:
+                if problem.code not in (AWAY, LATE, LOST, NOBODY) or self._pid(id) != pid:
+                    raise
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        await self._until_gone(id, pid)
+        return True
+
+    def _is_watched(self, id: str) -> bool:
+        """Whether a ``chatcore start`` would start a server again that is killed behind its back.
+
+        One that hangs would do so later: that can't be helped.
+        """
+        survey, run = self._survey, self._reach.run
+        if survey is None or survey.trouble is not None:
+            return False
+        return id in (survey.programs or ()) or (run is not None and run.holder(START) is not None)
 
     async def _restart(self, id: str) -> None:
         before = await self._pid_told(id)
@@ -250,6 +220,8 @@ class Cluster:
         clock = self._reach.reactor
         end = clock.seconds() + self._seconds
         while await self._pid_told(id, up=True) in (before, None):
+            if self._reach.run is not None and not self._reach.doors():
+                raise AdminError(f"all has ended while {id} was restarted", code=NOBODY)
             if clock.seconds() >= end:
                 raise AdminError(f"{id} is not up yet", code=LATE)
             await deferLater(clock, LOOK)
@@ -257,30 +229,11 @@ class Cluster:
     async def _pid_told(self, id: str, *, up: bool = False) -> int | None:
         """The process of a server, as it says itself; None where it says nothing, or is not up."""
         try:
-            status = await self.status(id)
+            status = await self.status(id, LOOK_SECONDS)
         except AdminError:
             return None
         pid = status.get("pid")
         return pid if isinstance(pid, int) and (not up or status.get("state") == "up") else None
-
-    async def _ordered(self, what: What, id: str) -> dict[str, Any] | None:
-        """Give an order; None where the server's process is not there.
-
-        Whoever was asked, or whom that one asked, may be ending just now, too: somebody else is
-        asked again then. Ending something twice does no harm.
-        """
-        end = self._reach.reactor.seconds() + self._seconds
-        while True:
-            try:
-                return await self._ask(lambda it: it.order(what, id, self._seconds), again=False)
-            except AdminError as problem:
-                if problem.code == AWAY and self._is_certainly_down(id):
-                    return None
-                late = self._reach.reactor.seconds() >= end
-                if problem.code != LOST or what == "start" or late:
-                    raise
-            if not await self._is_there(id):
-                return {"ended": False}
 
     async def add(self, server_type: str, given: Mapping[str, str], count: int) -> list[str]:
         """Have new servers taken in; the ids of those that are still to be started come back.
@@ -323,21 +276,9 @@ class Cluster:
         """Whether a server's process runs on this machine, as the run folder says."""
         return self._pid(id) is not None
 
-    def _kill_here(self, id: str) -> bool:
-        """Kill a process of this machine, without asking anybody; whether there was one."""
-        pid = self._pid(id)
-        if pid is None:
-            return False
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-        return True
-
     def _pid(self, id: str) -> int | None:
         run = self._reach.run
         return None if run is None or is_own_name(id) else run.holder(id)
-
-    def _is_supervised(self, id: str) -> bool:
-        return self._survey is not None and id in (self._survey.programs or ())
 
     def _is_certainly_down(self, id: str) -> bool:
         """Whether a server that can't be reached could run on this machine only, and does not."""
@@ -346,10 +287,11 @@ class Cluster:
             return False
         return member.server.port is None or is_loopback(member.server.host)
 
-    async def _until_gone(self, id: str) -> None:
+    async def _until_gone(self, id: str, pid: int | None) -> None:
+        """Wait until a server has ended that is about to."""
         clock = self._reach.reactor
         end = clock.seconds() + self._seconds
-        while await self._is_there(id):
+        while await self._is_there(id, pid, nobody=False):
             if clock.seconds() >= end:
                 raise AdminError(
                     f"{id} has not ended within {self._seconds:g} s",
@@ -360,12 +302,20 @@ class Cluster:
         if self._reach.run is not None:
             self._reach.run.tidy(id)
 
-    async def _is_there(self, id: str) -> bool:
-        if self.runs_here(id):
-            return True
+    async def _is_there(self, id: str, pid: int | None, *, nobody: bool = True) -> bool:
+        """Whether a process of a server is still there.
+
+        Args:
+            pid: the process, if it runs on this machine.
+            nobody: whether it is there where nobody can be asked about it.
+        """
+        if pid is not None:
+            return self._pid(id) == pid
         try:
-            await self.status(id)
+            await self.status(id, LOOK_SECONDS)
         except AdminError as problem:
+            if problem.code == NOBODY:
+                return nobody
             return problem.code not in (AWAY, NO_SUCH, LOST)
         return True
 
@@ -376,7 +326,7 @@ class Cluster:
         try:
             return await ask(visiting)
         except AdminError:
-            if not again or not visiting.closed.called:
+            if not again or not visiting.is_over:
                 raise
         return await ask(await self._enter())  # who was asked has gone: ask somebody else
 
@@ -384,14 +334,14 @@ class Cluster:
         await self._entering.acquire()
         try:
             if self._closed:
-                raise AdminError("nothing is asked any more", code=AWAY)
-            if self._visiting is None or self._visiting.closed.called:
+                raise AdminError("nothing is asked any more", code=NOBODY)
+            if self._visiting is None or self._visiting.is_over:
                 seconds = min(self._seconds, ENTER_SECONDS)
                 self._attempt = Deferred.fromCoroutine(self._reach.enter(seconds))
                 try:
                     self._visiting = await self._attempt
-                except CommandError as nobody:
-                    raise AdminError(nobody.problem, code=AWAY, advice=nobody.advice) from None
+                except CommandError as none:
+                    raise AdminError(none.problem, code=NOBODY, advice=none.advice) from None
             return self._visiting
         finally:
             self._entering.release()

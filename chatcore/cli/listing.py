@@ -12,7 +12,7 @@ from chatcore.cli.parsing import Commands
 from chatcore.cli.running import run_main
 
 if TYPE_CHECKING:
-    from chatcore.cli.cluster import Survey
+    from chatcore.cli.survey import Survey
 
 
 def add_parser(commands: Commands) -> None:
@@ -49,7 +49,11 @@ async def show(options: argparse.Namespace, output: Output, *, reactor: Any) -> 
     cluster = Cluster(reach(options, reactor=reactor), seconds=options.timeout)
     try:
         survey = await cluster.survey()
-        servers = describe(survey, await cluster.statuses(chosen(options, survey)))
+        if survey.trouble is not None:
+            output.note(f"chatcore: {survey.trouble}")
+        # In half the time of a step, so that those who hang keep nobody waiting for long.
+        statuses = await cluster.statuses(chosen(options, survey), options.timeout / 2)
+        servers = describe(survey, statuses)
     finally:
         await cluster.close()
     output.document(_document(survey, servers))
@@ -70,6 +74,7 @@ def _document(survey: Survey, servers: list[dict[str, Any]]) -> dict[str, Any]:
         "epoch": None if survey.view is None else survey.view.epoch,
         "version": survey.version,
         "supervised": survey.supervised,
+        "trouble": survey.trouble,
         "servers": servers,
         "exit": DONE,
     }

@@ -13,8 +13,8 @@ from chatcore.cli.parsing import Commands
 from chatcore.cli.running import run_main
 
 if TYPE_CHECKING:
-    from chatcore.cli.cluster import Changes
     from chatcore.cli.ordering import Ordering
+    from chatcore.cli.survey import Changes
 
 
 def add_parser(commands: Commands) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from chatcore.admin.outcomes import AWAY, UNKNOWN
-from chatcore.cli.cluster import Survey
 from chatcore.cli.output import Column
+from chatcore.cli.survey import Survey
 from chatcore.errors import AdminError
 
 FIELDS: Final = (

@@ -16,8 +16,9 @@ from chatcore.cli.running import run_main
 
 if TYPE_CHECKING:
     from chatcore.admin.outcomes import What
-    from chatcore.cli.cluster import Cluster, Survey
+    from chatcore.cli.cluster import Cluster
     from chatcore.cli.ordering import Ordering
+    from chatcore.cli.survey import Survey
 
 _STAYS = "It stays down until 'chatcore restart'."
 
@@ -76,6 +77,8 @@ async def end(what: What, options: argparse.Namespace, output: Output, *, reacto
             if what == "kill" and options.ids and nobody.exit == UNREACHABLE:
                 return await _kill_here(options.ids, cluster, ordering, nobody)
             raise
+        if survey.trouble is not None:
+            output.note(f"chatcore: {survey.trouble}")
         ids = chosen(options, survey)
         for some in in_order(ids, survey):
             await ordering.together(what, some)

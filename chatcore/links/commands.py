@@ -334,12 +334,12 @@ class Survey(Command):
     """Administrator to any process: what is there, as far as you know?
 
     The outcome of this and of the commands below is ``{"result": …}``, or ``{"problem": …, "code":
-    …}`` where it was not done.
+    …}`` where it was not done. ``seconds`` is how long the answer is waited for.
 
     ``alone``: without asking any other process.
     """
 
-    arguments = [(b"alone", Boolean(optional=True))]
+    arguments = [(b"alone", Boolean(optional=True)), (b"seconds", Float(optional=True))]
     response = [(b"outcome", Value())]
 
 
@@ -364,7 +364,12 @@ class Add(Command):
     servers are still to be started by `Order`.
     """
 
-    arguments = [(b"type", Unicode()), (b"given", Value()), (b"count", Integer())]
+    arguments = [
+        (b"type", Unicode()),
+        (b"given", Value()),
+        (b"count", Integer()),
+        (b"seconds", Float(optional=True)),
+    ]
     response = [(b"outcome", Value())]
 
 
@@ -375,5 +380,5 @@ class Reload(Command):
     now on.
     """
 
-    arguments = [(b"apply", Boolean())]
+    arguments = [(b"apply", Boolean()), (b"seconds", Float(optional=True))]
     response = [(b"outcome", Value())]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import UNIXClientEndpoint
 
 import chatcore
@@ -23,7 +25,7 @@ from chatcore.master.plan import Plan
 from chatcore.master.supervisor import Supervisor
 
 NODE_SECONDS = 3.0
-"""Seconds that one of the own nodes has to say what it knows; then another one is asked."""
+"""Seconds that one of the own nodes has to answer at all; then another one is asked."""
 
 
 class Administered:
@@ -57,11 +59,11 @@ class Administered:
         self._view, self._link, self._reactor = view, link, reactor
         self._orders = Orders(supervisor, clock=reactor)
 
-    async def survey(self, *, alone: bool) -> dict[str, Any]:
+    async def survey(self, seconds: float, *, alone: bool) -> dict[str, Any]:
         view = self._view()
         value = None if view is None else view.to_value()
         if value is None and not alone:
-            value = await self._view_of_a_node()
+            value = await self._view_of_a_node(seconds)
         return {
             "id": MASTER,
             "version": chatcore.__version__,
@@ -101,17 +103,23 @@ class Administered:
         return {"ended": True}
 
     async def add(
-        self, server_type: str, given: Mapping[str, str], count: int, *, passes_on: bool
+        self,
+        server_type: str,
+        given: Mapping[str, str],
+        count: int,
+        seconds: float,
+        *,
+        passes_on: bool,
     ) -> dict[str, Any]:
         self._refuse_while_stopping()
         view = self._view()
         if view is None:
-            value = await self._view_of_a_node()
+            value = await self._view_of_a_node(seconds)
             view = None if value is None else View.from_value(value)
         others = () if view is None else [member.id for member in view.members]
         return {"ids": self._growing.add(server_type, given, count, others)}
 
-    async def reload(self, *, apply: bool, passes_on: bool) -> dict[str, Any]:
+    async def reload(self, seconds: float, *, apply: bool, passes_on: bool) -> dict[str, Any]:
         self._refuse_while_stopping()
         return to_value(self._growing.compare(apply=apply))
 
@@ -125,11 +133,16 @@ class Administered:
 
     # Its nodes.
 
-    async def _view_of_a_node(self) -> Any:
+    async def _view_of_a_node(self, seconds: float) -> Any:
+        """The view, as the first of its nodes knows it that answers; None where none does."""
+        until = self._reactor.seconds() + seconds / 2
         for id in self._up():
+            left = min(until - self._reactor.seconds(), NODE_SECONDS)
+            if left <= 0:
+                break
             try:
                 survey = await self._visit(
-                    id, lambda it: it.survey(NODE_SECONDS, alone=True), NODE_SECONDS
+                    id, partial(Visit.survey, seconds=left, alone=True), left
                 )
             except AdminError:
                 continue
@@ -148,11 +161,18 @@ class Administered:
         )
         for own in nodes:
             try:
-                return await self._visit(own, ask, NODE_SECONDS)
+                visiting = await self._open(own, NODE_SECONDS)
+            except AdminError as silent:
+                problem = silent
+                continue
+            try:
+                return await ask(visiting)
             except AdminError as refused:
                 problem = refused
-                if refused.code != AWAY:
+                if refused.code != AWAY:  # this one has no link to it; another one may
                     break
+            finally:
+                visiting.close()
         raise problem
 
     def _up(self) -> list[str]:
@@ -161,20 +181,25 @@ class Administered:
     async def _visit(
         self, id: str, ask: Callable[[Visit], Awaitable[dict[str, Any]]], seconds: float
     ) -> dict[str, Any]:
-        endpoint = UNIXClientEndpoint(self._reactor, str(self._run.admin_socket(id)))
-        visiting = await visit(
-            endpoint,
-            id=f"{ADMIN}-{MASTER}",
-            secret=self._run.secret(),
-            clock=self._reactor,
-            seconds=seconds,
-            to=id,
-            tls=self._tls,
-        )
+        visiting = await self._open(id, seconds)
         try:
             return await ask(visiting)
         finally:
             visiting.close()
+
+    def _open(self, id: str, seconds: float) -> Deferred[Visit]:
+        """Open a link to one of its nodes."""
+        return Deferred.fromCoroutine(
+            visit(
+                UNIXClientEndpoint(self._reactor, str(self._run.admin_socket(id))),
+                id=f"{ADMIN}-{MASTER}",
+                secret=self._run.secret(),
+                clock=self._reactor,
+                seconds=seconds,
+                to=id,
+                tls=self._tls,
+            )
+        )
 
 
 def _described(keeper: Keeper) -> dict[str, Any]:

@@ -30,7 +30,7 @@ class Alone:
         """Pass on to these nodes from now on."""
         self.nodes = nodes
 
-    async def survey(self, *, alone: bool) -> dict[str, Any]:
+    async def survey(self, seconds: float, *, alone: bool) -> dict[str, Any]:
         return {
             "id": MASTER,
             "version": chatcore.__version__,
@@ -49,11 +49,17 @@ class Alone:
         return await ask_order(self._link(id), what, id, seconds)
 
     async def add(
-        self, server_type: str, given: Mapping[str, str], count: int, *, passes_on: bool
+        self,
+        server_type: str,
+        given: Mapping[str, str],
+        count: int,
+        seconds: float,
+        *,
+        passes_on: bool,
     ) -> dict[str, Any]:
         raise _nobody_starts("Start it with twistd chatnode; it announces itself here")
 
-    async def reload(self, *, apply: bool, passes_on: bool) -> dict[str, Any]:
+    async def reload(self, seconds: float, *, apply: bool, passes_on: bool) -> dict[str, Any]:
         raise _nobody_starts("Start, drain and restart the servers one by one")
 
     def _link(self, id: str) -> Link:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +21,8 @@ from chatcore.links.link import Link
 from chatcore.links.tls import LinkTls
 from chatcore.node.network import IPlace
 
-SUPERVISOR_SECONDS = 5.0
-"""Seconds within which the ``chatcore start`` that owns a node has to answer it."""
+SUPERVISOR_SECONDS = 20.0
+"""Seconds within which the ``chatcore start`` that owns a node has to answer it, at most."""
 
 LAST_WORDS_SECONDS = 0.1
 """Seconds that the answer has to leave before a node is killed."""
@@ -89,18 +89,23 @@ class Administered:
         self._drain, self._is_empty, self._stop = drain, is_empty, stop
         self._process, self._clock = process, clock
 
-    async def survey(self, *, alone: bool) -> dict[str, Any]:
-        programs: Any = None
-        if self._process.supervisor is not None and not alone:
-            programs = (await self._ask_supervisor())["programs"]
-        return {
+    async def survey(self, seconds: float, *, alone: bool) -> dict[str, Any]:
+        found: dict[str, Any] = {
             "id": self._id,
             "version": chatcore.__version__,
             **self._about,
             "view": self._view().to_value(),
             "supervised": self._process.supervisor is not None,
-            "programs": programs,
+            "programs": None,
         }
+        if self._process.supervisor is not None and not alone:
+            try:
+                found["programs"] = (await self._ask_supervisor(seconds / 2))["programs"]
+            except (
+                AdminError
+            ) as problem:  # it hangs, or has ended; the view tells more than nothing
+                found["trouble"] = problem.problem
+        return found
 
     async def status(self, id: str, seconds: float, *, passes_on: bool) -> dict[str, Any]:
         if id == self._id:
@@ -108,15 +113,15 @@ class Administered:
         link = self._link(id) if passes_on else None
         if link is not None:
             return await ask_status(link, id, seconds)
-        if await self._is_supervised_with(id):
-            return await self._with_supervisor(lambda it: it.status(id, seconds))
+        if await self._is_supervised_with(id, seconds):
+            return await self._with_supervisor(lambda it: it.status(id, seconds), seconds)
         raise self._no_way_to(id)
 
     async def order(
         self, what: What, id: str, seconds: float, *, passes_on: bool
     ) -> dict[str, Any]:
-        if await self._is_supervised_with(id):
-            return await self._with_supervisor(lambda it: it.order(what, id, seconds))
+        if await self._is_supervised_with(id, seconds):
+            return await self._with_supervisor(lambda it: it.order(what, id, seconds), seconds)
         if id == self._id:
             return await self._do(what)
         link = self._link(id) if passes_on else None
@@ -125,19 +130,25 @@ class Administered:
         return await ask_order(link, what, id, seconds)
 
     async def add(
-        self, server_type: str, given: Mapping[str, str], count: int, *, passes_on: bool
+        self,
+        server_type: str,
+        given: Mapping[str, str],
+        count: int,
+        seconds: float,
+        *,
+        passes_on: bool,
     ) -> dict[str, Any]:
         self._refuse_if_unsupervised("add a server", "Start it with twistd chatnode")
         return await self._with_supervisor(
-            lambda it: it.add(server_type, given, count, SUPERVISOR_SECONDS)
+            lambda it: it.add(server_type, given, count, seconds), seconds
         )
 
-    async def reload(self, *, apply: bool, passes_on: bool) -> dict[str, Any]:
+    async def reload(self, seconds: float, *, apply: bool, passes_on: bool) -> dict[str, Any]:
         self._refuse_if_unsupervised(
             "follow servers.json", "Start, drain and restart the servers one by one"
         )
         return await self._with_supervisor(
-            lambda it: it.reload(apply=apply, seconds=SUPERVISOR_SECONDS)
+            lambda it: it.reload(apply=apply, seconds=seconds), seconds
         )
 
     def _refuse_if_unsupervised(self, what: str, advice: str) -> None:
@@ -183,29 +194,43 @@ class Administered:
 
     # The supervisor.
 
-    async def _is_supervised_with(self, id: str) -> bool:
+    async def _is_supervised_with(self, id: str, seconds: float) -> bool:
         if self._process.supervisor is None:
             return False
-        programs = (await self._ask_supervisor())["programs"]
+        programs = (await self._ask_supervisor(seconds))["programs"]
         return any(program["id"] == id for program in programs)
 
-    async def _ask_supervisor(self) -> dict[str, Any]:
-        return await self._with_supervisor(lambda it: it.survey(SUPERVISOR_SECONDS, alone=True))
+    async def _ask_supervisor(self, seconds: float) -> dict[str, Any]:
+        seconds = min(seconds, SUPERVISOR_SECONDS)
+        return await self._with_supervisor(lambda it: it.survey(seconds, alone=True), seconds)
 
-    async def _with_supervisor(self, ask: Callable[[Visit], Any]) -> dict[str, Any]:
+    async def _with_supervisor(
+        self, ask: Callable[[Visit], Awaitable[dict[str, Any]]], seconds: float
+    ) -> dict[str, Any]:
+        """Ask the ``chatcore start`` that owns this node.
+
+        Raises:
+            AdminError: as it says; or it can't be asked.
+        """
         endpoint = self._process.supervisor
         assert endpoint is not None
-        visiting = await visit(
-            endpoint,
-            id=f"{ADMIN}-{self._id}",
-            secret=self._secret,
-            clock=self._clock,
-            seconds=SUPERVISOR_SECONDS,
-            to=MASTER,
-            tls=self._tls,
-        )
         try:
-            answer: dict[str, Any] = await ask(visiting)
-            return answer
+            visiting = await visit(
+                endpoint,
+                id=f"{ADMIN}-{self._id}",
+                secret=self._secret,
+                clock=self._clock,
+                seconds=min(seconds, SUPERVISOR_SECONDS),
+                to=MASTER,
+                tls=self._tls,
+            )
+        except AdminError as problem:
+            raise AdminError(
+                f"the 'chatcore start' that owns {self._id} can't be asked: {problem.problem}",
+                code=problem.code,
+                advice="See what keeps it from answering; 'chatcore kill' ends servers without it",
+            ) from None
+        try:
+            return await ask(visiting)
         finally:
             visiting.close()

@@ -25,7 +25,7 @@ class Host:
         self.waiting: list[Deferred[Any]] = []
         self.answer: Any = {"well": True}
 
-    async def survey(self, *, alone: bool) -> Any:
+    async def survey(self, seconds: float, *, alone: bool) -> Any:
         return await self._answer("survey", alone)
 
     async def status(self, id: str, seconds: float, *, passes_on: bool) -> Any:

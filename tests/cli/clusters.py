@@ -95,7 +95,7 @@ class AdministeredCluster(Cluster):
         assert claim is not None
         self._claims[server_id] = claim
         place = partial(admin_place, self.run_folder, server_id)
-        kill = partial(self._kill, server_id)
+        kill = partial(self.kill, server_id)
         return {
             "registry_url": self._registry,
             "stop": lambda: self.end(server_id),
@@ -113,7 +113,7 @@ class AdministeredCluster(Cluster):
         for server_id in ids or list(self.nodes):
             await self.end(server_id)
 
-    def _kill(self, server_id: str) -> None:
+    def kill(self, server_id: str) -> None:
         self.killed.append(server_id)
         self.end(server_id)
 
@@ -142,7 +142,7 @@ class Standin:
         self.counters = Counters()
         clock: Any = reactor
         self.table = LinkTable(
-            id=id,
+            id="master" if id == "start" else id,
             incarnation="life",
             secret=run.secret() if secret is None else secret,
             remotes={},
@@ -158,18 +158,28 @@ class Standin:
         self.table.admit(self.desk)
         self.table.startService()
         self._claim = run.claim(id)
-        self._port = unix_place(run.admin_socket(id), id).listen(reactor, self.table.factory)
+        place = unix_place(run.admin_socket(id), id)
+        self._port: Any = place.listen(reactor, self.table.factory)
 
-    async def close(self) -> None:
-        await maybeDeferred(self._port.stopListening)
-        await self.table.stopService()
-        self.desk.stop()
+    def end(self) -> None:
+        """End at once, as a process that is killed."""
+        if self._port is not None:
+            self._ending = maybeDeferred(self._port.stopListening)
+            self._port = None
         if self._claim is not None:
             self._claim.release()
+        for link in list(self.table._closing):
+            link.abort()
+
+    async def close(self) -> None:
+        self.end()
+        await self._ending
+        await self.table.stopService()
+        self.desk.stop()
 
     # IAdministered
 
-    async def survey(self, *, alone: bool) -> dict[str, Any]:
+    async def survey(self, seconds: float, *, alone: bool) -> dict[str, Any]:
         return await self._answer("survey", self.id, self.survey_value)
 
     async def status(self, id: str, seconds: float, *, passes_on: bool) -> dict[str, Any]:
@@ -208,6 +218,7 @@ def survey_of(
         "env": "production",
         "version": "9.8",
         "view": view.to_value(),
+        "supervised": programs is not None,
         "programs": None
         if programs is None
         else [

@@ -59,7 +59,7 @@ class TestNodes:
         self, cluster: AdministeredCluster, what: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         # A signal would end this whole process, where they all are.
-        monkeypatch.setattr("chatcore.cli.cluster.Cluster._kill_here", lambda self, id: False)
+        monkeypatch.setattr("chatcore.cli.cluster.os.kill", lambda *_: cluster.kill("chat-2"))
         words = {"stop": "stopped", "drain": "drained", "kill": "killed"}
 
         ran = await chatcore(what, "chat-2", "--app", path_of(cluster))

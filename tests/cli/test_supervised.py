@@ -235,10 +235,10 @@ async def test_a_node_asks_the_start_that_owns_it(
     for id in ("chat-1", "chat-2"):
         assert await owned.order("restart", id, 5, passes_on=False) == {"ended": True}
     assert it.asked == [("restart", "chat-1"), ("restart", "chat-2")]
-    assert [each["id"] for each in (await owned.survey(alone=False))["programs"]] == [
+    assert [each["id"] for each in (await owned.survey(5, alone=False))["programs"]] == [
         "chat-1", "chat-2"
     ]  # fmt: skip
-    assert (await owned.survey(alone=True))["programs"] is None
+    assert (await owned.survey(5, alone=True))["programs"] is None
     assert stopped == []
 
     problems = {}
