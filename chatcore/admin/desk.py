@@ -9,7 +9,7 @@ import msgspec
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from chatcore.admin.outcomes import FAILED, REFUSED, WHATS, What, done, not_done
+from chatcore.admin.outcomes import BUSY, FAILED, REFUSED, WHATS, What, done, not_done
 from chatcore.config.names import ADMIN
 from chatcore.deadlines import Deadlines, IClock
 from chatcore.errors import AdminError
@@ -160,7 +160,7 @@ class Desk:
         if self._under_way >= MOST_UNDER_WAY:
             self._counters.administrators_refused += 1
             problem = f"{MOST_UNDER_WAY} things are under way here already"
-            _answer(link, ask, not_done(AdminError(problem, code=REFUSED, advice="Ask again")))
+            _answer(link, ask, not_done(AdminError(problem, code=BUSY, advice="Ask again")))
             return
         self._begin(link)
         acting = Deferred.fromCoroutine(self._outcome(act, box, passes_on))
@@ -221,7 +221,7 @@ class Desk:
 def _send_away(link: Link, box: Box, ask: bytes | None) -> None:
     problem = f"{MOST_LINKS} administrators are linked to this process already"
     if ask is not None:
-        _answer(link, ask, not_done(AdminError(problem, code=REFUSED, advice="Try again later")))
+        _answer(link, ask, not_done(AdminError(problem, code=BUSY, advice="Try again later")))
     link.close()
 
 

@@ -21,6 +21,9 @@ UNSUPERVISED: Final = "unsupervised"
 REFUSED: Final = "refused"
 """It makes no sense now; nothing was done."""
 
+BUSY: Final = "busy"
+"""So much is asked already that nothing was done; it is worth while to ask again."""
+
 MISTAKE: Final = "mistake"
 """What was asked, or servers.json, says something that makes no sense."""
 

@@ -13,6 +13,7 @@ from twisted.internet.task import deferLater
 
 from chatcore.admin.outcomes import (
     AWAY,
+    BUSY,
     LATE,
     LOST,
     MISTAKE,
@@ -322,13 +323,25 @@ class Cluster:
     # Whom it asks.
 
     async def _ask(self, ask: Callable[[Visit], Awaitable[T]], *, again: bool = True) -> T:
-        visiting = await self._enter()
-        try:
-            return await ask(visiting)
-        except AdminError:
-            if not again or not visiting.is_over:
-                raise
-        return await ask(await self._enter())  # who was asked has gone: ask somebody else
+        """Ask somebody.
+
+        Args:
+            ask: asks who was found.
+            again: whether somebody else is asked if that one ends meanwhile.
+        """
+        clock = self._reach.reactor
+        end = clock.seconds() + self._seconds
+        while True:
+            visiting = await self._enter()
+            try:
+                return await ask(visiting)
+            except AdminError as problem:
+                if problem.code == BUSY and clock.seconds() < end:
+                    await deferLater(clock, LOOK)
+                elif again and visiting.is_over:
+                    again = False
+                else:
+                    raise
 
     async def _enter(self) -> Visit:
         await self._entering.acquire()

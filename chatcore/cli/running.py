@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import signal
+import threading
 from collections.abc import Callable, Coroutine
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -23,6 +25,8 @@ def run_main(options: argparse.Namespace, output: Output) -> int:
 def _run_until_done(main: Callable[[Any], Coroutine[Any, Any, int]]) -> int:
     """Run the reactor until a command is done.
 
+    Nothing is waited for then: a thread of the reactor's that looks up a name may take long.
+
     Raises:
         KeyboardInterrupt: somebody has pressed Ctrl-C, or sent SIGTERM.
         BaseException: whatever the command raised.
@@ -36,6 +40,7 @@ def _run_until_done(main: Callable[[Any], Coroutine[Any, Any, int]]) -> int:
 
     given: Any = reactor
     keep_steady(given)
+    given.getThreadPool().threadFactory = partial(threading.Thread, daemon=True)
     outcomes: list[Any] = []
     interrupted = False
     running: Deferred[Any] = Deferred()
@@ -51,7 +56,7 @@ def _run_until_done(main: Callable[[Any], Coroutine[Any, Any, int]]) -> int:
         signal.signal(signal.SIGTERM, interrupt)
         running = Deferred.fromCoroutine(main(given))
         running.addBoth(outcomes.append)
-        running.addBoth(lambda _: given.stop())
+        running.addBoth(lambda _: given.crash())
 
     given.callWhenRunning(begin)
     given.run()

@@ -100,6 +100,7 @@ class Administered:
         finally:
             if self._growing.is_to_go(keeper):
                 self._growing.forget(keeper)
+                self._orders.forget(keeper)
         return {"ended": True}
 
     async def add(

@@ -169,7 +169,7 @@ class Growing:
         running = self._servers()
         for server in listed:
             keeper = running.get(server.id)
-            if keeper is None or not (keeper.running or keeper.kept or keeper.has_run):
+            if keeper is None or keeper.refused or not (keeper.kept or keeper.has_run):
                 changes.new.append(server.id)
             elif keeper.running or keeper.kept:
                 what = _difference(keeper.runs or keeper.program.server, server)

@@ -106,6 +106,7 @@ class Keeper:
         vital: whether everything ends when its first process can't run as it is configured.
 
     Attributes:
+        vital: the same, as long as that process is there.
         ready: whether there is a process that serves.
         drained: whether the last process has handed over all that it had.
         was_killed: whether the last process was killed from here.
@@ -215,7 +216,7 @@ class Keeper:
 
     def retire(self) -> None:
         """Don't start it again. A process that runs goes on running."""
-        self._keeping = False
+        self._keeping = self.refused = False
         self._forget_again()
         if self._transport is None:
             self._fire_starters("was told to stay down")
@@ -326,6 +327,7 @@ class Keeper:
         why = f"{ending}{'' if was_ready else ' before it was ready'}"
         said = self._last_line()
         self._ended_with(ending, why)
+        self.vital = False
         if not was_ready:
             self._fire_starters(f"{why}: {said}" if said else why)
         self._fire_waiters()

@@ -85,7 +85,8 @@ class Orders:
         keeper.retire()
         keeper.drain()
         self._supervisor.note_if_all_ready()
-        await self._within(keeper.gone(), until, f"{keeper.name} is still draining")
+        late = f"{keeper.name} is still {keeper.condition}"
+        await self._within(keeper.gone(), until, late)
         if was_up and not keeper.drained:
             raise AdminError(
                 f"{keeper.name} {keeper.last_ending} before it had handed over all it had",
@@ -119,14 +120,17 @@ class Orders:
 
         gone.addCallback(ended)
 
+    def forget(self, keeper: Keeper) -> None:
+        """Forget what was asked for with a process that is none of ours any more."""
+        self._last.pop(keeper.name, None)
+
     # Which order counts.
 
     def _verify_last(self, order: _Order, keeper: Keeper) -> None:
-        last = self._last[keeper.name]
+        last = self._last.get(keeper.name)
         if last is not order:
-            raise AdminError(
-                f"{keeper.name}: somebody asked to {last.what} it meanwhile", code=FAILED
-            )
+            doing = "forget" if last is None else last.what
+            raise AdminError(f"{keeper.name}: somebody asked to {doing} it meanwhile", code=FAILED)
 
     def _refuse_contradiction(self, keeper: Keeper) -> None:
         last = self._last.get(keeper.name)

@@ -215,7 +215,8 @@ class Supervisor(Service):
 
     def _tell_slow(self) -> None:
         waiting = [each for each in self._keepers.values() if each.kept and not each.ready]
-        self.console.warn(f"still waiting for {', '.join(keeper.name for keeper in waiting)}")
+        if waiting:
+            self.console.warn(f"still waiting for {', '.join(keeper.name for keeper in waiting)}")
         for keeper in waiting:
             keeper.release_held()
 

@@ -11,7 +11,7 @@ from twisted.protocols import amp
 
 from chatcore.admin import desk as desk_module
 from chatcore.admin.desk import IDLE_SECONDS, Desk
-from chatcore.admin.outcomes import FAILED, LATE, LOST, REFUSED, STRANGER
+from chatcore.admin.outcomes import BUSY, FAILED, LATE, LOST, REFUSED, STRANGER
 from chatcore.admin.visit import Visit, visit
 from chatcore.errors import AdminError
 from chatcore.links.commands import Order, Status, Survey
@@ -219,7 +219,7 @@ class TestLimits:
         first, _ = scene.arrive(), scene.arrive()
         third = scene.arrive()
 
-        assert scene.problem(third.survey(5)).code == REFUSED
+        assert scene.problem(third.survey(5)).code == BUSY
         assert scene.b.counters.administrators_refused == 1
         assert third.closed.called
         assert scene.ask(first.survey(5)) == {"well": True}
@@ -237,7 +237,7 @@ class TestLimits:
         asking = [Deferred.fromCoroutine(it.survey(5)) for _ in range(3)]
         scene.net.settle()
 
-        assert scene.problem(asking[2]).code == REFUSED
+        assert scene.problem(asking[2]).code == BUSY
         assert scene.b.counters.administrators_refused == 1
         for waiting in scene.host.waiting:
             waiting.callback({"late": True})

@@ -102,3 +102,21 @@ def test_names_that_are_no_text(tmp_path: Path) -> None:
         )
         assert (ran.returncode, "Traceback" in ran.stderr) == (3, False), ran.stderr
         assert "\\udcff" in (ran.stdout or ran.stderr)
+
+
+def test_a_name_that_takes_long_to_look_up_keeps_nobody(app: Path, tmp_path: Path) -> None:
+    """The thread that looks it up can't be stopped; it ends with the command."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import socket, time\nsocket.getaddrinfo = lambda *a, **k: time.sleep(1000)\n"
+    )
+    env = environment()
+    ran = subprocess.run(
+        [*COMMAND, "list", "--at", "slow.example:1", "--insecure-links", "--timeout", "0.5"],
+        cwd=app,
+        env={**env, "PYTHONPATH": f"{tmp_path}{os.pathsep}{env['PYTHONPATH']}"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (ran.returncode, "does not answer within 0.5 s" in ran.stderr) == (3, True), ran.stderr

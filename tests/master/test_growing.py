@@ -288,6 +288,20 @@ class TestComparing:
         assert scene.keeper("chat-1").condition == "stopped"
         assert scene.keeper("chat-1").program.server.port == 6099
 
+    def test_one_that_could_not_run_is_tried_again(self, scene: Scene) -> None:
+        """What was wrong may have been put right, there or elsewhere."""
+        scene.entries["chat"].append({"id": "chat-7", "port": 6098})
+        scene.write()
+        scene.growing.compare(apply=True)
+        scene.keeper("chat-7").start()
+        scene.process("chat-7").end(2)
+        assert scene.keeper("chat-7").condition == "refused"
+
+        assert scene.growing.compare(apply=True) == Changes(new=["chat-7"])
+        scene.keeper("chat-7").retire()  # somebody stops it
+        assert scene.keeper("chat-7").condition == "stopped"
+        assert scene.growing.compare(apply=True) == Changes()
+
     def test_an_address_that_another_one_has_yet_to_leave(self, scene: Scene) -> None:
         one, two = scene.entries["chat"]
         one["port"], two["port"] = two["port"], one["port"]

@@ -102,6 +102,13 @@ class TestDrain:
         scene.advance(3600)
         assert (scene.starts(), scene.condition()) == (1, "stopped")
 
+    def test_one_that_is_starting_and_hangs_is_not_said_to_drain(self, scene: Scene) -> None:
+        scene.process().end(1)
+        scene.advance(1)
+        came = scene.ask("drain", seconds=5)
+        scene.advance(5)
+        assert (came[0].code, came[0].problem) == (LATE, "chat is still stopping")
+
     def test_stopping_everything_does_not_wait_for_it(self, scene: Scene) -> None:
         scene.ask("drain")
         scene.supervisor.stopService()

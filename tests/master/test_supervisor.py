@@ -62,6 +62,15 @@ def test_what_is_not_ready_after_a_while_is_named(supervise):
     assert stage.screen.lines == ["chatcore | still waiting for chat, page"]
 
 
+def test_nobody_is_waited_for_where_all_have_been_told_to_stay_down(supervise):
+    stage = supervise(chat=2)
+    stage.supervisor.keepers["chat"].retire()
+
+    stage.reactor.advance(60)
+
+    assert stage.screen.lines == []
+
+
 def test_nothing_is_left_on_the_clock_once_all_are_ready(supervise):
     stage = supervise(chat=2, gate=0)
     stage.all_ready()
@@ -180,6 +189,20 @@ class TestRestart:
 
 
 class TestConfigurationMistake:
+    def test_it_ends_everything_at_the_beginning_only(self, supervise):
+        """Later, when somebody tries to mend what keeps it from starting, it costs nobody else."""
+        stage = supervise(chat=2, gate=0)
+        stage.reactor.last("gate").become_ready()
+        stage.reactor.last("chat").end(1)
+        stage.reactor.advance(1)
+
+        stage.reactor.last("chat").end(2)
+
+        assert stage.screen.lines[-1] == (
+            "chatcore | chat can't run as it is configured (exit code 2); it stays down"
+        )
+        assert (stage.reactor.last("gate").signals, stage.finished) == ([], [])
+
     def test_exit_code_two_ends_everything_with_its_message(self, supervise):
         stage = supervise(chat=2, gate=0)
         stage.reactor.last("gate").write(2, b"servers.json:3:7: unknown key 'prot'\n")
