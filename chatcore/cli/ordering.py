@@ -31,6 +31,9 @@ DOING_WORDS: Final[dict[What, str]] = {
     "restart": "restarting",
 }
 
+FIELDS: Final = ("id", "outcome", "seconds", "problem", "advice")
+"""The fields of what came of it, in the order of its record."""
+
 NOT_THERE: Final = "down"
 """What came of it where there was no process."""
 
@@ -180,7 +183,7 @@ class Ordering:
         else:
             text += f" ({outcome.seconds:.1f} s)"
         value = outcome.to_value()
-        self._output.record([value[key] for key in ("id", "outcome", "seconds", "problem")], text)
+        self._output.record([value[field] for field in FIELDS], text)
 
     def _exit(self) -> int:
         codes = {outcome.code for outcome in self.outcomes if outcome.code is not None}

@@ -94,7 +94,6 @@ def run(options: argparse.Namespace, output: Output) -> int:
 
     from chatcore.master.start import start
 
-    output = Output(sys.stdout, sys.stderr, as_json=options.json)
     if plan.note:
         output.note(plan.note)
     code = start(plan, reactor=reactor, aside=options.json)

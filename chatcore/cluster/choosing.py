@@ -19,7 +19,7 @@ from chatcore.cluster.settings import RegistrySettings
 from chatcore.cluster.view import View
 from chatcore.config.addresses import is_loopback
 from chatcore.config.certificates import verify_private
-from chatcore.config.names import listing
+from chatcore.config.names import MASTER, START, listing
 from chatcore.config.run_folder import RunFolder
 from chatcore.config.servers import Server
 from chatcore.errors import ConfigError
@@ -102,6 +102,37 @@ def chosen_url(
     if settings.url_file:
         return _url_in(folder / settings.url_file)
     return settings.url or otherwise
+
+
+def registry_here(run_folder: RunFolder, folder: Path, env: str) -> tuple[str, str]:
+    """The registry of the cluster that runs in a run folder, for who is told of none.
+
+    Args:
+        folder: the application's.
+        env: which environment of servers.json.
+
+    Returns:
+        Its URL, and who uses it, in words; `STATIC` and nothing where nobody does.
+
+    Raises:
+        ConfigError: there is one, and it can't be reached by what is known of it.
+    """
+    for name, what in ((START, "'chatcore start'"), (MASTER, "the master")):
+        pid, facts = run_folder.holder(name), run_folder.noted(name)
+        url = facts.get("registry", STATIC)
+        if pid is None or (facts.get("app"), facts.get("env")) != (str(folder), env):
+            continue
+        who = f"{what} (process {pid})"
+        if url.startswith("master:"):
+            return url, who
+        if url != STATIC:
+            raise ConfigError(
+                f"{who} of this application has the registry {url}, and this server is told of"
+                " none, so neither would hear of the other",
+                advice=f"Give it the same, by --registry or {VARIABLE}; or --registry {STATIC}, if"
+                " it is to be by itself",
+            )
+    return STATIC, ""
 
 
 def make_registry(url: str, parts: RegistryParts) -> IRegistry:

@@ -23,8 +23,8 @@ class Alone:
 
     nodes: Nodes
 
-    def __init__(self, about: Mapping[str, Any]) -> None:
-        self._about = about
+    def __init__(self, about: Mapping[str, str]) -> None:
+        self.about = dict(about)
 
     def serve(self, nodes: Nodes) -> None:
         """Pass on to these nodes from now on."""
@@ -34,7 +34,7 @@ class Alone:
         return {
             "id": MASTER,
             "version": chatcore.__version__,
-            **self._about,
+            **self.about,
             "view": self.nodes.view.to_value(),
             "supervised": False,
             "programs": None,

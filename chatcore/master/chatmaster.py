@@ -9,9 +9,10 @@ from twisted.application.service import Service
 
 from chatcore.admin.desk import Desk
 from chatcore.cluster.choosing import refuse_passwords
+from chatcore.cluster.master_registry import url_of
 from chatcore.cluster.settings import RegistrySettings
 from chatcore.config.application_folder import find_application
-from chatcore.config.names import MASTER
+from chatcore.config.names import MASTER, START
 from chatcore.config.settings import Assignment, Settings
 from chatcore.daemon import Daemon, DaemonOptions, end_with
 from chatcore.deadlines import keep_steady
@@ -61,12 +62,22 @@ class Options(DaemonOptions):
         ]
         self.settings = settings_of_start(self.folder, self["env"], given)
         self.run_folder = self.open_run_folder(self.folder)
+        self._refuse_another_master()
         claim = self.run_folder.claim(MASTER)
         if claim is None:
             pid = self.run_folder.holder(MASTER)
             raise ConfigError(f"a master of {self.folder} is running already, as process {pid}")
         self.claim = claim
         self.place_files(MASTER)
+
+    def _refuse_another_master(self) -> None:
+        """See that no ``chatcore start`` keeps the views of this application."""
+        pid, facts = self.run_folder.holder(START), self.run_folder.noted(START)
+        if pid is not None and "keeps" in facts:
+            raise ConfigError(
+                f"'chatcore start' (process {pid}) keeps a master of {self.folder} already",
+                advice=f"It is at {facts['registry']}: a server needs no other",
+            )
 
 
 def makeService(options: Options) -> Service:
@@ -88,11 +99,11 @@ def _master(options: Options, reactor: Any) -> Master:
         ConfigError: it can't be had.
     """
     settings, run_folder = options.settings, options.run_folder
-    links = settings[LinkSettings]
+    links, address = settings[LinkSettings], address_of(settings[MasterSettings])
     tls = link_tls(links, options.folder, MASTER, reactor)
     host = Alone({"app": str(options.folder), "env": options["env"]})
     master = make_master(
-        address_of(settings[MasterSettings]),
+        address,
         registry=settings[RegistrySettings],
         links=links,
         learning=True,
@@ -103,5 +114,6 @@ def _master(options: Options, reactor: Any) -> Master:
         reactor=reactor,
     )
     host.serve(master.nodes)
-    options.claim.note({} if tls is None else {"tls": str(tls.folder)})
+    facts = host.about | {"registry": url_of(address)}
+    options.claim.note(facts if tls is None else facts | {"tls": str(tls.folder)})
     return master

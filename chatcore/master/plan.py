@@ -105,6 +105,7 @@ class Plan:
         master: the master that runs in ``chatcore start`` itself; None where the nodes have
             another registry.
         links: the settings of links.
+        registry: the URL of the registry, as people may see it.
         recipe: how servers are started that come later; None where none can.
         note: what else to tell the person who starts it.
     """
@@ -118,6 +119,7 @@ class Plan:
     stop_seconds: float = 0.0
     master: PlannedMaster | None = None
     links: LinkSettings = field(default_factory=LinkSettings)
+    registry: str = STATIC
     recipe: Recipe | None = None
     note: str | None = None
 
@@ -155,23 +157,23 @@ def make_plan(
     from chatcore.node import verify  # late, because it brings everything that a node is made of
 
     settings = verify(folder, servers, to_nodes)
-    master = _master(own, settings, folder, registry)
+    chosen = _chosen(settings, folder, registry)
+    master = None if chosen else _master(own, settings)
     page = own[PageSettings] if (folder / "web").is_dir() else None
     needs = needs_of(servers, page, None if master is None else master.address)
     refuse_clashes(needs)
     run = RunFolder.open(folder, run_dir, secret_file)
     run.secret()
-    first = next(iter(settings.values()))
-    url = chosen_url(registry, first[RegistrySettings], folder)
     common = ("--app", str(folder), "--env", env, "--run-dir", str(run.path), "--supervised")
     where = registry if master is None else url_of(master.address)
+    at = chosen if master is None else url_of(master.address)
     for_nodes_alone = () if run.secret_file is None else ("--secret-file", str(run.secret_file))
     recipe = Recipe(
         servers=servers,
         common=(*common, *for_nodes_alone),
         registry=where,
         assignments=tuple(to_nodes),
-        fixed=master is None and url == STATIC,
+        fixed=at == STATIC,
     )
     nodes = [recipe.program(server) for server in servers]
     pages = [_page(page, common)] if page is not None else []
@@ -185,15 +187,14 @@ def make_plan(
         stop_seconds=max(map(_stop_seconds, settings.values()), default=0.0),
         master=master,
         links=next(iter(settings.values()))[LinkSettings],
+        registry=shown(at),
         recipe=recipe,
-        note=of_a_new_secret(run, url),
+        note=of_a_new_secret(run, chosen),
     )
 
 
-def _master(
-    own: Settings, settings: Mapping[str, Settings], folder: Path, option: str | None
-) -> PlannedMaster | None:
-    """The master that nodes announce themselves to, where nobody gave them another registry.
+def _chosen(settings: Mapping[str, Settings], folder: Path, option: str | None) -> str:
+    """The URL of the registry that somebody gave the nodes; empty where nobody did.
 
     Raises:
         ConfigError: servers of one cluster would have different registries.
@@ -208,8 +209,11 @@ def _master(
             f"the servers have different registries: {said}",
             advice="Set registry.url for servers of all types alike",
         )
-    if any(urls.values()):
-        return None
+    return next(iter(urls.values()), "")
+
+
+def _master(own: Settings, settings: Mapping[str, Settings]) -> PlannedMaster:
+    """The master that nodes announce themselves to, where nobody gave them another registry."""
     first = next(iter(settings.values()))
     return PlannedMaster(address=address_of(own[MasterSettings]), registry=first[RegistrySettings])
 

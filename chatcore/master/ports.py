@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from chatcore.config.addresses import NOT_HERE, is_wildcard
+from chatcore.config.names import listing
 from chatcore.config.servers import Server, Servers
 from chatcore.errors import ConfigError
 from chatcore.master.settings import PageSettings
+
+FURTHEST = 100
+"""Ports that are tried to find one that is free."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,10 +79,13 @@ def check_free(needs: Iterable[Need]) -> None:
     Raises:
         ConfigError: an address that can't be listened on; says which, for what, and why.
     """
-    for need in needs:
+    every = list(needs)
+    for place, need in enumerate(every):
         try:
             _try(need)
         except OSError as error:
+            if need.file is None and error.errno == errno.EADDRINUSE:
+                raise _own_in_use(every[place:], every) from error
             raise _explain(need, error) from error
 
 
@@ -126,13 +133,44 @@ def _try(need: Need) -> None:
         probe.listen(1)
 
 
+def _own_in_use(later: Iterable[Need], every: Iterable[Need]) -> ConfigError:
+    """Say which ports of ours are in use, and what to give instead: all that is to be said at once.
+
+    Where another application runs on the machine, all of them are.
+    """
+    used = [need for need in later if need.file is None and _is_in_use(need)]
+    taken = {need.port for need in every}
+    problems, options = [], []
+    for need in used:
+        problems.append(f"port {need.port} is in use by another process; {need.who} needs {need}")
+        port = _free_above(need, taken)
+        taken.add(port)
+        options.append(f"--set {need.key}={port}")
+    whose = listing(need.who for need in used)
+    return ConfigError(
+        "; ".join(problems),
+        advice=f"Stop that process, or give {whose} another port with {' '.join(options)}",
+    )
+
+
+def _free_above(need: Need, taken: Collection[int]) -> int:
+    """A port above that of a need which is free now; the next one where none is soon."""
+    candidates = range(need.port + 1, min(need.port + FURTHEST, 65536))
+    free = (port for port in candidates if port not in taken and not _is_in_use(need, port))
+    return next(free, need.port + 1)
+
+
+def _is_in_use(need: Need, port: int | None = None) -> bool:
+    trouble = trouble_with(need.host, need.port if port is None else port)
+    return trouble is not None and trouble.errno == errno.EADDRINUSE
+
+
 def _explain(need: Need, error: OSError) -> ConfigError:
     where = f"in {need.file.name}" if need.file is not None else f"with --set {need.key}=NUMBER"
     if error.errno == errno.EADDRINUSE:
-        key = need.key if need.file is not None else "port"
         return need.error(
             f"port {need.port} is in use by another process; {need.who} needs {need}",
-            f"Stop that process, or give {need.who} another {key} {where}",
+            f"Stop that process, or give {need.who} another {need.key} {where}",
         )
     if error.errno == errno.EACCES:
         return need.error(

@@ -25,8 +25,8 @@ from chatcore.links.link import Link, LinkParts, Responder
 from chatcore.links.settings import ENCRYPT, LinkSettings
 from chatcore.links.tls import LinkTls
 from chatcore.master.nodes import Nodes
-from chatcore.node.network import IPlace, Network
-from chatcore.node.ports import admin_place
+from chatcore.node.network import IPlace
+from chatcore.node.ports import admin_place, tcp_place
 from chatcore.telemetry import Counters
 from chatcore.turn import Turn
 from chatcore.wire.box import Box
@@ -246,7 +246,14 @@ def make_master(
             advice=ENCRYPT,
         )
     secret = run_folder.secret()
-    place = Network(run_folder, reactor).link_place(address)
+    assert address.port is not None  # a master's always has one
+    another = "--port" if name == MASTER else f"--set {MASTER}.port"
+    place = tcp_place(
+        address.host,
+        address.port,
+        f"the {MASTER}",
+        f"give the {MASTER} another one with {another}={address.port + 1} or the like",
+    )
     try:
         socket = admin_place(run_folder, name)
     except ConfigError:

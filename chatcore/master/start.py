@@ -141,6 +141,7 @@ class Session:
         await self._let_others_leave()
         if self._interrupted:
             return 0
+        self._refuse_another_master()
         check_free(self._plan.needs)
         for program in self._plan.programs:
             self._plan.run.tidy(program.name)
@@ -150,6 +151,20 @@ class Session:
             return await self._serve()
         finally:
             globalLogPublisher.removeObserver(self._warnings)
+
+    def _refuse_another_master(self) -> None:
+        """See that nobody keeps the views of this application already.
+
+        Raises:
+            ConfigError: somebody does.
+        """
+        pid = self._plan.run.holder(MASTER)
+        if self._plan.master is not None and pid is not None:
+            url = self._plan.run.noted(MASTER).get("registry", "")
+            raise ConfigError(
+                f"a master of {self._plan.app} runs already, as process {pid}",
+                advice=f"Use it with --registry {url or 'URL'}, or stop it first: kill {pid}",
+            )
 
     async def _serve(self) -> int:
         reception = self._make_reception()
@@ -174,7 +189,10 @@ class Session:
             reactor=reactor,
         )
         desk = Desk(host=host, counters=Counters(), clock=reactor)
-        self._note({} if tls is None else {"tls": str(tls.folder)})
+        facts = {"app": str(plan.app), "env": plan.env, "registry": plan.registry}
+        if plan.master is not None:
+            facts["keeps"] = "master"
+        self._note(facts if tls is None else facts | {"tls": str(tls.folder)})
         if plan.master is None:
             return Reception(
                 places=[admin_place(plan.run, START)],

@@ -18,7 +18,13 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from chatcore.cluster.choosing import RegistryParts, chosen_url, make_registry, of_a_new_secret
+from chatcore.cluster.choosing import (
+    RegistryParts,
+    chosen_url,
+    make_registry,
+    of_a_new_secret,
+    registry_here,
+)
 from chatcore.cluster.registry import IRegistry, StaticRegistry
 from chatcore.cluster.settings import RegistrySettings
 from chatcore.cluster.view import View
@@ -110,6 +116,7 @@ class Node(Service):
         self._linked: Deferred[None] = Deferred()
         self._draining: Deferred[None] | None = None
         self._serves = self._told_kept_out = False
+        self._joins = ""
 
         catalogue = load_application(folder)
         compare_types(catalogue, servers)
@@ -124,6 +131,10 @@ class Node(Service):
         if registry is None:
             about = configured.settings[RegistrySettings]
             url = partial(chosen_url, registry_url, about, catalogue.folder)
+            if not url(otherwise=""):
+                found, who = registry_here(run_folder, catalogue.folder, servers.env)
+                url = partial(url, otherwise=found)
+                self._joins = who and f"the cluster of {who} at {found}"
             self._of_a_new_secret = of_a_new_secret(run_folder, url())
             registry = make_registry(
                 url(),
@@ -214,6 +225,13 @@ class Node(Service):
         self.log.info("Starting {id}", id=self.server.id)
         if self._of_a_new_secret:
             self.log.warn("{what}", what=self._of_a_new_secret)
+        if self._joins:
+            self.log.info(
+                "{id} joins {cluster}, because it was told of no registry; with --registry static:"
+                " it would be by itself",
+                id=self.server.id,
+                cluster=self._joins,
+            )
         self._starting = Deferred.fromCoroutine(self._start())
         self._starting.addErrback(self._not_started)
 

@@ -26,6 +26,8 @@ DATAGRAMS_WAITING = 4 * 1024 * 1024
 """Bytes of datagrams that may wait to be read, if the system allows as many."""
 
 
+GIVE_ANOTHER = "give the server another port"
+
 FOR_THIS_USER = 0o600
 """The mode of a unix socket."""
 
@@ -94,13 +96,16 @@ def allow_many_connections() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def tcp_place(host: str, port: int, purpose: str) -> Place:
+def tcp_place(host: str, port: int, purpose: str, another: str = GIVE_ANOTHER) -> Place:
     """A place for connections over TCP.
+
+    Args:
+        another: what else to do where it is in use than to stop who uses it.
 
     Raises:
         ConfigError: the port can't be had.
     """
-    bound = _bound(host, port, socket.SOCK_STREAM, purpose)
+    bound = _bound(host, port, socket.SOCK_STREAM, purpose, another)
     return Place(bound, f"port {port} of {host}, for {purpose},")
 
 
@@ -144,7 +149,9 @@ def admin_place(run_folder: RunFolder, name: str) -> Place:
     return unix_place(run_folder.admin_socket(name), f"administrators of {name}")
 
 
-def _bound(host: str, port: int, kind: socket.SocketKind, purpose: str) -> socket.socket:
+def _bound(
+    host: str, port: int, kind: socket.SocketKind, purpose: str, another: str = GIVE_ANOTHER
+) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, port, type=kind, flags=socket.AI_PASSIVE)
     except OSError as problem:
@@ -160,7 +167,7 @@ def _bound(host: str, port: int, kind: socket.SocketKind, purpose: str) -> socke
         if problem.errno == errno.EADDRINUSE:
             raise ConfigError(
                 f"port {port} of {host}, for {purpose}, is in use",
-                advice="Stop the program that uses it, or give the server another port",
+                advice=f"Stop the program that uses it, or {another}",
             ) from None
         advice = NOT_HERE if problem.errno == errno.EADDRNOTAVAIL else None
         raise ConfigError(

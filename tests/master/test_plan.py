@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import socket
 import sys
 from dataclasses import dataclass
@@ -358,10 +359,14 @@ class TestMaster:
             plan = make_plan(app, "development", None, [f"master.port={taken}"])
             with pytest.raises(ConfigError) as caught:
                 check_free(plan.needs)
-        assert str(caught.value) == (
+        told = re.fullmatch(
             f"port {taken} is in use by another process; the master needs 127.0.0.1:{taken}. "
-            f"Stop that process, or give the master another port with --set master.port=NUMBER"
+            r"Stop that process, or give the master another port with --set master.port=(\d+)",
+            str(caught.value),
         )
+        assert told is not None
+        with socket.create_server(("127.0.0.1", int(told[1]))):
+            assert int(told[1]) > taken
 
 
 class TestPorts:
@@ -398,10 +403,24 @@ class TestPorts:
         with pytest.raises(ConfigError) as caught:
             check_free(plan.needs)
 
-        assert str(caught.value) == (
+        assert re.fullmatch(
             f"port {taken} is in use by another process; the page needs 127.0.0.1:{taken}. "
-            "Stop that process, or give the page another port with --set page.port=NUMBER"
+            r"Stop that process, or give the page another port with --set page.port=\d+",
+            str(caught.value),
         )
+
+    def test_what_is_in_the_way_of_a_second_application_is_told_at_once(self, app, taken):
+        write(app, {"chat": [{"id": "chat-7"}]})
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            port = other.getsockname()[1]
+            settings = [f"page.port={taken}", f"master.port={port}"]
+            plan = make_plan(app, "development", None, settings)
+            with pytest.raises(ConfigError) as caught:
+                check_free(plan.needs)
+        said = str(caught.value)
+        assert f"the page needs 127.0.0.1:{taken}; port {port} is in use" in said
+        given = dict(re.findall(r"--set (\w+)\.port=(\d+)", said))
+        assert set(given) == {"page", "master"} and len(set(given.values())) == 2
 
     def test_a_port_taken_on_every_address_is_in_use(self, app):
         with socket.create_server(("0.0.0.0", 0)) as listener:

@@ -18,7 +18,15 @@ from pathlib import Path
 
 import pytest
 from people import connect
-from running import ROOT, RunningChat, environment, free_ports, short_folder, wait_until
+from running import (
+    ROOT,
+    RunningChat,
+    environment,
+    free_ports,
+    short_folder,
+    twistd,
+    wait_until,
+)
 from small_documents import blocks
 
 SETTINGS = ("--set", "drain.grace_seconds=0", "--set", "drain.interval_seconds=0.01")
@@ -181,6 +189,43 @@ def test_adding_and_following_servers_json(running: RunningChat) -> None:
         assert chatcore(running, "drain", id).returncode == 0
 
 
+def test_a_server_that_is_told_of_no_registry_joins(running: RunningChat) -> None:
+    """It is a member like all others, and nobody starts it again when it is drained."""
+    with free_ports(1) as (port,):
+        place = ("--type", "chat", "--id", "by-hand", "--port", str(port))
+    log = running.run_folder / "by-hand.log"
+    process = subprocess.Popen(
+        twistd("-n", "chatnode", "--app", str(running.app), *place),
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_until(lambda: states(running).get("by-hand") == "up", "it", 60)
+        url = f"master://127.0.0.1:{running.master_port}"
+        assert "by-hand joins the cluster of 'chatcore start'" in (said := log.read_text())
+        assert url in said
+        assert chatcore(running, "drain", "by-hand").returncode == 0
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_there_is_one_master_of_an_application(running: RunningChat) -> None:
+    ran = subprocess.run(
+        twistd("-n", "chatmaster", "--app", str(running.app), "--port", "1"),
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ran.returncode == 2
+    assert f"'chatcore start' (process {running.process.pid}) keeps a master" in ran.stderr
+
+
 def test_the_page_about_it() -> None:
     """What it shows is what comes, but for numbers."""
     shown = "\n".join(blocks(ROOT / "docs" / "operating.md", "console"))
@@ -209,9 +254,12 @@ def change_servers(chat: RunningChat) -> None:
 
 
 def on_terminal(chat: RunningChat, *words: str) -> str:
-    """What a person would see on the standard output, 110 characters wide."""
+    """What a person would see on the standard output.
+
+    It is as wide that the same columns fit, however long a process's id is, or its time.
+    """
     ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 110, 0, 0))
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 104, 0, 0))
     # Not a terminal, so that no progress stands between.
     with subprocess.Popen(
         [sys.executable, "-m", "chatcore", *words],
