@@ -171,7 +171,7 @@ class RunningChat(CopiedChat):
         self.thaw()
         if self.process is not None:
             self.process.send_signal(signal.SIGTERM)
-            assert self.process.wait(20) == 0, self.output[-3000:]
+            assert self.process.wait(60) == 0, self.output[-3000:]
             self.process = None
 
     def crash(self) -> None:
@@ -200,7 +200,7 @@ class RunningChat(CopiedChat):
                     env=environment(),
                     cwd=self.app.parent,
                 )
-            wait_until(lambda: "ready: " in self.output[start:] or self._ended(), "the chat", 60)
+            wait_until(lambda: "ready: " in self.output[start:] or self._ended(), "the chat", 120)
 
     def close(self) -> None:
         """End it, however it is."""

@@ -33,8 +33,9 @@ from chatcore.master.supervisor import Supervisor
 from chatcore.node.ports import admin_place
 from chatcore.telemetry import Counters
 
-PATIENCE: Final = 6.0
-"""Seconds in which the processes of a ``chatcore start`` that was killed have left."""
+PATIENCE: Final = 12.0
+"""Seconds in which the processes of a ``chatcore start`` that was killed have left, also where the
+machine has much else to do: they need no more than `chatcore.supervised.GRACE`."""
 
 LOOK: Final = 0.1
 """Seconds between two looks whether they have."""

@@ -10,6 +10,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IDelayedCall
 
+from chatcore.daemon import GRACE
 from chatcore.master.console import STDERR, Console
 from chatcore.master.keeper import CONFIG_EXIT, Keeper, Program
 
@@ -22,8 +23,8 @@ STOP_SECONDS: Final = 3.0
 LAST_CALL: Final = 0.5
 """Seconds beyond that when those whose turn has not come are told to stop, too."""
 
-KILL: Final = 2.0
-"""Seconds beyond it when what is left is killed."""
+KILL: Final = GRACE + 1.0
+"""Seconds beyond it when what is left is killed: later than it leaves by itself, if it can."""
 
 HOPELESS: Final = 2.0
 """Seconds after the kill when what even that did not end is given up."""

@@ -90,7 +90,7 @@ class TestSession:
     def test_it_does_not_wait_for_ever(self, begin, fake_reactor):
         _, outcome = begin(holders=["chat", "gate"])
 
-        fake_reactor.pump([0.1] * 70)
+        fake_reactor.pump([0.1] * 130)
 
         assert fake_reactor.started == []
         [failure] = outcome

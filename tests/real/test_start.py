@@ -64,7 +64,7 @@ def test_what_runs(own_chat: RunningChat) -> None:
 def test_an_orderly_stop(own_chat: RunningChat, sign: signal.Signals) -> None:
     assert own_chat.process is not None
     own_chat.process.send_signal(sign)
-    assert own_chat.process.wait(15) == 0
+    assert own_chat.process.wait(60) == 0
     assert processes(own_chat) == {}
     assert left_behind(own_chat) == set()
     output = own_chat.output
@@ -80,7 +80,7 @@ def test_an_interrupt_at_the_terminal(own_chat: RunningChat) -> None:
     assert own_chat.process is not None
     for pid in processes(own_chat):
         os.kill(pid, signal.SIGINT)
-    assert own_chat.process.wait(15) == 0
+    assert own_chat.process.wait(60) == 0
     assert processes(own_chat) == {}
     assert left_behind(own_chat) == set()
 
@@ -105,7 +105,7 @@ def test_processes_of_a_killed_start_leave(own_chat: RunningChat) -> None:
     own_chat.process.kill()
     own_chat.process.wait()
     own_chat.process = None
-    wait_until(lambda: not processes(own_chat), "its processes to leave", 5)
+    wait_until(lambda: not processes(own_chat), "its processes to leave", 60)
 
 
 def test_a_second_start_is_refused(own_chat: RunningChat) -> None:
