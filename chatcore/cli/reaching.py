@@ -104,11 +104,11 @@ class Reach:
 
     def _door(self, run: RunFolder, name: str) -> Door:
         """The way to a process of this machine, by its socket."""
-        to = MASTER if name == START else name
-        folder = run.noted(name).get("tls")
+        facts = run.noted(name)
+        to = facts.get("id", MASTER if name == START else name)
         me, tls = ADMIN, self._tls
-        if tls is None and folder is not None:
-            me, tls = self._certificate(Path(folder), to)
+        if tls is None and "tls" in facts:
+            me, tls = self._certificate(Path(facts["tls"]), to)
         endpoint = UNIXClientEndpoint(self.reactor, str(run.admin_socket(name)))
         return Door(name=name, endpoint=endpoint, to=to, me=me, tls=tls)
 

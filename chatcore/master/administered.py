@@ -55,6 +55,7 @@ class Administered:
         self._tls = tls
         self._supervisor, self._run = supervisor, plan.run
         self._about = {"app": str(plan.app), "env": plan.env}
+        self._me = f"{ADMIN}-{plan.identity}"
         self._growing = Growing(plan, supervisor)
         self._view, self._link, self._reactor = view, link, reactor
         self._orders = Orders(supervisor, clock=reactor)
@@ -193,7 +194,7 @@ class Administered:
         return Deferred.fromCoroutine(
             visit(
                 UNIXClientEndpoint(self._reactor, str(self._run.admin_socket(id))),
-                id=f"{ADMIN}-{MASTER}",
+                id=self._me,
                 secret=self._run.secret(),
                 clock=self._reactor,
                 seconds=seconds,

@@ -17,7 +17,7 @@ from chatcore.cluster.settings import RegistrySettings
 from chatcore.config.addresses import is_wildcard
 from chatcore.config.application_folder import find_application
 from chatcore.config.entries import entry_of
-from chatcore.config.names import PAGE, listing
+from chatcore.config.names import MASTER, PAGE, listing
 from chatcore.config.placing import ENTRY_VARIABLE
 from chatcore.config.run_folder import RunFolder
 from chatcore.config.servers import Server, Servers, load_servers
@@ -122,6 +122,16 @@ class Plan:
     registry: str = STATIC
     recipe: Recipe | None = None
     note: str | None = None
+
+    @property
+    def identity(self) -> str:
+        """As whom ``chatcore start`` answers, and whose certificate it shows.
+
+        Where it keeps no master, it needs none of a master's: the first of its servers will do.
+        """
+        if self.master is not None or not self.links.tls:
+            return MASTER
+        return next((each.name for each in self.programs if each.server is not None), MASTER)
 
 
 def make_plan(

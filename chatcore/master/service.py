@@ -66,6 +66,7 @@ class Reception(Service):
     """Takes in all who come to a process that is no node, wherever they come in.
 
     Args:
+        id: as whom it answers.
         places: where it listens.
         secret: the cluster's.
         links: the settings of links.
@@ -80,6 +81,7 @@ class Reception(Service):
     def __init__(
         self,
         *,
+        id: str = MASTER,
         places: Sequence[IPlace],
         secret: bytes,
         links: LinkSettings,
@@ -91,10 +93,10 @@ class Reception(Service):
         self._places, self._reactor = list(places), reactor
         self._ports: list[IListeningPort] = []
         self._guests = guests
-        self._responders = {id(each): each.responders() for each in guests}
-        commands = {command for known in self._responders.values() for command in known}
+        self._responders = [(each, each.responders()) for each in guests]
+        commands = {command for _, known in self._responders for command in known}
         self._door = Door(
-            id=MASTER,
+            id=id,
             incarnation=secrets.token_hex(8),
             secret=secret,
             parts=LinkParts(
@@ -143,7 +145,8 @@ class Reception(Service):
         return next((each for each in self._guests if each.expects(peer)), None)
 
     def _act(self, command: bytes, link: Link, box: Box, ask: bytes | None) -> None:
-        responder = self._responders[id(self._host(link.peer))].get(command)
+        host = self._host(link.peer)
+        responder = next(known.get(command) for each, known in self._responders if each is host)
         if responder is not None:
             responder(link, box, ask)
         elif ask is not None:

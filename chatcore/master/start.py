@@ -180,7 +180,7 @@ class Session:
     def _make_reception(self) -> Reception:
         """Make what takes in administrators, and nodes where these announce themselves here."""
         plan, reactor = self._plan, self._reactor
-        tls = link_tls(plan.links, plan.app, MASTER, reactor)
+        tls = link_tls(plan.links, plan.app, plan.identity, reactor)
         host = Administered(
             supervisor=self.supervisor,
             plan=plan,
@@ -191,11 +191,13 @@ class Session:
         )
         desk = Desk(host=host, counters=Counters(), clock=reactor)
         facts = {"app": str(plan.app), "env": plan.env, "registry": plan.registry}
+        facts["id"] = plan.identity
         if plan.master is not None:
             facts["keeps"] = "master"
         self._note(facts if tls is None else facts | {"tls": str(tls.folder)})
         if plan.master is None:
             return Reception(
+                id=plan.identity,
                 places=[admin_place(plan.run, START)],
                 secret=plan.run.secret(),
                 links=plan.links,

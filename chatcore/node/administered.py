@@ -14,7 +14,7 @@ from chatcore.admin.asking import ask_order, ask_status
 from chatcore.admin.outcomes import AWAY, FAILED, REFUSED, UNKNOWN, UNSUPERVISED, What
 from chatcore.admin.visit import Visit, visit
 from chatcore.cluster.view import View
-from chatcore.config.names import ADMIN, MASTER, suggestion
+from chatcore.config.names import ADMIN, suggestion
 from chatcore.deadlines import IClock
 from chatcore.errors import AdminError
 from chatcore.links.link import Link
@@ -221,7 +221,6 @@ class Administered:
                 secret=self._secret,
                 clock=self._clock,
                 seconds=min(seconds, SUPERVISOR_SECONDS),
-                to=MASTER,
                 tls=self._tls,
             )
         except AdminError as problem:

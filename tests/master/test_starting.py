@@ -21,7 +21,6 @@ from chatcore.cluster.master_registry import master_server
 from chatcore.cluster.settings import RegistrySettings
 from chatcore.config.run_folder import RunFolder
 from chatcore.errors import ConfigError
-from chatcore.links.settings import LinkSettings
 from chatcore.master.console import Console
 from chatcore.master.keeper import Program
 from chatcore.master.plan import Plan, PlannedMaster
@@ -133,7 +132,7 @@ class TestSession:
 
         monkeypatch.setattr("chatcore.master.start.make_master", Quiet)
         address = master_server(host, 3005)
-        master = PlannedMaster(address=address, registry=RegistrySettings(), links=LinkSettings())
+        master = PlannedMaster(address=address, registry=RegistrySettings())
         object.__setattr__(plan, "master", master)
         monkeypatch.setattr(plan.run, "holders", lambda: dict.fromkeys(running, 4711))
         session, outcome = begin()

@@ -244,6 +244,32 @@ def test_chatcore_start_encrypts_everything_and_tells_nobody_of_keys() -> None:
         assert not (chat.run_folder / "secret").exists()
 
 
+def test_a_start_that_keeps_no_master_needs_no_certificate_of_one(hosts: TwoHosts) -> None:
+    make_identities(hosts.folder / "tls", "front-1")
+    command = [sys.executable, "-m", "chatcore", "start", "--app", str(hosts.app)]
+    options = ("--tls", "tls", "--registry", "static:", "--run-dir", "run")
+    with hosts.output("start").open("wb") as output:
+        hosts.processes["start"] = subprocess.Popen(
+            [*command, *options],
+            cwd=hosts.folder,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    wait_until(lambda: b"ready: 1 server" in hosts.output("start").read_bytes(), "it", 60)
+    for words, says in ((["list"], "front"), (["restart", "front-1"], "restarted")):
+        ran = subprocess.run(
+            [sys.executable, "-m", "chatcore", *words, "--app", str(hosts.app), *options[-2:]],
+            cwd=hosts.folder,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert ran.stdout.split("\t")[:2] == ["front-1", says], ran.stderr
+
+
 def administer(chat: RunningChat) -> None:
     """By the folder; there is no certificate for administrators until one is named."""
 
