@@ -24,7 +24,8 @@ def add_parser(commands: Commands) -> None:
         "what it has to do. Off a terminal, each server is one line with the fields id, type, "
         "state, epoch, pid, host, port, client host, client port, clients, sessions, channels, "
         "requests under way, seconds up, bytes of memory, servers it has no link to, and version; "
-        "tabs are between them, and a dash is in the place of what there is not.",
+        "tabs are between them, and a dash is in the place of what there is not. A server that "
+        "does not answer within half of --timeout is shown as silent.",
     )
     parser.add_argument("ids", metavar="ID", nargs="*", help="show these servers only")
     parser.add_argument("--type", metavar="TYPE", help="show the servers of this type only")
