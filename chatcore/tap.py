@@ -15,10 +15,11 @@ from twisted.internet.error import ReactorNotRunning
 from chatcore import supervised
 from chatcore.cluster.choosing import refuse_passwords
 from chatcore.config.application_folder import find_application
+from chatcore.config.applied import servers_of_process
 from chatcore.config.claims import Claim
 from chatcore.config.names import START
 from chatcore.config.placing import Placing, described_by_environment
-from chatcore.config.servers import Server, Servers, load_servers
+from chatcore.config.servers import Server, Servers
 from chatcore.config.settings import Assignment
 from chatcore.daemon import EXIT_CONFIG, Daemon, DaemonOptions, end_with, say
 from chatcore.deadlines import keep_steady
@@ -91,7 +92,9 @@ class Options(DaemonOptions):
         refuse_passwords(self["registry"], self["set"])
         self.assignments = self.settings_said()
         self.folder = find_application(self["app"])
-        self.servers = load_servers(self.folder, self["env"])
+        self.servers = servers_of_process(
+            self.folder, self["env"], os.environ, supervised=bool(self["supervised"])
+        )
         self.run_folder = self.open_run_folder(self.folder)
         self.placing = Placing.of(self)
         listed, self.claim = self._claim()

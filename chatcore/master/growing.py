@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chatcore.admin.outcomes import MISTAKE, REFUSED
+from chatcore.config.applied import write_applied
 from chatcore.config.entries import Server
 from chatcore.config.names import suggestion
-from chatcore.config.servers import Servers, load_servers
+from chatcore.config.servers import Servers
 from chatcore.errors import AdminError, ConfigError
 from chatcore.master.additions import cannot_listen, made
 from chatcore.master.keeper import Keeper
@@ -99,7 +100,7 @@ class Growing:
         return [server.id for server in servers]
 
     def compare(self, *, apply: bool) -> Changes:
-        """Read servers.json again, and say what is to be done.
+        """Read servers.json again, verify what a start verifies, and say what is to be done.
 
         Args:
             apply: whether the programs follow it from now on; what runs is not touched.
@@ -109,7 +110,7 @@ class Growing:
         """
         recipe = self._following()
         try:
-            listed = load_servers(self._plan.app, recipe.servers.env)
+            listed = recipe.read()
         except ConfigError as problem:
             raise _mistake(problem) from None
         recipe = dataclasses.replace(recipe, servers=listed)
@@ -190,6 +191,10 @@ class Growing:
         return any(port in taken for _, port in _places(server))
 
     def _apply(self, changes: Changes, recipe: Recipe) -> None:
+        try:
+            write_applied(recipe.applied, recipe.servers)
+        except ConfigError as problem:
+            raise _mistake(problem) from None
         self._recipe = recipe
         listed = recipe.servers
         keepers = self._servers()

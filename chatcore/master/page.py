@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable
 from importlib import resources
@@ -33,10 +34,11 @@ from twisted.web.static import Data, File
 from chatcore import supervised
 from chatcore.config.addresses import is_loopback, is_wildcard
 from chatcore.config.application_folder import find_application
+from chatcore.config.applied import servers_of_process
 from chatcore.config.claims import Claim
 from chatcore.config.names import PAGE
 from chatcore.config.run_folder import RunFolder
-from chatcore.config.servers import Servers, load_servers
+from chatcore.config.servers import Servers
 from chatcore.deadlines import keep_steady
 from chatcore.errors import ConfigError
 
@@ -89,7 +91,10 @@ def makeService(options: Options) -> IService:
             supervised.watch(reactor)
             claim = _claim(options)
         app = find_application(options["app"])
-        site = make_site(app, load_servers(app, options["env"]))
+        servers = servers_of_process(
+            app, options["env"], os.environ, supervised=bool(options["supervised"])
+        )
+        site = make_site(app, servers)
         port = listen(reactor, options["listen"], site)
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")

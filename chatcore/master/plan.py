@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from chatcore.cluster.registry import shown
 from chatcore.cluster.settings import RegistrySettings
 from chatcore.config.addresses import is_wildcard
 from chatcore.config.application_folder import find_application
+from chatcore.config.applied import NAME as APPLIED
+from chatcore.config.applied import SERVERS_VARIABLE
 from chatcore.config.entries import entry_of
 from chatcore.config.names import MASTER, PAGE, listing
 from chatcore.config.placing import ENTRY_VARIABLE
@@ -61,6 +63,9 @@ class Recipe:
         registry: the URL of their registry, if it is not for them to find out.
         assignments: the settings that they are given.
         fixed: whether no server that runs hears of one that comes later.
+        applied: the file in which the servers find those of servers.json, as they were verified.
+        read: reads servers.json again, and verifies all that is verified before a start; it raises
+            a `ConfigError` at the first mistake.
     """
 
     servers: Servers
@@ -68,6 +73,8 @@ class Recipe:
     registry: str | None
     assignments: tuple[Assignment, ...]
     fixed: bool
+    applied: Path
+    read: Callable[[], Servers]
 
     def program(self, server: Server) -> Program:
         """What runs a server."""
@@ -86,7 +93,7 @@ class Recipe:
             command=(*twistd(), "--nodaemon", "chatnode", *which, *self.common, *where, *settings),
             stage=stage,
             server=server,
-            environment=entry,
+            environment=((SERVERS_VARIABLE, str(self.applied)), *entry),
         )
 
 
@@ -161,6 +168,73 @@ def make_plan(
     refuse_passwords(registry, assignments)
     folder = find_application(app)
     given = [*(parse_assignment(text) for text in assignments), *more]
+    found = _verified(folder, env, given, registry)
+    servers, to_nodes, master, page = found.servers, found.to_nodes, found.master, found.page
+    run = RunFolder.open(folder, run_dir, secret_file)
+    run.secret()
+    common = ("--app", str(folder), "--env", env, "--run-dir", str(run.path), "--supervised")
+    where = registry if master is None else url_of(master.address)
+    at = found.registry if master is None else url_of(master.address)
+    applied = run.path / APPLIED
+    for_nodes_alone = () if run.secret_file is None else ("--secret-file", str(run.secret_file))
+    recipe = Recipe(
+        servers=servers,
+        common=(*common, *for_nodes_alone),
+        registry=where,
+        assignments=tuple(to_nodes),
+        fixed=at == STATIC,
+        applied=applied,
+        read=lambda: _verified(folder, env, given, registry).servers,
+    )
+    nodes = [recipe.program(server) for server in servers]
+    pages = [_page(page, common, applied)] if page is not None else []
+    return Plan(
+        app=folder,
+        env=env,
+        run=run,
+        programs=tuple(sorted([*nodes, *pages], key=lambda program: -program.stage)),
+        needs=found.needs,
+        ready=_ready_line(len(nodes), page),
+        stop_seconds=max(map(_stop_seconds, found.settings.values()), default=0.0),
+        master=master,
+        links=next(iter(found.settings.values()))[LinkSettings],
+        registry=shown(at),
+        recipe=recipe,
+        note=of_a_new_secret(run, found.registry),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Verified:
+    """An application in which no mistake was found.
+
+    Args:
+        servers: those that servers.json lists.
+        to_nodes: the settings that nodes are given.
+        settings: those of each server type.
+        registry: the URL of the registry; empty where nobody gave one.
+        master: the master that is to run then.
+        page: the settings of the page, if there is one.
+        needs: the addresses that must be free.
+    """
+
+    servers: Servers
+    to_nodes: Sequence[Assignment]
+    settings: Mapping[str, Settings]
+    registry: str
+    master: PlannedMaster | None
+    page: PageSettings | None
+    needs: tuple[Need, ...]
+
+
+def _verified(
+    folder: Path, env: str, given: Sequence[Assignment], registry: str | None
+) -> _Verified:
+    """Read an application, and verify it.
+
+    Raises:
+        ConfigError: the first mistake found.
+    """
     to_nodes = for_nodes(given)
     servers = load_servers(folder, env)
     own = settings_of_start(folder, env, given)
@@ -170,36 +244,16 @@ def make_plan(
     chosen = _chosen(settings, folder, registry)
     master = None if chosen else _master(own, settings)
     page = own[PageSettings] if (folder / "web").is_dir() else None
-    needs = needs_of(servers, page, None if master is None else master.address)
+    needs = tuple(needs_of(servers, page, None if master is None else master.address))
     refuse_clashes(needs)
-    run = RunFolder.open(folder, run_dir, secret_file)
-    run.secret()
-    common = ("--app", str(folder), "--env", env, "--run-dir", str(run.path), "--supervised")
-    where = registry if master is None else url_of(master.address)
-    at = chosen if master is None else url_of(master.address)
-    for_nodes_alone = () if run.secret_file is None else ("--secret-file", str(run.secret_file))
-    recipe = Recipe(
+    return _Verified(
         servers=servers,
-        common=(*common, *for_nodes_alone),
-        registry=where,
-        assignments=tuple(to_nodes),
-        fixed=at == STATIC,
-    )
-    nodes = [recipe.program(server) for server in servers]
-    pages = [_page(page, common)] if page is not None else []
-    return Plan(
-        app=folder,
-        env=env,
-        run=run,
-        programs=tuple(sorted([*nodes, *pages], key=lambda program: -program.stage)),
-        needs=tuple(needs),
-        ready=_ready_line(len(nodes), page),
-        stop_seconds=max(map(_stop_seconds, settings.values()), default=0.0),
+        to_nodes=to_nodes,
+        settings=settings,
+        registry=chosen,
         master=master,
-        links=next(iter(settings.values()))[LinkSettings],
-        registry=shown(at),
-        recipe=recipe,
-        note=of_a_new_secret(run, chosen),
+        page=page,
+        needs=needs,
     )
 
 
@@ -242,12 +296,13 @@ def count_of(plan: Plan) -> str:
     return _count(len(nodes), with_page=len(nodes) < len(plan.programs))
 
 
-def _page(page: PageSettings, common: Sequence[str]) -> Program:
+def _page(page: PageSettings, common: Sequence[str], applied: Path) -> Program:
     host = quoteStringArgument(page.host)
     family = "tcp6" if ":" in page.host else "tcp"
     listen = f"{family}:{page.port}:interface={host}"
     command = (*twistd(), "--nodaemon", "--pidfile=", "chatpage", "--listen", listen, *common)
-    return Program(name=PAGE, command=command, stage=REST)
+    environment = ((SERVERS_VARIABLE, str(applied)),)
+    return Program(name=PAGE, command=command, stage=REST, environment=environment)
 
 
 def _stop_seconds(settings: Settings) -> float:

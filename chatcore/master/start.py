@@ -18,6 +18,7 @@ from zope.interface import implementer
 
 from chatcore.admin.desk import Desk
 from chatcore.config.addresses import is_loopback
+from chatcore.config.applied import write_applied
 from chatcore.config.claims import Claim
 from chatcore.config.names import MASTER, START
 from chatcore.config.run_folder import RunFolder
@@ -146,6 +147,8 @@ class Session:
         check_free(self._plan.needs)
         for program in self._plan.programs:
             self._plan.run.tidy(program.name)
+        if self._plan.recipe is not None:
+            write_applied(self._plan.recipe.applied, self._plan.recipe.servers)
         self._console.say(f"starting {count_of(self._plan)} of {self._plan.app} ({self._plan.env})")
         globalLogPublisher.addObserver(self._warnings)
         try:

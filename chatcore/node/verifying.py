@@ -12,7 +12,8 @@ from chatcore.config.servers import Servers
 from chatcore.config.settings import Assignment, Settings
 from chatcore.connectors.settings import ConnectorSettings
 from chatcore.deadlines import IClock
-from chatcore.dispatch.loading import load_application
+from chatcore.dispatch.components import Catalogue
+from chatcore.dispatch.loading import forget, load_application
 from chatcore.links.settings import LinkSettings
 from chatcore.links.tls import link_tls
 from chatcore.node.client_port import check_certificate
@@ -34,6 +35,15 @@ def verify(
         ConfigError: something in the application or in the settings is wrong.
     """
     catalogue = load_application(folder)
+    try:
+        return _verified(catalogue, folder, servers, assignments)
+    finally:
+        forget(catalogue.package)
+
+
+def _verified(
+    catalogue: Catalogue, folder: Path, servers: Servers, assignments: Sequence[Assignment]
+) -> dict[str, Settings]:
     compare_types(catalogue, servers)
     found = {}
     for server_type in servers.types:

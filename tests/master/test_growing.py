@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from chatcore.admin.outcomes import MISTAKE, REFUSED
+from chatcore.config.applied import SERVERS_VARIABLE, servers_of_process
 from chatcore.config.entries import Server, entry_of, read_entry
 from chatcore.config.placing import ENTRY_VARIABLE, described, described_by_environment
 from chatcore.config.positions import Document
 from chatcore.config.run_folder import RunFolder
-from chatcore.config.servers import load_servers
+from chatcore.config.servers import Servers, load_servers
 from chatcore.config.tls_files import TlsFiles
 from chatcore.errors import AdminError, ConfigError
 from chatcore.master import growing as module
@@ -144,6 +145,8 @@ class Scene:
             registry=None,
             assignments=(),
             fixed=fixed,
+            applied=folder / "applied.json",
+            read=self.read,
         )
         run = RunFolder(folder / "run")
         plan = Plan(
@@ -157,6 +160,13 @@ class Scene:
 
     def write(self) -> None:
         (self.app / "servers.json").write_text(json.dumps({"development": self.entries}))
+
+    def read(self) -> Servers:
+        """What a start does, as far as it matters here."""
+        servers = load_servers(self.app, "development")
+        if "chatt" in servers.types:
+            raise ConfigError("no folder servers/chatt", advice="Did you mean 'chat'?")
+        return servers
 
     def keeper(self, id: str) -> Any:
         return self.stage.supervisor.keepers[id]
@@ -338,3 +348,29 @@ class TestComparing:
         assert caught.value.code == MISTAKE
         assert "servers.json:1:" in caught.value.problem
         assert "Did you mean 'port'?" in str(caught.value.advice)
+
+    @pytest.mark.parametrize("apply", [False, True])
+    def test_what_no_start_would_take_changes_nothing(self, scene: Scene, apply: bool) -> None:
+        scene.entries["chatt"] = scene.entries.pop("chat")
+        scene.write()
+        with pytest.raises(AdminError) as caught:
+            scene.growing.compare(apply=apply)
+        assert (caught.value.code, caught.value.advice) == (MISTAKE, "Did you mean 'chat'?")
+        assert scene.keeper("chat-1").program.server.type == "chat"
+        assert not (scene.app.parent / "applied.json").exists()
+
+    def test_what_starts_again_goes_by_what_was_applied(self, scene: Scene) -> None:
+        def port() -> int | None:
+            variables = dict(scene.keeper("chat-1").program.environment)
+            assert SERVERS_VARIABLE in variables
+            read = servers_of_process(scene.app, "development", variables, supervised=True)
+            return read.by_id("chat-1").port
+
+        scene.growing.compare(apply=True)
+        scene.entries["chat"][0]["port"] = 6099
+        scene.write()
+        assert port() == 6050
+        scene.growing.compare(apply=False)
+        assert port() == 6050
+        scene.growing.compare(apply=True)
+        assert port() == 6099

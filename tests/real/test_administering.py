@@ -294,6 +294,23 @@ def masked(text: str) -> list[str]:
     return [line for line in lines if line]
 
 
+def test_what_no_start_would_take(running: RunningChat) -> None:
+    file = running.app / "config" / "servers.json"
+    before, text = running.pid("chat-server-1"), file.read_text()
+    try:
+        file.write_text(text.replace('"chat"', '"chatt"'))
+        for words in (("reload", "--dry-run"), ("reload",)):
+            ran = chatcore(running, *words)
+            assert (ran.returncode, "chatt" in ran.stderr) == (2, True), ran.stdout + ran.stderr
+        assert running.pid("chat-server-1") == before
+        running.kill("chat-server-2")
+        assert chatcore(running, "restart", "chat-server-3").returncode == 0
+        wait_until(lambda: set(states(running).values()) == {"up"}, "all of them")
+    finally:
+        file.write_text(text)
+    assert chatcore(running, "reload").returncode == 0
+
+
 def test_ending_all_of_them(running: RunningChat) -> None:
     ran = chatcore(running, "drain", "--all")
     assert ran.returncode == 0, ran.stdout
