@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import IO, Any, NoReturn, cast
 
 from twisted.application.service import Service
@@ -158,6 +161,37 @@ class Daemon(Service):
             self._log.close()
         self._options.claim.release()
         return result
+
+
+def stop_once(reactor: Any) -> None:
+    """Have the signals that stop a process do so once, and mean nothing from then on.
+
+    It may be told by several: systemd sends SIGTERM to all processes of a service, and 'chatcore
+    start' to its own. Twisted's reactor fails when it is told twice.
+
+    Args:
+        reactor: what the signals stop.
+    """
+
+    over = False
+
+    def install() -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            usual = signal.getsignal(number)
+            if getattr(usual, "__self__", None) is reactor:
+                signal.signal(number, partial(once, usual))
+        reactor.addSystemEventTrigger("before", "shutdown", forget)
+
+    def once(usual: Callable[..., object], number: int, frame: FrameType | None) -> None:
+        if not over:
+            forget()
+            usual(number, frame)
+
+    def forget() -> None:
+        nonlocal over
+        over = True
+
+    reactor.callWhenRunning(install)
 
 
 def leave_within(seconds: float, end: Callable[[int], object]) -> None:

@@ -21,7 +21,7 @@ from chatcore.config.names import START
 from chatcore.config.placing import Placing, described_by_environment
 from chatcore.config.servers import Server, Servers
 from chatcore.config.settings import Assignment
-from chatcore.daemon import EXIT_CONFIG, Daemon, DaemonOptions, end_with, say
+from chatcore.daemon import EXIT_CONFIG, Daemon, DaemonOptions, end_with, say, stop_once
 from chatcore.deadlines import keep_steady
 from chatcore.errors import ConfigError
 
@@ -164,6 +164,7 @@ def makeService(options: Options) -> Service:
     from chatcore.node import Node
 
     keep_steady(reactor)
+    stop_once(reactor)
 
     def failed(problem: ConfigError) -> None:
         say(str(problem))

@@ -146,7 +146,7 @@ class Cluster:
     async def _end(self, what: What, id: str) -> bool:
         pid = self._pid(id)
         outcome = await self._ordered(what, id, pid)
-        if outcome is None:
+        if outcome is None or outcome.get("was_down"):
             return False
         if not outcome.get("ended", True):
             await self._until_gone(id, pid)

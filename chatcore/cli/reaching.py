@@ -179,6 +179,8 @@ def reach(options: argparse.Namespace, *, reactor: Any) -> Reach:
                 f"there is no secret to show to {where}",
                 advice=f"Name its file with --secret-file, or with {SECRET_VARIABLE}",
             )
+        if run is not None and run.holders():
+            raise _no_secret(app, run)
         raise nothing_runs(str(app))
     if addresses:
         secret = run.secret()
@@ -206,7 +208,21 @@ def nothing_runs(where: str) -> CommandError:
     return CommandError(
         f"nothing of {where} runs",
         exit=UNREACHABLE,
-        advice=f"'chatcore start --app {where}' starts all of it",
+        advice=f"'chatcore start --app {where}' starts all of it, with --env where that is not"
+        " 'development'. Where it runs on other machines, --at HOST:PORT asks a server there",
+    )
+
+
+def _no_secret(app: Path, run: RunFolder) -> CommandError:
+    """It runs here, and its secret is somewhere else."""
+    names = sorted(run.holders())
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return CommandError(
+        f"{names[0]}{more} of {app} run{'' if more else 's'}, with a secret that is not in the run"
+        " folder",
+        exit=UNREACHABLE,
+        advice="Name the file that they were started with: --secret-file FILE, or"
+        f" {SECRET_VARIABLE}",
     )
 
 

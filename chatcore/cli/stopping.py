@@ -80,6 +80,8 @@ async def end(what: What, options: argparse.Namespace, output: Output, *, reacto
         if survey.trouble is not None:
             output.note(f"chatcore: {survey.trouble}")
         ids = chosen(options, survey)
+        for said in lonely(ids, survey) if what == "drain" else ():
+            output.note(f"chatcore: {said}")
         for some in in_order(ids, survey):
             await ordering.together(what, some)
         return ordering.finish()
@@ -96,6 +98,24 @@ def in_order(ids: Sequence[str], survey: Survey) -> list[list[str]]:
     frontends = [id for id in rest if survey.is_frontend(id)]
     backends = [id for id in rest if id not in frontends]
     return [some for some in (frontends, backends, [id for id in ids if id not in rest]) if some]
+
+
+def lonely(ids: Sequence[str], survey: Survey) -> list[str]:
+    """What it means to drain servers of types of which none is up then, in words."""
+    members = [] if survey.view is None else survey.view.members
+    types = dict.fromkeys(member.server.type for member in members if member.id in ids)
+    left = {each.server.type for each in members if each.id not in ids and each.state == "up"}
+    said = []
+    for server_type in types:
+        if server_type in left:
+            continue
+        means = "nobody takes over its channels, whose state is lost, and requests are refused"
+        if any(survey.is_frontend(id) for id in ids if survey.type_of(id) == server_type):
+            means = "its clients are disconnected and not told of another, and none is let in"
+        said.append(
+            f"no server of the type '{server_type}' will be up then: {means} until one is started"
+        )
+    return said
 
 
 async def _kill_here(

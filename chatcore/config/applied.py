@@ -23,7 +23,7 @@ from chatcore.errors import ConfigError
 SERVERS_VARIABLE: Final = "CHATCORE_SERVERS"
 """The environment variable with the file that holds them."""
 
-NAME: Final = "servers.json"
+NAME: Final = ".servers.json"
 """What that file is called, in the run folder."""
 
 
@@ -42,7 +42,7 @@ def write_applied(file: Path, servers: Servers) -> None:
     }
     text = json.dumps({"file": str(servers.file), "env": servers.env, "types": types})
     try:
-        descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
+        descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f"{file.name}-")
         try:
             with os.fdopen(descriptor, "w") as temporary:
                 temporary.write(text)

@@ -96,13 +96,15 @@ class Administered:
             return await self._by_a_node(
                 id, lambda it: it.order(what, id, seconds), passes_on=passes_on
             )
+        is_end = what not in ("start", "restart")
+        was_down = is_end and keeper.condition in ("stopped", "refused")
         try:
             await self._orders.act(what, keeper, seconds)
         finally:
             if self._growing.is_to_go(keeper):
                 self._growing.forget(keeper)
                 self._orders.forget(keeper)
-        return {"ended": True}
+        return {"ended": True} | ({"was_down": True} if was_down else {})
 
     async def add(
         self,

@@ -14,7 +14,7 @@ from chatcore.cluster.settings import RegistrySettings
 from chatcore.config.application_folder import find_application
 from chatcore.config.names import MASTER, START
 from chatcore.config.settings import Assignment, Settings
-from chatcore.daemon import Daemon, DaemonOptions, end_with
+from chatcore.daemon import Daemon, DaemonOptions, end_with, stop_once
 from chatcore.deadlines import keep_steady
 from chatcore.errors import ConfigError
 from chatcore.links.settings import LinkSettings
@@ -85,6 +85,7 @@ def makeService(options: Options) -> Service:
     from twisted.internet import reactor
 
     keep_steady(reactor)
+    stop_once(reactor)
     try:
         return Daemon(_master(options, reactor), options)
     except ConfigError as problem:

@@ -112,6 +112,7 @@ class Keeper:
         was_killed: whether the last process was killed from here.
         refused: whether the last process could not run as it is configured.
         last_ending: how the last process ended, in words.
+        ended_well: whether it ended in order.
     """
 
     def __init__(
@@ -130,6 +131,7 @@ class Keeper:
         self.ready = self.drained = self.refused = False
         self.was_killed = False
         self.last_ending = ""
+        self.ended_well = False
         self._times_ready = 0
         self._reactor, self._console = reactor, console
         self._on_ready, self._on_refused, self._tidy = on_ready, on_refused, tidy
@@ -324,6 +326,7 @@ class Keeper:
             self._delay = FIRST_DELAY
         self._tidy(self.name)
         self.last_ending = str(ending)
+        self.ended_well = ending.code == 0
         why = f"{ending}{'' if was_ready else ' before it was ready'}"
         said = self._last_line()
         self._ended_with(ending, why)

@@ -88,10 +88,7 @@ class Orders:
         late = f"{keeper.name} is still {keeper.condition}"
         await self._within(keeper.gone(), until, late)
         if was_up and not keeper.drained:
-            raise AdminError(
-                f"{keeper.name} {keeper.last_ending} before it had handed over all it had",
-                code=FAILED,
-            )
+            raise _not_drained(keeper)
 
     async def _end(self, what: What, keeper: Keeper, until: float) -> None:
         keeper.retire()
@@ -159,3 +156,17 @@ class Orders:
 
         waiting.addCallback(came)
         return result
+
+
+def _not_drained(keeper: Keeper) -> AdminError:
+    """It had something to hand over when it ended."""
+    if not keeper.ended_well:
+        return AdminError(
+            f"{keeper.name} {keeper.last_ending} before it had handed over all it had", code=FAILED
+        )
+    return AdminError(
+        f"{keeper.name} has stopped, and nobody took over all it had",
+        code=FAILED,
+        advice="That is so where no other server of its type is up, or where it takes longer than"
+        " drain.seconds",
+    )

@@ -39,6 +39,7 @@ from chatcore.config.claims import Claim
 from chatcore.config.names import PAGE
 from chatcore.config.run_folder import RunFolder
 from chatcore.config.servers import Servers
+from chatcore.daemon import stop_once
 from chatcore.deadlines import keep_steady
 from chatcore.errors import ConfigError
 
@@ -85,6 +86,7 @@ def makeService(options: Options) -> IService:
 
     reactor = cast(Any, _reactor)
     keep_steady(reactor)
+    stop_once(reactor)
     try:
         claim = None
         if options["supervised"]:

@@ -13,6 +13,7 @@ from twisted.internet.protocol import Factory, Protocol
 
 from chatcore.admin.outcomes import AWAY, LATE
 from chatcore.cli.servers import FIELDS
+from chatcore.config.run_folder import RunFolder
 from chatcore.errors import AdminError
 
 from .clusters import AdministeredCluster, chatcore, path_of, survey_of
@@ -192,7 +193,24 @@ class TestTrouble:
 
         assert (ran.code, ran.out) == (3, "")
         assert ran.err.startswith(f"chatcore: nothing of {app} runs. 'chatcore start --app")
+        assert "--env" in ran.err and "--at" in ran.err
         assert not (app / ".chatcore").exists()
+
+    async def test_it_runs_with_a_secret_from_elsewhere(
+        self, app: Path, standin, run: RunFolder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        standin("chat-1", survey_of("chat-1"))
+        standin("chat-2", survey_of("chat-1"))
+        elsewhere = run.path.parent / "cluster.secret"
+        (run.path / "secret").rename(elsewhere)
+
+        ran = await chatcore("list", "--app", str(app))
+        assert (ran.code, ran.out) == (3, "")
+        assert f"chat-1 and 1 more of {app} run, with a secret that is not in" in ran.err
+        assert "chatcore start" not in ran.err
+
+        monkeypatch.setenv("CHATCORE_SECRET_FILE", str(elsewhere))
+        assert (await chatcore("list", "--app", str(app))).code == 0
 
     async def test_no_application(self, tmp_path: Path) -> None:
         assert (await chatcore("list", "--app", str(tmp_path))).code == 2

@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 
 from chatcore.admin.desk import Desk
 from chatcore.admin.outcomes import AWAY, FAILED, MISTAKE, UNKNOWN, UNSUPERVISED
+from chatcore.cli.ordering import DONE_WORDS
 from chatcore.cluster.view import Member, View
 from chatcore.config.claims import Claim
 from chatcore.config.run_folder import RunFolder
@@ -155,6 +156,37 @@ async def test_its_own_are_acted_on_by_itself(
 
     assert ran.code == 0, ran.out
     assert sorted(it.asked) == [(what, "chat-1"), (what, "front-1")]
+
+
+@pytest.mark.parametrize("what", ["stop", "drain", "kill"])
+async def test_what_was_down_already_is_told_so(
+    app: Path, start: Callable[..., Start], what: str
+) -> None:
+    start(View(1, ()), chat_1="stopped", chat_2="refused", chat_3="waiting")
+    ran = await chatcore(what, "--all", "--app", str(app))
+    assert (ran.code, {id: fields[0] for id, fields in ran.records.items()}) == (
+        0, {"chat-1": "down", "chat-2": "down", "chat-3": DONE_WORDS[what]}
+    )  # fmt: skip
+
+
+async def test_who_drains_the_last_of_a_type_is_told_what_that_means(
+    app: Path, start: Callable[..., Start]
+) -> None:
+    ids = ("chat-1", "chat-2", "front-1")
+    start(
+        View(1, tuple(Member(server=server(id), state="up") for id in ids)),
+        chat_1="up",
+        chat_2="up",
+        front_1="up",
+    )
+    where = ("--app", str(app))
+    assert (await chatcore("drain", "chat-1", *where)).err == ""
+    assert (await chatcore("stop", "front-1", *where)).err == ""
+
+    (chat,) = (await chatcore("drain", "--type", "chat", *where)).err.splitlines()
+    assert chat.startswith("chatcore: no server of the type 'chat' will be up then: nobody takes")
+    (front,) = (await chatcore("drain", "front-1", *where)).err.splitlines()
+    assert "'front' will be up then: its clients are disconnected" in front
 
 
 async def test_those_of_others_are_asked_by_one_of_its_nodes(

@@ -73,6 +73,16 @@ class TestDrain:
         (problem,) = came
         assert problem.code == FAILED
         assert problem.problem == ("chat was ended by SIGKILL before it had handed over all it had")
+
+    def test_one_that_nobody_could_take_anything_from(self, scene: Scene) -> None:
+        came = scene.ask("drain")
+        scene.process().end(0)
+
+        (problem,) = came
+        assert (problem.code, problem.problem) == (
+            FAILED, "chat has stopped, and nobody took over all it had"
+        )  # fmt: skip
+        assert "no other server of its type" in problem.advice
         scene.advance(3600)
         assert scene.starts() == 1
 

@@ -304,7 +304,7 @@ def test_what_no_start_would_take(running: RunningChat) -> None:
             assert (ran.returncode, "chatt" in ran.stderr) == (2, True), ran.stdout + ran.stderr
         assert running.pid("chat-server-1") == before
         running.kill("chat-server-2")
-        assert chatcore(running, "restart", "chat-server-3").returncode == 0
+        assert chatcore(running, "restart", "chat-server-1").returncode == 0
         wait_until(lambda: set(states(running).values()) == {"up"}, "all of them")
     finally:
         file.write_text(text)

@@ -8,13 +8,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from people import connect
 from running import CopiedChat, RunningChat, environment, short_folder, wait_until
 
-KEPT = {".gitignore", ".claims", "secret"}
+KEPT = {".gitignore", ".claims", ".servers.json", "secret"}
 
 
 @pytest.fixture
@@ -73,6 +74,21 @@ def test_an_orderly_stop(own_chat: RunningChat, sign: signal.Signals) -> None:
     assert gate > 0
     own_chat.process = None
     own_chat.resume()  # every port is free again
+
+
+def test_all_are_told_to_stop_at_once_and_again(own_chat: RunningChat) -> None:
+    """As systemd does, which tells every process of a service."""
+    assert own_chat.process is not None
+    wait_until(lambda: "ready: " in own_chat.output, "all of them")
+    for _ in range(3):
+        for pid in processes(own_chat):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+    assert own_chat.process.wait(15) == 0
+    own_chat.process = None
+    assert (processes(own_chat), left_behind(own_chat)) == ({}, set())
+    assert "Traceback" not in own_chat.output
+    assert "ReactorNotRunning" not in own_chat.output
 
 
 def test_an_interrupt_at_the_terminal(own_chat: RunningChat) -> None:
