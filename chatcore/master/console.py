@@ -28,10 +28,18 @@ class Console:
         names: the names that will stand there; others may come.
         write: where the lines go.
         colour: whether names are coloured.
+        stamp: what stands in front of each of our own lines, such as the time.
     """
 
-    def __init__(self, names: Iterable[str], write: Write, *, colour: bool = False) -> None:
-        self._write, self._colour = write, colour
+    def __init__(
+        self,
+        names: Iterable[str],
+        write: Write,
+        *,
+        colour: bool = False,
+        stamp: Callable[[], str] = lambda: "",
+    ) -> None:
+        self._write, self._colour, self._stamp = write, colour, stamp
         self._labels: dict[str, str] = {}
         every = [OWN_NAME, *names]
         self._width = max(len(name) for name in every)
@@ -40,11 +48,11 @@ class Console:
 
     def say(self, text: str) -> None:
         """Write a line of our own to the standard output."""
-        self._line(OWN_NAME, STDOUT, text)
+        self._line(OWN_NAME, STDOUT, self._stamp() + text)
 
     def warn(self, text: str) -> None:
         """Write a line of our own to the standard error."""
-        self._line(OWN_NAME, STDERR, text)
+        self._line(OWN_NAME, STDERR, self._stamp() + text)
 
     def relay(self, name: str, fd: int, line: bytes) -> None:
         """Write a line that the process ``name`` wrote to its ``fd``, without its end.

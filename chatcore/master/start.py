@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import FrameType
@@ -12,7 +13,14 @@ from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
-from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
+from twisted.logger import (
+    ILogObserver,
+    LogEvent,
+    LogLevel,
+    formatEvent,
+    formatTime,
+    globalLogPublisher,
+)
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -63,7 +71,7 @@ def start(plan: Plan, *, reactor: Any, aside: bool = False) -> int:
     writer = Writer()
     names = [program.name for program in plan.programs]
     write = partial(_write_aside, writer) if aside else writer.write
-    console = Console(names, write, colour=_wants_colour())
+    console = Console(names, write, colour=_wants_colour(), stamp=_time)
     session = Session(plan, reactor=reactor, console=console, note=claim.note)
     outcome: list[int | Failure] = []
 
@@ -311,6 +319,11 @@ def _on_signals(reactor: Any, session: Session) -> None:
 
 def _write_aside(writer: Writer, fd: int, data: bytes) -> None:
     writer.write(STDERR, data)
+
+
+def _time() -> str:
+    """The time as the servers' lines have it."""
+    return f"{formatTime(time.time())} "
 
 
 def _wants_colour() -> bool:

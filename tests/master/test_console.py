@@ -57,6 +57,15 @@ def test_what_would_steer_the_terminal_is_shown_as_escapes(screen):
     assert screen.of(1) == "chat     | \\x1b[2J\\x07 name\tof\\x0dsomebody \\x9b0m\n"
 
 
+def test_our_own_lines_have_a_time_and_those_of_others_have_their_own(screen):
+    console = Console([], screen.write, stamp=lambda: "12:00 ")
+    console.say("ready")
+    console.warn("late")
+    console.relay("chat", 1, b"12:01 here")
+
+    assert screen.lines == ["chatcore | 12:00 ready", "chatcore | 12:00 late", "chat | 12:01 here"]
+
+
 def test_names_are_coloured_only_when_asked(screen):
     Console(["chat"], screen.write, colour=True).relay("chat", 1, b"hello")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -59,6 +60,7 @@ def test_what_runs(own_chat: RunningChat) -> None:
         assert len(mine) == 1 and "twistd" in mine[0] and "chatnode" in mine[0]
     ready = [line for line in own_chat.output.splitlines() if "ready: " in line]
     assert len(ready) == 1 and own_chat.page in ready[0]
+    assert re.match(r"chatcore +\| \d{4}-\d\d-\d\dT[\d:]{8}[+-]\d{4} ready: ", ready[0])
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
