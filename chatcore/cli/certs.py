@@ -13,7 +13,8 @@ from chatcore.cli.options import add_json
 from chatcore.cli.output import Column, Output
 from chatcore.cli.parsing import Commands
 from chatcore.config.application_folder import find_application
-from chatcore.config.names import ADMIN, MASTER, SERVER_ID_RULE, is_server_id
+from chatcore.config.identities import AUTHORITY
+from chatcore.config.names import ADMIN, MASTER, SERVER_ID_RULE, is_server_id, suggestion
 from chatcore.config.servers import Server, load_servers
 from chatcore.errors import ConfigError
 
@@ -92,6 +93,8 @@ def run(options: argparse.Namespace, output: Output) -> int:
         if not is_server_id(id):
             raise ConfigError(f"'{id}' can't be a server id", advice=SERVER_ID_RULE)
     folder = Path(options.dir)
+    if options.renew:
+        _refuse_unknown(folder, options.ids, [server.id for server in servers])
     issued = _issue(folder, [server.id for server in servers], options)
     hosts = _hosts(issued, servers)
     output.document(_as_json(folder, issued, hosts))
@@ -108,6 +111,23 @@ def run(options: argparse.Namespace, output: Output) -> int:
             output.record(row, "")
     _remind(folder, issued, output)
     return DONE
+
+
+def _refuse_unknown(folder: Path, ids: Iterable[str], listed: Sequence[str]) -> None:
+    """See that each of these has a certificate, or is somebody who should have one.
+
+    Raises:
+        ConfigError: somebody is neither.
+    """
+    there = {file.stem for file in folder.glob("*.pem")} - {AUTHORITY}
+    known = sorted({*there, *listed, MASTER, ADMIN})
+    for id in ids:
+        if id not in known:
+            raise ConfigError(
+                f"there is no certificate of '{id}' to be renewed",
+                file=folder,
+                advice=f"{suggestion(id, known, 'names')}. For a new one, leave --renew away",
+            )
 
 
 def _servers(options: argparse.Namespace) -> Sequence[Server]:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from chatcore.cli.exits import UNKNOWN, CommandError
+from chatcore.config.names import suggestion
 
 if TYPE_CHECKING:
     from chatcore.cli.survey import Survey
-from chatcore.cli.exits import UNKNOWN, CommandError
-from chatcore.config.names import suggestion
+
+
+ELSEWHERE: Final = (
+    "What was stopped on another machine is known there only: say it there, or with --at to a"
+    " server that runs there"
+)
 
 
 def check_choice(options: argparse.Namespace) -> None:
@@ -19,7 +26,7 @@ def check_choice(options: argparse.Namespace) -> None:
     """
     ways = [bool(options.ids), options.type is not None, options.all]
     if sum(ways) != 1:
-        problem = "which servers?" if not any(ways) else "IDs, --type and --all can't go together"
+        problem = "no servers given" if not any(ways) else "IDs, --type and --all can't go together"
         raise CommandError(problem, advice="Name them by their IDs, or with --type TYPE, or --all")
 
 
@@ -45,6 +52,6 @@ def chosen(options: argparse.Namespace, survey: Survey) -> list[str]:
             raise CommandError(
                 f"there is no server '{id}'; nothing was done",
                 exit=UNKNOWN,
-                advice=suggestion(id, known, "servers"),
+                advice=f"{suggestion(id, known, 'servers')}. {ELSEWHERE}",
             )
     return list(dict.fromkeys(options.ids)) if options.ids else known

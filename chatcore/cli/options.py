@@ -85,7 +85,11 @@ def add_choice(parser: Parser, *, verb: str) -> None:
     """
     parser.add_argument("ids", metavar="ID", nargs="*", help=f"a server to {verb}")
     parser.add_argument("--type", metavar="TYPE", help=f"{verb} all servers of this type")
-    parser.add_argument("--all", action="store_true", help=f"{verb} all servers")
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help=f"{verb} all servers that are up, and those of the 'chatcore start' that is asked",
+    )
 
 
 def _seconds(text: str) -> float:

@@ -22,7 +22,8 @@ from chatcore.config.application_folder import find_application
 from chatcore.config.identities import IdentityFiles
 from chatcore.config.names import ADMIN, MASTER, PAGE, START
 from chatcore.config.run_folder import SECRET_VARIABLE, RunFolder, read_secret, secret_elsewhere
-from chatcore.errors import AdminError
+from chatcore.errors import AdminError, CallTimedOut, ConfigError
+from chatcore.links.greeting import CLOSED
 from chatcore.links.tls import LinkTls
 
 HEAD_START = 0.5
@@ -33,6 +34,11 @@ MOST_DOORS = 32
 
 _STRANGER_ADVICE = (
     "Give the secret of that cluster with --secret-file, and --tls DIR if its links are encrypted"
+)
+
+_OTHER_ADVICE = (
+    "If that port speaks something else, as a port for clients does, name the master's, or a"
+    " server's port for links. Where links are encrypted, give --tls DIR"
 )
 
 _ADDRESS = re.compile(r"(\[[^\[\]]+\]|[^\[\]:]+):([0-9]{1,5})")
@@ -171,14 +177,11 @@ def reach(options: argparse.Namespace, *, reactor: Any) -> Reach:
     if addresses and file is not None:
         secret = read_secret(file)
         return Reach(secret=secret, addresses=addresses, where=where, reactor=reactor, tls=tls)
-    app = find_application(options.app)
+    app = _application(options.app, where if addresses else "")
     run = RunFolder.find(app, options.run_dir, options.secret_file)
     if run is None or not run.has_secret:
         if addresses:
-            raise CommandError(
-                f"there is no secret to show to {where}",
-                advice=f"Name its file with --secret-file, or with {SECRET_VARIABLE}",
-            )
+            raise _nothing_to_show(where)
         if run is not None and run.holders():
             raise _no_secret(app, run)
         raise nothing_runs(str(app))
@@ -186,6 +189,33 @@ def reach(options: argparse.Namespace, *, reactor: Any) -> Reach:
         secret = run.secret()
         return Reach(secret=secret, addresses=addresses, where=where, reactor=reactor, tls=tls)
     return Reach(secret=run.secret(), run=run, where=str(app), reactor=reactor, tls=tls)
+
+
+def _application(folder: str, at: str) -> Path:
+    """The application, whose run folder has the secret.
+
+    Args:
+        folder: where it is looked for.
+        at: the addresses that were given, in words; empty where there are none.
+
+    Raises:
+        CommandError: it is not there, and addresses were given.
+        ConfigError: it is not there otherwise.
+    """
+    try:
+        return find_application(folder)
+    except ConfigError:
+        if at and folder == ".":
+            raise _nothing_to_show(at) from None
+        raise
+
+
+def _nothing_to_show(where: str) -> CommandError:
+    return CommandError(
+        f"there is no secret to show to {where}",
+        advice=f"Name its file with --secret-file, or with {SECRET_VARIABLE}; or the application's"
+        " folder with --app, if servers run on this machine",
+    )
 
 
 def _refuse_far(addresses: Iterable[tuple[str, int]]) -> None:
@@ -282,12 +312,13 @@ class _Race:
 
 
 def _unreachable(where: str, problems: Mapping[str, AdminError]) -> CommandError:
-    said = "; ".join(f"{name}: {problem.problem}" for name, problem in problems.items())
-    strange = any(problem.code == STRANGER for problem in problems.values())
+    said = "; ".join(f"{name}: {problem.problem.rstrip('.')}" for name, problem in problems.items())
+    strange = [problem for problem in problems.values() if problem.code == STRANGER]
+    other = all(problem.problem in (CLOSED, CallTimedOut.why) for problem in strange)
     return CommandError(
         f"nobody of {where} could be asked: {said}",
         exit=UNREACHABLE,
-        advice=_STRANGER_ADVICE if strange else None,
+        advice=(_OTHER_ADVICE if other else _STRANGER_ADVICE) if strange else None,
     )
 
 

@@ -208,7 +208,7 @@ class Settling:
             self.log.warn(
                 "{id} still waits for {others} to tell what is its own in view {epoch}",
                 id=self._id,
-                others=waited_for,
+                others=", ".join(waited_for),
                 epoch=self._epoch,
             )
         self.check()

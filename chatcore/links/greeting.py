@@ -32,6 +32,9 @@ Up = Callable[[Link], None]
 Expected = Callable[[str, str], bool]
 Rejected = Callable[[Link, Exception], None]
 
+CLOSED: Final = "it closed the link instead of saying hello; its log tells why"
+"""What is said of who hangs up at the hello."""
+
 
 class Greeter:
     """Leads links through the hello.
@@ -223,7 +226,7 @@ def not_expected(dialler: str, listener: str) -> str:
 
 def _why(problem: RpcError | None) -> str:
     if problem is None or problem.why == LinkLost.why:
-        return "it closed the link instead of saying hello; its log tells why"
+        return CLOSED
     # Who has proven nothing writes into no terminal.
     return problem.why if problem.why.isprintable() else ascii(problem.why)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from chatcore.admin.outcomes import MISTAKE, REFUSED
 from chatcore.config.applied import write_applied
-from chatcore.config.entries import Server
+from chatcore.config.entries import Server, entry_of
 from chatcore.config.names import suggestion
 from chatcore.config.servers import Servers
 from chatcore.errors import AdminError, ConfigError
@@ -234,12 +235,20 @@ def _difference(old: Server | None, new: Server) -> str:
     """What has changed, in words; empty where nothing has."""
     if old is None:
         return ""
+    before, after = ({"type": each.type, **entry_of(each)} for each in (old, new))
     changes = [
-        f"{each.name}: {getattr(old, each.name)} -> {getattr(new, each.name)}"
-        for each in dataclasses.fields(Server)
-        if each.name not in ("id", "line") and getattr(old, each.name) != getattr(new, each.name)
+        f"{key}: {_shown(before.get(key))} -> {_shown(after.get(key))}"
+        for key in dict.fromkeys((*before, *after))
+        if before.get(key) != after.get(key)
     ]
     return ", ".join(changes)
+
+
+def _shown(value: object) -> str:
+    """A value as servers.json has it."""
+    if value is None:
+        return "none"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _mistake(problem: ConfigError) -> AdminError:

@@ -58,10 +58,11 @@ def rules(
 def _verify(said: Access, method: str, types: list[str], servers: Servers) -> None:
     for each in said.through or ():
         problem = advice = None
+        listed = servers.of_type(each) if each in servers.types else []
         if each not in types:
             problem = f"there is no server type {each!r}"
             advice = suggestion(each, types, "server types")
-        elif each in servers.types and not any(s.frontend for s in servers.of_type(each)):
+        elif listed and not any(server.frontend for server in listed):
             problem = f"{each} is no frontend: clients don't connect to it"
             frontends = list(dict.fromkeys(s.type for s in servers if s.frontend))
             advice = f"The frontends are {listing(frontends)}" if frontends else None

@@ -130,6 +130,20 @@ def test_certificates_are_renewed_before_they_end(
     use(tls, "chat-2")
 
 
+def test_a_name_that_nobody_has_is_not_renewed(
+    app: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tls = make_identities(tmp_path / "tls", "chat-1", "chat-2", "far-1")
+    before = {file.name for file in tls.iterdir()}
+    assert certs(tls, app, "--renew", "chat-22") == 2
+    said = capsys.readouterr().err
+    assert "no certificate of 'chat-22' to be renewed. Did you mean 'chat-2'?" in said
+    assert {file.name for file in tls.iterdir()} == before
+    far = serial(tls, "far-1")
+    assert certs(tls, app, "--renew", "far-1") == 0
+    assert serial(tls, "far-1") != far
+
+
 def test_ids_alone_need_no_application(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["certs", "tls", "chat-9"]) == 0

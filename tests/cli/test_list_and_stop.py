@@ -151,7 +151,7 @@ class TestWho:
     @pytest.mark.parametrize(
         ("words", "says"),
         [
-            (["stop"], "which servers?"),
+            (["stop"], "no servers given. Name them by"),
             (["stop", "chat-1", "--all"], "can't go together"),
             (["drain", "--all", "--type", "chat"], "can't go together"),
             (["list", "chat-1", "--type", "chat"], "can't go together"),
@@ -222,6 +222,30 @@ class TestTrouble:
 
         assert ran.code == 3
         assert "chat-1: it does not know this cluster's secret" in ran.err
+
+    async def test_an_address_and_nothing_that_has_the_secret(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        ran = await chatcore("list", "--at", "127.0.0.1:3005")
+        assert ran.code == 2
+        assert "there is no secret to show to 127.0.0.1:3005. Name its file with --sec" in ran.err
+
+    async def test_a_port_that_speaks_something_else(self, run: RunFolder) -> None:
+        class HangsUp(Protocol):
+            def dataReceived(self, data: bytes) -> None:
+                assert self.transport is not None
+                self.transport.loseConnection()
+
+        place = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
+        port = await place.listen(Factory.forProtocol(HangsUp))
+        try:
+            where = ("--at", f"127.0.0.1:{port.getHost().port}")
+            ran = await chatcore("list", *where, "--secret-file", str(run.path / "secret"))
+        finally:
+            await port.stopListening()
+        assert ran.code == 3
+        assert "If that port speaks something else" in ran.err
 
     async def test_a_server_that_does_not_answer(self, app: Path, standin) -> None:
         it = standin("chat-1", survey_of("chat-1", "chat-2"))

@@ -257,14 +257,17 @@ class TestComparing:
 
     def test_what_is_new_gone_and_changed(self, scene: Scene) -> None:
         scene.entries["chat"] = [{"id": "chat-1", "port": 6099}, {"id": "chat-7", "port": 6098}]
-        scene.entries["gate"][0]["max-connections"] = 5
+        scene.entries["gate"][0] |= {"max-connections": 5, "data": {"a": 1}}
         scene.write()
 
         changes = scene.growing.compare(apply=False)
         assert changes == Changes(
             new=["chat-7"],
             gone=["chat-2"],
-            changed={"chat-1": "port: 6050 -> 6099", "gate-1": "max_connections: None -> 5"},
+            changed={
+                "chat-1": "port: 6050 -> 6099",
+                "gate-1": 'data: {} -> {"a": 1}, max-connections: none -> 5',
+            },
         )
         assert "chat-7" not in scene.stage.supervisor.keepers
         assert scene.keeper("chat-1").program.server.port == 6050

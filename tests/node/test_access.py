@@ -217,6 +217,13 @@ def test_mistakes_are_told_before_anything_starts(line: str, says: str) -> None:
         refused(folder, interface("", line), says, 7)
 
 
+def test_a_type_that_has_no_servers_now_is_no_mistake() -> None:
+    servers = {"door": ["door-1"], "side": [], "back": ["back-1"]}
+    with short_folder() as folder:
+        Cluster(folder, servers=servers, frontends=("door",), files=FILES)
+        verify(folder, load_servers(folder, "development"), [])
+
+
 def test_what_contradicts_itself_is_refused() -> None:
     other = """
         class IOther(IHandler):
