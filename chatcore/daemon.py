@@ -178,7 +178,7 @@ def stop_once(reactor: Any) -> None:
     def install() -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             usual = signal.getsignal(number)
-            if getattr(usual, "__self__", None) is reactor:
+            if callable(usual) and getattr(usual, "__self__", None) is reactor:
                 signal.signal(number, partial(once, usual))
         reactor.addSystemEventTrigger("before", "shutdown", forget)
 
