@@ -385,7 +385,7 @@ class Node(Service):
             self.log.warn(
                 "{id} has no link to {missing} yet{hint}",
                 id=self.server.id,
-                missing=missing,
+                missing=", ".join(missing),
                 hint=hint(self.servers.view, [self.server.id, *missing]),
             )
         if self._draining is None:
