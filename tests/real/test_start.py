@@ -181,8 +181,8 @@ def test_a_mistake_is_told_once_and_nothing_starts() -> None:
 
 def test_its_master_tells_who_is_gone(own_chat: RunningChat) -> None:
     own_chat.kill("chat-server-1")
-    said = "chatcore           | chat-server-1 is taken out of the view"
-    wait_until(lambda: said in own_chat.output, "the master to tell")
+    said = re.compile(r"^chatcore +\| \S+ chat-server-1 is taken out of the view", re.MULTILINE)
+    wait_until(lambda: said.search(own_chat.output), "the master to tell")
     assert "is in use" in _started_beside(own_chat)
 
 
