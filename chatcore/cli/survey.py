@@ -8,6 +8,7 @@ from typing import Any
 
 from chatcore.admin.outcomes import FAILED
 from chatcore.cluster.view import Member, View
+from chatcore.config.names import is_own_name
 from chatcore.errors import AdminError, ViewError
 
 
@@ -56,9 +57,10 @@ class Survey:
 
     @property
     def ids(self) -> list[str]:
-        """All servers there are, sorted."""
+        """All servers there are, sorted; the one that was asked may not be in the view."""
         members = [] if self.view is None else [member.id for member in self.view.members]
-        return sorted({*members, *(self.programs or ())})
+        asked = [] if self.supervised or is_own_name(self.asked) else [self.asked]
+        return sorted({*members, *(self.programs or ()), *asked})
 
     def member(self, id: str) -> Member | None:
         """A server of the view."""

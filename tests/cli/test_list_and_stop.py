@@ -131,6 +131,13 @@ async def _order(cluster: AdministeredCluster, what: str, id: str) -> AdminError
 class TestWho:
     """Which servers are meant, on stand-ins."""
 
+    async def test_who_is_asked_is_there_though_no_view_has_it(self, app: Path, standin) -> None:
+        standin("chat-1", survey_of())
+
+        ran = await chatcore("list", "--app", str(app))
+
+        assert (ran.code, list(ran.records)) == (0, ["chat-1"])
+
     async def test_an_id_that_does_not_exist(self, app: Path, standin) -> None:
         it = standin("chat-1", survey_of("chat-1", "chat-2", "front-1"))
 
