@@ -81,7 +81,7 @@ class Orders:
             raise AdminError(f"{keeper.name} {why}{again}", code=FAILED)
 
     async def _drain(self, keeper: Keeper, until: float) -> None:
-        was_up = keeper.condition in ("up", "draining")
+        was_up = keeper.ready
         keeper.retire()
         keeper.drain()
         self._supervisor.note_if_all_ready()

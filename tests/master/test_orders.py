@@ -151,6 +151,11 @@ class TestStop:
         scene.process().end(0)
         assert (drained[0].code, stopped) == (FAILED, [None])
 
+    def test_one_that_somebody_stops_is_not_drained(self, scene: Scene) -> None:
+        stopped, drained = scene.ask("stop"), scene.ask("drain")
+        scene.process().end(0)
+        assert (stopped, drained[0].code) == ([None], FAILED)
+
     def test_killing(self, scene: Scene) -> None:
         came = scene.ask("kill")
         assert scene.process().signals == ["KILL"]
