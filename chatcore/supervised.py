@@ -123,14 +123,15 @@ def watch(
     Raises:
         SystemExit: the lifeline has ended already.
     """
-    if _has_ended(fd):
+    take = words.feed if words is not None else lambda data: None
+    if _has_ended(fd, take):
         raise SystemExit(1)
     thread = threading.Thread(
         target=_wait_for_end,
         args=(
             reactor,
             on_end or partial(_stop, reactor),
-            (lambda data: None) if words is None else words.feed,
+            take,
             fd,
             grace,
             give_up or _exit_at_once,
@@ -161,12 +162,14 @@ def tell(word: bytes, fd: int = WORDS_FD) -> None:
             os.write(fd, word + b"\n")
 
 
-def _has_ended(fd: int) -> bool:
+def _has_ended(fd: int, take: Callable[[bytes], object]) -> bool:
     try:
         readable, _, _ = select.select([fd], [], [], 0)
-        return bool(readable) and not os.read(fd, 4096)
+        data = os.read(fd, 4096) if readable else b""
     except OSError:
         return True  # nobody holds a lifeline that can't be read
+    take(data)
+    return bool(readable) and not data
 
 
 def _wait_for_end(

@@ -67,7 +67,7 @@ class Output:
     @property
     def shows_progress(self) -> bool:
         """Whether a person sees how far something is."""
-        return not self.as_json and self._err.isatty()
+        return not self.as_json and self._err.isatty() and os.environ.get("TERM") != "dumb"
 
     def document(self, value: Mapping[str, Any]) -> None:
         """Print the JSON document; nothing happens unless JSON was asked for."""

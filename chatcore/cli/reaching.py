@@ -41,6 +41,11 @@ _OTHER_ADVICE = (
     " server's port for links. Where links are encrypted, give --tls DIR"
 )
 
+_SILENT_ADVICE = (
+    "See whether it runs there, and what keeps it from answering. On its own machine, 'chatcore"
+    " kill ID' ends a server that hangs"
+)
+
 _ADDRESS = re.compile(r"(\[[^\[\]]+\]|[^\[\]:]+):([0-9]{1,5})")
 
 
@@ -318,7 +323,7 @@ def _unreachable(where: str, problems: Mapping[str, AdminError]) -> CommandError
     return CommandError(
         f"nobody of {where} could be asked: {said}",
         exit=UNREACHABLE,
-        advice=(_OTHER_ADVICE if other else _STRANGER_ADVICE) if strange else None,
+        advice=(_OTHER_ADVICE if other else _STRANGER_ADVICE) if strange else _SILENT_ADVICE,
     )
 
 

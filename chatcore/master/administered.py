@@ -11,7 +11,7 @@ from twisted.internet.endpoints import UNIXClientEndpoint
 
 import chatcore
 from chatcore.admin.asking import ask_order, ask_status
-from chatcore.admin.outcomes import AWAY, REFUSED, UNKNOWN, What
+from chatcore.admin.outcomes import AWAY, FAILED, REFUSED, UNKNOWN, What
 from chatcore.admin.visit import Visit, visit
 from chatcore.cluster.view import View
 from chatcore.config.names import ADMIN, MASTER, suggestion
@@ -100,6 +100,11 @@ class Administered:
         was_down = is_end and keeper.condition in ("stopped", "refused")
         try:
             await self._orders.act(what, keeper, seconds)
+        except AdminError as problem:
+            if problem.code != FAILED or problem.advice is not None:
+                raise
+            log = self._run.log_file(id)
+            raise AdminError(problem.problem, code=FAILED, advice=f"{log} may tell more") from None
         finally:
             if self._growing.is_to_go(keeper):
                 self._growing.forget(keeper)

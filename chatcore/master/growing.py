@@ -236,12 +236,20 @@ def _difference(old: Server | None, new: Server) -> str:
     if old is None:
         return ""
     before, after = ({"type": each.type, **entry_of(each)} for each in (old, new))
-    changes = [
-        f"{key}: {_shown(before.get(key))} -> {_shown(after.get(key))}"
-        for key in dict.fromkeys((*before, *after))
-        if before.get(key) != after.get(key)
-    ]
+    changes = []
+    for key in dict.fromkeys((*before, *after)):
+        if before.get(key) == after.get(key):
+            continue
+        if key == "data":  # the application's own, which may hold secrets
+            changes.append(f"data ({', '.join(_differing(old.data, new.data))})")
+        else:
+            changes.append(f"{key}: {_shown(before.get(key))} -> {_shown(after.get(key))}")
     return ", ".join(changes)
+
+
+def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """The keys whose values are not the same."""
+    return [key for key in dict.fromkeys((*old, *new)) if old.get(key) != new.get(key)]
 
 
 def _shown(value: object) -> str:

@@ -14,6 +14,9 @@ from chatcore.master.supervisor import Supervisor
 
 T = TypeVar("T")
 
+GOES_ON = "'chatcore list' shows when that is over; 'chatcore kill' ends it at once"
+"""What to say of what is not done in time."""
+
 
 @dataclass(eq=False, slots=True)
 class _Order:
@@ -147,7 +150,8 @@ class Orders:
         """What fires when ``waiting`` does, or fails when the time is up; that goes on then."""
         result: Deferred[T] = Deferred()
         seconds = max(until - self._clock.seconds(), 0)
-        timer = self._clock.callLater(seconds, lambda: result.errback(AdminError(late, code=LATE)))
+        problem = AdminError(late, code=LATE, advice=GOES_ON)
+        timer = self._clock.callLater(seconds, lambda: result.errback(problem))
 
         def came(value: T) -> None:
             if timer.active():
@@ -167,6 +171,6 @@ def _not_drained(keeper: Keeper) -> AdminError:
     return AdminError(
         f"{keeper.name} has stopped, and nobody took over all it had",
         code=FAILED,
-        advice="That is so where no other server of its type is up, or where it takes longer than"
-        " drain.seconds",
+        advice="That is so where no other server of its type is up, where it takes longer than"
+        " drain.seconds, or where somebody has stopped it meanwhile",
     )

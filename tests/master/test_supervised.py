@@ -19,8 +19,8 @@ class ReactorStandIn:
     def __init__(self) -> None:
         self.stopped = threading.Event()
 
-    def callFromThread(self, callable: Callable[[], object]) -> None:
-        callable()
+    def callFromThread(self, callable: Callable[..., object], *args: object) -> None:
+        callable(*args)
 
     def stop(self) -> None:
         self.stopped.set()
@@ -82,6 +82,21 @@ def test_bytes_on_the_lifeline_mean_nothing():
     thread.join(30)
 
     assert reactor.stopped.is_set()
+
+
+def test_a_word_that_is_said_before_anybody_watches_is_heard():
+    read_end, write_end = os.pipe()
+    os.write(write_end, b"drain\n")
+    reactor = ReactorStandIn()
+    heard = threading.Event()
+    words = supervised.Words(reactor)
+    words.heed(supervised.DRAIN, heard.set)
+
+    thread = supervised.watch(reactor, words=words, fd=read_end, grace=0, give_up=lambda: None)
+
+    assert heard.wait(30)
+    os.close(write_end)
+    thread.join(30)
 
 
 def test_a_lifeline_that_has_ended_before_ends_the_process(lifeline):

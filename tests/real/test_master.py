@@ -185,6 +185,11 @@ class TestMistakes:
         assert "registry.lease_seconds" in self.refused(
             cluster, "chatmaster", "--set", "registry.leas_seconds=3"
         )
+        open_to_all = cluster.app / "secret"
+        open_to_all.write_text("x" * 40)
+        open_to_all.chmod(0o644)
+        said = self.refused(cluster, "chatmaster", "--secret-file", str(open_to_all))
+        assert "can be read or written by others" in said and said.count("\n") == 1
 
     def test_of_the_registry(self, cluster: Cluster) -> None:
         node = ("chatnode", "--type", "chat")
