@@ -85,6 +85,9 @@ def start(plan: Plan, *, reactor: Any, aside: bool = False) -> int:
         _on_signals(reactor, session)
         reactor.callWhenRunning(run)
         reactor.run()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # Who is told once more while Python takes itself apart has still ended in order.
+            signal.signal(number, signal.SIG_IGN)
     finally:
         writer.close()
         claim.release()

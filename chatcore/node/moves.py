@@ -241,6 +241,7 @@ class Moves:
         server = self._servers.get(link.peer)
         if server is not None and server.frontend:
             self._channels.frontend_up(link.peer, link.peer_incarnation)
+        self.arrivals.again()  # what is passed on now comes before the word that all was
         self.handing_over.link_up(link.peer)
         if self.offering is not None:
             self.offering.link_up(link.peer)

@@ -272,7 +272,7 @@ def on_terminal(chat: RunningChat, *words: str) -> str:
     with subprocess.Popen(
         [sys.executable, "-m", "chatcore", *words],
         cwd=chat.app,
-        env={**environment(), "TERM": "xterm"},
+        env={**environment(), "TERM": "xterm", "COLUMNS": "104"},
         stdin=subprocess.DEVNULL,
         stdout=theirs,
         stderr=subprocess.PIPE,

@@ -149,7 +149,7 @@ async def test_a_node_on_another_host_joins_with_its_certificate(hosts: TwoHosts
     ], listed.stderr
     unlisted = hosts.chatcore("list")
     assert unlisted.returncode == 3
-    assert "--tls DIR if its links are encrypted" in unlisted.stderr
+    assert "Where links are encrypted, give --tls DIR" in unlisted.stderr
     # Others come: without a certificate, with another's, without the secret.
     wrong = hosts.folder / "wrong"
     wrong.write_text("the secret of some other cluster, which this one is not\n")

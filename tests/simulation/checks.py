@@ -21,6 +21,12 @@ BACK_SECONDS = 8.0
 LAST_SECONDS = 1.0
 """How long what a node did may take to be known to others."""
 
+LOST = "frontend lost"
+"""Why somebody has left whose frontend was away for too long."""
+
+UNHEARD_SECONDS = 10.0
+"""How long a node may be cut off before it is taken out of the view."""
+
 ON_THE_WAY = 1.0
 """Seconds after which a push has come, where neither networks nor machines stand still."""
 
@@ -244,22 +250,27 @@ class Checker:
         """Each membership that ended by itself has ended once for the application.
 
         But those at a frontend that was lost may go on, if an owner has come since who has not
-        heard of it; and what a node did last before it died is done once more.
+        heard of it; what a node did last before it died, or since it was cut off until it was
+        lost, is done once more; and a frontend that was away for too long may be back with its
+        members.
         """
         removed_at, died = self._play.registry.record.removed_at, self._play.stage.died
         lost = {id for id, _ in removed_at}
-        told = Counter(
-            (each.uid, each.rid, each.front)
-            for each in self._play.stage.left
-            if each.time < removed_at.get(each.life, math.inf)
-            and each.time < died.get(each.life, math.inf) - LAST_SECONDS
-        )
+        told: Counter[tuple[str, str, str]] = Counter()
+        unheard: Counter[tuple[str, str, str]] = Counter()
+        for each in self._play.stage.left:
+            removed = removed_at.get(each.life, math.inf)
+            if each.time < removed and each.time < died.get(each.life, math.inf) - LAST_SECONDS:
+                place = each.uid, each.rid, each.front
+                told[place] += 1
+                unheard[place] += each.reason == LOST or each.time > removed - UNHEARD_SECONDS
         for person in self._play.people:
             left = Counter((s.rid, s.front) for s in person.stays if s.why == "left")
             ended = Counter((s.rid, s.front) for s in person.stays if s.leaves is None)
             for place, tries in Counter(person.tries).items():
                 times, most = told[person.uid, *place], tries - left[place]
-                if times > most and place[1] not in lost:
+                sure = times - unheard[person.uid, *place]
+                if sure > most and place[1] not in lost:
                     self._fault(f"{person.uid} left {place} {times} times, and came in {most}")
                 if times < ended[place] and self._play.kind in ("quiet", "planned"):
                     self._fault(f"{person.uid} left {place} {times} times of {ended[place]}")

@@ -67,7 +67,7 @@ class ChatRemote:
         return self.app.server_id
 
     def left(self, channel: Any, uid: str, sid: str, reason: str) -> None:
-        stage.now().leaves(self.app.server_id, channel.name, uid, sid)
+        stage.now().leaves(self.app.server_id, channel.name, uid, sid, reason)
         channel.push("onLeave", {"uid": uid, "rid": channel.name})
 """
 
@@ -143,6 +143,7 @@ class Leaving:
     rid: str
     uid: str
     front: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,9 +214,9 @@ class Stage:
     def pushes(self, server_id: str, rid: str, said: str, number: int) -> None:
         self._note(server_id, rid, said, number)
 
-    def leaves(self, server_id: str, rid: str, uid: str, front: str) -> None:
+    def leaves(self, server_id: str, rid: str, uid: str, front: str, reason: str) -> None:
         life = server_id, self.nodes[server_id].links.incarnation
-        self.left.append(Leaving(self.world.now, life, rid, uid, front))
+        self.left.append(Leaving(self.world.now, life, rid, uid, front, reason))
 
     def _note(self, server_id: str, rid: str, said: str | None, number: int) -> None:
         node = self.nodes[server_id]
