@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -33,21 +34,23 @@ def wait_until(condition: Callable[[], T], what: str, seconds: float = 20) -> T:
 
 
 # Below those that the system gives to whoever connects to somebody: one of these could be taken
-# before the server that it is meant for listens there.
-PORTS = range(10000, 32768)
+# before the server that it is meant for listens there. Each process of tests has some of its own.
+_PROCESSES = 8
+_PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % _PROCESSES
+PORTS = range(10000 + _PROCESS, 32768, _PROCESSES)
+_candidates = itertools.cycle(random.sample(PORTS, len(PORTS)))
 
 
 @contextmanager
 def free_ports(count: int) -> Iterator[list[int]]:
-    """Ports that nobody uses, kept from others until the block ends."""
+    """Ports that nobody uses, and that nobody else is given soon."""
     sockets: list[socket.socket] = []
-    candidates = iter(random.sample(PORTS, len(PORTS)))
     try:
         while len(sockets) < count:
             one = socket.socket()
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                one.bind(("127.0.0.1", next(candidates)))
+                one.bind(("127.0.0.1", next(_candidates)))
             except OSError:
                 one.close()
             else:

@@ -317,6 +317,9 @@ def warm_up(servers: IServers) -> None:
 
     While Pomelo connects to another server, it queues what it pushes there by reference, and who
     joins a channel in that moment gets what was pushed before.
+
+    Raises:
+        AssertionError: its servers don't reach each other.
     """
     for number in (1, 2):
         stage = Stage(servers, "websocket", PATIENT)
@@ -326,3 +329,5 @@ def warm_up(servers: IServers) -> None:
         push = {"route": "onOther", "msg": {}}
         one.ask(3, "lab.labHandler.push", push, count=2)
         stage.close()
+        entered = 'response 1 {"users":["early"]}'
+        assert entered in stage.lines and len(stage.lines) == 5, stage.lines
