@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_twisted
 from hypothesis import settings
 from running import RunningChat, short_folder
+from twisted.internet.task import deferLater
 from twisted.logger import LogEvent, globalLogPublisher
 from valkey_server import find_valkey
 
@@ -54,6 +56,8 @@ def clean_reactor(request: pytest.FixtureRequest) -> Iterator[None]:
     globalLogPublisher.addObserver(observe)
     try:
         yield
+        if any(call.getTime() <= reactor.seconds() for call in reactor.getDelayedCalls()):
+            pytest_twisted.blockon(deferLater(reactor, 0))  # the last turn has yet to end
         gc.collect()  # a failure that nobody handles is logged when its Deferred is collected
     finally:
         globalLogPublisher.removeObserver(observe)
