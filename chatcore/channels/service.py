@@ -55,8 +55,14 @@ class IFrontends(Protocol):
     def renew(self, frontend: str) -> bool:
         """Forget all my groups; they come anew."""
 
-    def forget(self, frontend: str, uids: Sequence[str]) -> bool:
-        """These were given up while the link was down; they have to come in again."""
+    def forget(
+        self, frontend: str, uids: Sequence[str], done: Callable[[Sequence[str]], None]
+    ) -> None:
+        """These were given up while the link was down; they have to come in again.
+
+        Args:
+            done: called with those of whom the frontend has said that it forgot them.
+        """
 
     def push(
         self,
@@ -227,6 +233,7 @@ class ChannelService:
             raise moved(channel.name, "")
         if not channel.put(uid, sid):
             return False
+        self._forgotten.done(sid, [uid])
         self._channels[channel.name] = channel
         if not self._frontends.join(sid, channel.name, [uid]):
             self._miss(sid)  # told anew if it comes back, given up if it does not
@@ -418,7 +425,7 @@ class ChannelService:
         assert channel is not None
         adopted = [uid for uid in uids if uid not in forgotten]
         if len(adopted) < len(uids):  # whom others have been told of as gone
-            self._frontends.forget(frontend, [uid for uid in uids if uid in forgotten])
+            self._forget(frontend, [uid for uid in uids if uid in forgotten])
         for uid in adopted:
             channel.put(uid, frontend, inherited=True)
             self._channels[name] = channel
@@ -430,7 +437,7 @@ class ChannelService:
         """A frontend has offered all that it holds."""
         if frontend in self._adopting:
             self._adopting.discard(frontend)
-            self._forgotten.take(frontend)
+            self._forgotten.held_by_nobody(frontend)
 
     def frontend_left(self, frontend: str) -> None:
         """A frontend is in the view no more: its members go at once."""
@@ -462,11 +469,15 @@ class ChannelService:
                 self._frontends.join(frontend, channel.name, list(uids))
 
     def _renew(self, frontend: str) -> None:
-        forgotten = self._forgotten.take(frontend)
+        forgotten = list(self._forgotten.of(frontend))
         if forgotten:  # before the groups are: who they mean is known by those
-            self._frontends.forget(frontend, forgotten)
+            self._forget(frontend, forgotten)
         self._frontends.renew(frontend)
         self._join_all(frontend)
+
+    def _forget(self, frontend: str, uids: list[str]) -> None:
+        self._forgotten.asked(frontend, uids)
+        self._frontends.forget(frontend, uids, partial(self._forgotten.done, frontend))
 
     def _give_up(self, frontend: str, reason: str = "frontend lost") -> None:
         self._forgotten.add(

@@ -369,6 +369,8 @@ class Frontend:
         for uid in members.intersection(_uids(box)):
             for session in self._sessions.by_uid(uid):
                 session.connection.kick("membership lost")
+        if ask is not None:
+            link.answer(ask, b"")
 
 
 def _printable(text: str) -> str:

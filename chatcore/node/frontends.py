@@ -10,9 +10,10 @@ from chatcore.channels.groups import GroupTable
 from chatcore.cluster.servers import ClusterServers
 from chatcore.errors import RpcError
 from chatcore.links.table import LinkTable
+from chatcore.node.arrivals import FOR_EVER
 from chatcore.node.replies import TRUE, chunks, push_encoder
 from chatcore.telemetry import Counters
-from chatcore.wire.box import END, item
+from chatcore.wire.box import END, Box, item
 from chatcore.wire.values import pack
 
 PUSH = item(b"_command", b"Push")
@@ -82,8 +83,22 @@ class Frontends:
     def renew(self, frontend: str) -> bool:
         return self._tell(frontend, GROUP_RENEW)
 
-    def forget(self, frontend: str, uids: Sequence[str]) -> bool:
-        return all(self._tell(frontend, GROUP_FORGET + _uids(some) + END) for some in chunks(uids))
+    def forget(
+        self, frontend: str, uids: Sequence[str], done: Callable[[Sequence[str]], None]
+    ) -> None:
+        link = self._links.get(frontend)
+        if link is None:
+            return  # asked anew when the link is back
+        for some in chunks(uids):
+
+            def answered(
+                box: Box | None, problem: RpcError | None, some: Sequence[str] = some
+            ) -> None:
+                if box is not None:
+                    done(some)
+
+            ask = GROUP_FORGET + _uids(some)
+            link.ask(ask, answered, "GroupForget", FOR_EVER, always=True)
 
     def push(
         self,

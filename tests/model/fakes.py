@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
@@ -94,6 +95,7 @@ class FakeFrontends:
         self.ids = ids
         self.down: set[str] = set()
         self.told: list[tuple[Any, ...]] = []
+        self.forgetting: list[Callable[[], None]] = []
         self.found: dict[str, set[str]] = {}
         self.answers: Deferred[None] = succeed(None)
 
@@ -126,8 +128,11 @@ class FakeFrontends:
     def renew(self, frontend: str) -> bool:
         return self._tell("renew", frontend)
 
-    def forget(self, frontend: str, uids: Sequence[str]) -> bool:
-        return self._tell("forget", frontend, list(uids))
+    def forget(
+        self, frontend: str, uids: Sequence[str], done: Callable[[Sequence[str]], None]
+    ) -> None:
+        if self._tell("forget", frontend, list(uids)):
+            self.forgetting.append(partial(done, uids))
 
     def push(
         self,

@@ -589,7 +589,46 @@ class TestLosingAFrontend:
         ]
         channels.frontend_down("connector-1")
         channels.frontend_up("connector-1", "first")
+        assert frontends.take() == [  # the first may have been lost with the link
+            ("forget", "connector-1", ["alice", "bob"]),
+            ("renew", "connector-1"),
+        ]
+        frontends.forgetting.pop()()
+        channels.frontend_down("connector-1")
+        channels.frontend_up("connector-1", "first")
         assert frontends.take() == [("renew", "connector-1")]
+
+    def test_who_was_given_up_is_not_taken_back_because_views_change(
+        self,
+        channels: ChannelService,
+        room: Any,
+        frontends: FakeFrontends,
+        clock: Clock,
+        left: list[Any],
+    ) -> None:
+        """The offer has crossed what the frontend is asked to forget."""
+        room.add("alice", "connector-1")
+        channels.frontend_down("connector-1")
+        clock.advance(10)
+        channels.frontend_up("connector-1", "first")
+        channels.offered("connector-1", "room", ["alice"], moved=True)
+        assert room.uids() == []
+        frontends.forgetting.pop()()
+        channels.offered("connector-1", "room", ["alice"], moved=True)  # of another session
+        assert room.uids() == ["alice"]
+        assert len(left) == 1
+
+    def test_who_was_given_up_and_has_come_in_anew_is_a_member(
+        self, channels: ChannelService, room: Any, frontends: FakeFrontends, clock: Clock
+    ) -> None:
+        room.add("alice", "connector-1")
+        room.add("bob", "connector-1")
+        channels.frontend_down("connector-1")
+        clock.advance(10)
+        channels.frontend_up("connector-1", "first")
+        room.add("alice", "connector-1")
+        channels.offered("connector-1", "room", ["alice", "bob"], moved=True)
+        assert room.uids() == ["alice"]
 
     def test_a_frontend_that_started_anew_holds_nobody(
         self,

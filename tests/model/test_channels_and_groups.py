@@ -113,13 +113,16 @@ class Frontends:
     def renew(self, frontend: str) -> bool:
         return self._tell(frontend, lambda f: f.groups.drop(BACKEND))
 
-    def forget(self, frontend: str, uids: Sequence[str]) -> bool:
+    def forget(
+        self, frontend: str, uids: Sequence[str], done: Callable[[Sequence[str]], None]
+    ) -> None:
         def kick(there: Frontend) -> None:
             for uid in uids:
                 for session in list(there.sessions.by_uid(uid)):
                     session.connection.kick("membership lost")
+            there.tell(lambda service: done(uids))
 
-        return self._tell(frontend, kick)
+        self._tell(frontend, kick)
 
     def push(
         self,
