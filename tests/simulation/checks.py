@@ -21,9 +21,6 @@ BACK_SECONDS = 8.0
 LAST_SECONDS = 1.0
 """How long what a node did may take to be known to others."""
 
-LOST = "frontend lost"
-"""Why somebody has left whose frontend was away for too long."""
-
 UNHEARD_SECONDS = 10.0
 """How long a node may be cut off before it is taken out of the view."""
 
@@ -250,9 +247,8 @@ class Checker:
         """Each membership that ended by itself has ended once for the application.
 
         But those at a frontend that was lost may go on, if an owner has come since who has not
-        heard of it; what a node did last before it died, or since it was cut off until it was
-        lost, is done once more; and a frontend that was away for too long may be back with its
-        members.
+        heard of it; and what a node did last before it died, or since it was cut off until it
+        was lost, is done once more.
         """
         removed_at, died = self._play.registry.record.removed_at, self._play.stage.died
         lost = {id for id, _ in removed_at}
@@ -263,7 +259,7 @@ class Checker:
             if each.time < removed and each.time < died.get(each.life, math.inf) - LAST_SECONDS:
                 place = each.uid, each.rid, each.front
                 told[place] += 1
-                unheard[place] += each.reason == LOST or each.time > removed - UNHEARD_SECONDS
+                unheard[place] += each.time > removed - UNHEARD_SECONDS
         for person in self._play.people:
             left = Counter((s.rid, s.front) for s in person.stays if s.why == "left")
             ended = Counter((s.rid, s.front) for s in person.stays if s.leaves is None)
