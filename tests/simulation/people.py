@@ -113,7 +113,7 @@ class Person:
 
     Args:
         fronts: the ids of the frontends that take clients now.
-        asleep: whether a frontend is stopped, as by SIGSTOP, and can answer nobody.
+        awake_since: when a frontend was stopped last, as by SIGSTOP, and could answer nobody.
         rooms: the names of the rooms that there are.
         pause: seconds between messages, at least and at most.
     """
@@ -125,7 +125,7 @@ class Person:
         world: World,
         wires: Wires,
         fronts: Callable[[], list[str]],
-        asleep: Callable[[str], bool],
+        awake_since: Callable[[str], float],
         rooms: list[str],
         pause: tuple[float, float],
         bytes: int,
@@ -139,7 +139,7 @@ class Person:
         self.said: list[Said] = []
         self.late: list[str] = []
         self._world, self._wires = world, wires
-        self._fronts, self._asleep = fronts, asleep
+        self._fronts, self._awake_since = fronts, awake_since
         self._rooms, self._pause = rooms, pause
         self._bytes, self._sleepy, self._restless = bytes, sleepy, restless
         self._wire: Wire | None = None
@@ -183,8 +183,9 @@ class Person:
         asked = self._asked.get(number)
         if asked is None or wire is not self._wire:
             return
-        if self._asleep(self.front):
-            self.machine.callLater(1.0, self._look, number, wire)
+        left = self._awake_since(self.front) + PATIENCE - self._world.now
+        if left > 0:
+            self.machine.callLater(left, self._look, number, wire)
         else:
             self.late.append(f"{self.uid} has no answer to {asked.route} of {asked.sent:.3f}")
 

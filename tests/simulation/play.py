@@ -163,7 +163,7 @@ class Play:
                 world=world,
                 wires=self.wires,
                 fronts=self.open_fronts,
-                asleep=lambda front: self.machines[front].paused,
+                awake_since=lambda front: self.machines[front].awake_since,
                 rooms=self.rooms,
                 pause=(0.2, 2.0),
                 bytes=chance.choice((10, 10, 2000)),

@@ -70,7 +70,7 @@ class OneLogin(Play):
                     world=world,
                     wires=self.wires,
                     fronts=self.open_fronts,
-                    asleep=lambda front: self.machines[front].paused,
+                    awake_since=lambda front: self.machines[front].awake_since,
                     rooms=self.rooms,
                     pause=(0.2, 2.0),
                     bytes=10,

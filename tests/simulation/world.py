@@ -159,6 +159,7 @@ class Machine:
     def __init__(self, world: World, id: str) -> None:
         self.world, self.id = world, id
         self.dead = self.paused = False
+        self._woken = 0.0
         self.calls: set[Later] = set()
         self.backlog: list[Any] = []
         self.writes_left: int | None = None
@@ -202,6 +203,11 @@ class Machine:
         """Have something called when it wakes, once its timers have been seen to."""
         self._on_wake.append(what)
 
+    @property
+    def awake_since(self) -> float:
+        """When it was paused last."""
+        return self.world.now if self.paused else self._woken
+
     def pause(self) -> None:
         self.paused = True
 
@@ -209,7 +215,7 @@ class Machine:
         """Go on: first the timers that are late, then what came in meanwhile."""
         if self.dead or not self.paused:
             return
-        self.paused = False
+        self.paused, self._woken = False, self.world.now
         backlog, self.backlog = self.backlog, []
         for call in backlog:
             if call.active() and not self.dead:
