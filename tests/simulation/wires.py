@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -328,12 +329,20 @@ class Wires:
 
     Args:
         latency: seconds that bytes take, at least and at most.
+        distances: seconds more that they may take from one machine to another, each time as many.
         room: bytes that a connection holds before its writer is told to stop.
     """
 
-    def __init__(self, world: World, latency: tuple[float, float], room: int) -> None:
+    def __init__(
+        self,
+        world: World,
+        latency: tuple[float, float],
+        room: int,
+        distances: Sequence[float] = (0.0,),
+    ) -> None:
         self.world = world
         self.latency, self.room = latency, room
+        self._choices, self._distances = distances, dict[tuple[str, str], float]()
         self.listening: dict[tuple[str, str], tuple[Machine, Any]] = {}
         self.losses: list[Loss] = []
         self.open: dict[Transport, Transport] = {}
@@ -399,7 +408,9 @@ class Wires:
             return
         near, far = Transport(machine, other, self), Transport(other, machine, self)
         for one, two in ((near, far), (far, near)):
-            pipe = one.out = Pipe(self, one, self.latency, self.room)
+            least, most = self.latency
+            more = self._distance(one.machine.id, two.machine.id)
+            pipe = one.out = Pipe(self, one, (least + more, most + more), self.room)
             pipe.receiver = two
             pipe.rate = self.rates.get((one.machine.id, two.machine.id), 0.0)
             self._pipes_to[two] = pipe
@@ -410,6 +421,12 @@ class Wires:
         near.protocol = protocol
         protocol.makeConnection(near)
         dialled.callback(protocol)
+
+    def _distance(self, sender: str, receiver: str) -> float:
+        way = sender, receiver
+        if way not in self._distances:
+            self._distances[way] = self.world.random.choice(self._choices)
+        return self._distances[way]
 
     def _accept(self, far: Transport, answering: Any) -> None:
         if not far.connected:
