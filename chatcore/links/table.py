@@ -6,11 +6,12 @@ import random
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -202,6 +203,22 @@ class LinkTable(Service):
     def missing(self) -> list[str]:
         """The nodes to which there is no link now."""
         return [peer for peer in self._peers if peer not in self._links]
+
+    def all_read(self, seconds: float) -> Deferred[None]:
+        """What fires when the other nodes have read all that was written to them, answers included.
+
+        Those to which the link is lost are waited for no longer.
+
+        Args:
+            seconds: how long that may take; it fires then in any case.
+        """
+        read: list[Deferred[None]] = []
+        for link in list(self._links.values()):
+            waiting: Deferred[None] = Deferred()
+            read.append(waiting)
+            link.when_read(partial(waiting.callback, None))
+        clock = cast(IReactorTime, self._parts.clock)
+        return _all(read).addTimeout(seconds, clock)
 
     def on_up(self, hook: Callable[[Link], None]) -> None:
         """Have ``hook(link)`` called when a link is up."""
@@ -462,4 +479,4 @@ def _abort_all(links: Iterable[Link]) -> None:
 
 
 def _all(waiting: Iterable[Deferred[None]]) -> Deferred[None]:
-    return DeferredList(list(waiting)).addCallback(lambda _: None)
+    return DeferredList(list(waiting), consumeErrors=True).addCallback(lambda _: None)

@@ -50,7 +50,8 @@ from chatcore.node.server_types import compare_types
 from chatcore.telemetry import Counters
 
 LAST_SECONDS = 1.0
-"""How long a node that drains may always take to hand over what it has."""
+"""How long a node that drains may always take to hand over what it has, and until others have read
+what it told them; and how long one that stops may take for the latter."""
 
 OPENING_SECONDS = 5.0
 """How long a frontend waits for its links before it opens its port to clients."""
@@ -281,12 +282,18 @@ class Node(Service):
         return self.moves.empty and not self.channels.names() and not self.counters.clients_now
 
     async def _drain(self) -> None:
-        begun = self._reactor.seconds()
         self.membership.enter("draining")
+        end = self._reactor.seconds() + self._drain_seconds
         if self._clients is not None:
             await self._clients.drain()
-        passed = self._reactor.seconds() - begun
-        await self.moves.emptied(max(self._drain_seconds - passed, LAST_SECONDS))
+        await self.moves.emptied(self._rest(end))
+        # Answers and pushes may be on their way yet. When it has left the view, they are cut off.
+        await self.links.all_read(self._rest(end))
+
+    def _rest(self, end: float) -> float:
+        """The seconds until then that something may take which is always given some."""
+        rest: float = end - self._reactor.seconds()
+        return max(rest, LAST_SECONDS)
 
     def _not_drained(self, failure: Failure) -> None:
         if not failure.check(CancelledError):
@@ -315,6 +322,7 @@ class Node(Service):
         if self._clients is not None:
             closing.append(self._clients.close())
         await self._life.leave()
+        await self.links.all_read(LAST_SECONDS)
         leaving = self.membership.leave()
         if self._clients is not None:
             closing.append(self._clients.send_away())

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from twisted.internet.defer import Deferred
 
 from chatcore.errors import LinkLost
 from chatcore.links import table
@@ -338,10 +339,14 @@ def test_the_hooks_see_the_table_as_it_is(net: Net) -> None:
 # The end.
 
 
+def results(waiting: Deferred[None]) -> list[object]:
+    told: list[object] = []
+    waiting.addBoth(told.append)
+    return told
+
+
 def stopped(node: Node) -> list[object]:
-    fired: list[object] = []
-    node.table.stopService().addBoth(fired.append)
-    return fired
+    return results(node.table.stopService())
 
 
 def test_stopping_waits_for_the_connections_to_be_gone(net: Net) -> None:
@@ -368,6 +373,54 @@ def test_what_was_written_before_is_sent(net: Net) -> None:
     stopped(a)
     net.settle()
     assert [box[b"text"] for box in b.heard] == [b"the last word"]
+
+
+def test_it_is_known_when_all_that_was_written_has_been_read(net: Net) -> None:
+    a, b = pair(net)
+    c = Node(net, "c", ["a"])
+    c.table.startService()
+    for node in (a, b, c):
+        others = {x.id: table.Peer(MemoryEndpoint(net, x.id)) for x in (a, b, c) if x is not node}
+        node.table.follow(others)
+    net.settle()
+    net.freeze(a.wire("b"))
+    a.link("b").write(note(b"for b"))
+    read = results(a.table.all_read(10.0))
+    net.pass_time(5)
+    assert (b.heard, read) == ([], [])
+    net.thaw()
+    net.settle()
+    assert [box[b"text"] for box in b.heard] == [b"for b"]
+    assert read == [None]
+    for node in (a, b, c):
+        stopped(node)
+    net.settle()
+    assert net.clock.getDelayedCalls() == []
+    assert results(a.table.all_read(10.0)) == [None], "there is nobody to read anything"
+
+
+@pytest.mark.parametrize("how", ["too late", "lost", "cancelled"])
+def test_nobody_waits_for_ever_until_all_is_read(net: Net, log: Log, how: str) -> None:
+    a, b = pair(net)
+    net.freeze(a.wire("b"))
+    waiting = a.table.all_read(3.0)
+    read = results(waiting)
+    net.pass_time(2.5)
+    assert read == []
+    if how == "lost":
+        a.wire("b").abortConnection()
+        net.settle()
+    elif how == "cancelled":
+        waiting.cancel()
+    else:
+        net.pass_time(0.5)
+    assert read == [None]
+    if how != "lost":
+        net.thaw()
+    for node in (a, b):
+        stopped(node)
+    net.settle()
+    assert net.clock.getDelayedCalls() == []
 
 
 def test_stopping_is_no_loss_to_complain_of(net: Net, log: Log) -> None:

@@ -25,7 +25,8 @@ UNHEARD_SECONDS = 10.0
 """How long a node may be cut off before it is taken out of the view."""
 
 ON_THE_WAY = 1.0
-"""Seconds after which a push has come, where neither networks nor machines stand still."""
+"""Seconds after which a push has come, where neither networks nor machines stand still; or twice
+as many as a way takes at most, where that is more."""
 
 FLOWING = ("quiet", "planned", "crashes")
 """The kinds of schedules in which they don't."""
@@ -179,7 +180,8 @@ class Checker:
         if not ends:
             return True
         assert said.answered is not None
-        return self._play.kind in FLOWING and said.answered + ON_THE_WAY < min(ends)
+        way = max(ON_THE_WAY, 2 * self._play.wires.longest_way)
+        return self._play.kind in FLOWING and said.answered + way < min(ends)
 
     def _may_miss(self, stay: Stay, said: Said) -> bool:
         """Whether the guarantees allow that a client missed an acknowledged message."""

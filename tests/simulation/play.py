@@ -194,6 +194,13 @@ class Play:
 
     def run(self) -> None:
         stage.enter(self.stage)
+        self._gather()
+        self._change()
+        self._rest()
+        self._part()
+
+    def _gather(self) -> None:
+        """Have all nodes start, and the people come."""
         world, chance = self.world, self.world.random
         for id in (*self.fronts, *self.chats):
             world.later(chance.uniform(0, 0.5), self.start, id)
@@ -201,22 +208,33 @@ class Play:
         for person in self.people:
             world.later(chance.uniform(0, 2), person.connect)
         world.run(2)
+
+    def _change(self) -> None:
+        """Have that happen which is to happen."""
+        world, chance = self.world, self.world.random
         length = chance.uniform(3, 15)
         for _ in range(chance.randint(1, 5)):
             world.later(chance.uniform(0, length), self._trouble)
         world.run(length)
+
+    def _rest(self) -> None:
+        """Have everything heal, all be heard, and nobody say anything any more."""
         self._heal()
-        world.run(SETTLING_SECONDS)
+        self.world.run(SETTLING_SECONDS)
         self._hush()
-        world.run(3)
+        self.world.run(3 + self.trip)
         for person in self.people:
             if person.stay is not None:
                 person.say(person.stay)
-        world.run(3)
+        self.world.run(3 + self.trip)
         self.checker.at_rest()
+
+    def _part(self) -> None:
+        """Have the people go, and then the nodes."""
+        world, chance = self.world, self.world.random
         for person in self.people:
             person.stop(politely=chance.random() < 0.5)
-        world.run(5)
+        world.run(5 + self.trip)
         self.checker.all_gone()
         for id in list(self.nodes):
             self.stop(id, gently=chance.random() < 0.5)
@@ -224,6 +242,11 @@ class Play:
         self.registry.stop()
         world.run(2)
         self.checker.at_the_end()
+
+    @property
+    def trip(self) -> float:
+        """Seconds that a message takes by a frontend to a backend and all the way back, at most."""
+        return 4 * self.wires.longest_way
 
     def _hush(self) -> None:
         """Have everybody be silent, but stay; who is out comes in."""

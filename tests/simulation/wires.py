@@ -350,6 +350,11 @@ class Wires:
         self.held: dict[tuple[str, str], int] = {}
         self.rates: dict[tuple[str, str], float] = {}
 
+    @property
+    def longest_way(self) -> float:
+        """Seconds that anything takes from one machine to another, at most."""
+        return self.latency[1] + max(self._choices)
+
     # What the nodes do
 
     def listen(self, place: tuple[str, str], machine: Machine, factory: Any) -> Port:
