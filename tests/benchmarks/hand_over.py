@@ -6,8 +6,8 @@
 
 starts a small application with two frontends and three servers that own channels, fills the
 channels, and has one of the three leave. It tells after how many seconds every channel answered
-with all its members, the longest that anybody waited for an answer meanwhile, and how many were
-refused.
+with all its members, the longest that anybody waited for an answer meanwhile, how many were
+refused, and for how long each server did nothing else.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,6 +38,8 @@ AT_ONCE = 200
 
 WATCHERS = 4
 LEAVES = "room-1"
+HELD_UP = "HELD_UP_FOLDER"
+"""The variable that names the folder where servers note how long they were held up."""
 
 
 class Watcher:
@@ -85,6 +88,15 @@ async def all_there(reactor: Any, client: Client, rooms: Sequence[str], members:
     return time.monotonic()
 
 
+def held_up(folder: Path, since: float) -> dict[str, float]:
+    """For how long each server did nothing else since then, at the longest."""
+    longest = {}
+    for file in sorted(folder.iterdir()):
+        notes = (map(float, line.split()) for line in file.read_text().splitlines())
+        longest[file.name] = max((late for when, late in notes if when > since), default=0.0)
+    return longest
+
+
 def leave(chat: RunningChat, how: str) -> float:
     """Have the server leave; how long that took comes back."""
     begun = time.monotonic()
@@ -123,6 +135,8 @@ async def measure(reactor: Any, chat: RunningChat, channels: int, members: int, 
     for watcher in watchers:
         watcher.stopped = True
     await DeferredList(watching)
+    for id, seconds in held_up(Path(os.environ[HELD_UP]), begun).items():
+        print(f"{id} did nothing else for {seconds * 1000:.0f} ms")
     print(f"{how}: the command took {took:.2f} s, every channel was back after {back:.2f} s")
     print(
         f"{sum(w.asked for w in watchers)} times asked: "
@@ -141,7 +155,8 @@ def main() -> None:
     parser.add_argument("--members", type=int, default=10, help="of each channel")
     parser.add_argument("--how", choices=["drain", "restart", "kill"], default="drain")
     given = parser.parse_args()
-    with short_folder() as folder:
+    with short_folder() as folder, tempfile.TemporaryDirectory() as held_up_folder:
+        os.environ[HELD_UP] = held_up_folder
         unlimited = ("--set", "limits.messages_per_second=0")
         chat = RunningChat(folder, unlimited, source=Path(__file__).with_name("rooms"))
         try:
