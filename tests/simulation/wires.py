@@ -37,7 +37,8 @@ class Loss:
     """What a machine wrote, or was told to keep for later, and another never read.
 
     Args:
-        since: when it was written; the same as ``until`` for bytes that were on their way.
+        since: when it was written, or the first of it was kept.
+        until: when it was lost.
     """
 
     sender: str
@@ -70,15 +71,20 @@ class Pipe:
         self._arrives = 0.0
         self._moving = False
 
-    def write(self, data: bytes | None) -> None:
-        """Send bytes; None ends it, after them."""
+    def write(self, data: bytes | None, since: float | None = None) -> None:
+        """Send bytes; None ends it, after them.
+
+        Args:
+            since: when the first of them were to be sent, if they have waited since.
+        """
         now = self._world.now
+        written = now if since is None else since
         if self.broken:
             if data is not None:
-                self._wires.lost(self, now)
+                self._wires.lost(self, written)
             return
         self._arrives = max(self._arrives, now + self._world.random.uniform(*self.latency))
-        self.waiting.append((now, self._arrives, data))
+        self.waiting.append((written, self._arrives, data))
         self.size += len(data or b"")
         self._move()
 
@@ -189,6 +195,7 @@ class Transport:
         self._producer: Any = None
         self._streams = False
         self._stopped: float | None = None
+        self._waited_since: float | None = None
 
     def __repr__(self) -> str:
         return f"<{self.machine} to {self.peer}>"
@@ -201,7 +208,7 @@ class Transport:
         if not self.machine.may_write():
             return
         out = self.out
-        out.write(bytes(data))
+        out.write(bytes(data), self._waited_since)
         if out.size > out.room and self._producer is not None and self._stopped is None:
             self._stopped = self._wires.world.now
             if self._streams:
@@ -299,12 +306,13 @@ class Transport:
     def _note_kept(self) -> None:
         """What its user kept while it could not be written is lost, too."""
         if self._stopped is not None:
-            self._wires.lost(self.out, self._stopped, self._wires.world.now)
+            self._wires.lost(self.out, self._stopped)
 
     def _resume(self) -> None:
         if self._producer is not None and self.connected and self._stopped is not None:
-            self._stopped = None
+            self._waited_since, self._stopped = self._stopped, None
             self._producer.resumeProducing()
+            self._waited_since = None
 
     def _finish(self) -> None:
         if self.machine.may_write():
@@ -453,9 +461,10 @@ class Wires:
     def forget(self, transport: Transport) -> None:
         self.open.pop(transport, None)
 
-    def lost(self, pipe: Pipe, since: float, until: float | None = None) -> None:
+    def lost(self, pipe: Pipe, since: float) -> None:
+        """Note that what a pipe was given since then is not read any more."""
         sender, receiver = pipe.sender.machine.id, pipe.receiver.machine.id
-        self.losses.append(Loss(sender, receiver, since, since if until is None else until))
+        self.losses.append(Loss(sender, receiver, since, self.world.now))
 
     def of(self, machine: Machine) -> list[Transport]:
         return [each for each in self.open if each.machine is machine]
