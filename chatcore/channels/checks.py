@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from chatcore.errors import BodyError
+from chatcore.sessions.session import LONGEST_UID
 from chatcore.wire.body import encode as to_json
 from chatcore.wire.message import LONGEST_ROUTE
 from chatcore.wire.text import check_text
@@ -15,6 +16,7 @@ LONGEST_NAME = 1024
 """Bytes of a channel's name."""
 
 LONGEST_PUSH = 4 * 1024 * 1024
+"""Bytes of a message, as clients read it and as it crosses links."""
 
 
 def by_frontend(
@@ -39,6 +41,8 @@ def by_frontend(
     try:
         for uids in (anywhere, *found.values()):
             pack(list(uids))
+            if max(map(len, uids), default=0) > LONGEST_UID:
+                raise ValueError(f"a uid of more than {LONGEST_UID} characters")
     except (TypeError, ValueError) as problem:
         raise TypeError(f"these members can't cross a link: {problem}") from None
     return found, anywhere
@@ -80,8 +84,9 @@ def encode_push(route: str, msg: Any) -> bytes:
         if len(route.encode()) > LONGEST_ROUTE:
             raise BodyError(f"a route of more than {LONGEST_ROUTE} bytes")
         # What packs but has no form in JSON, or no room, would fail at every frontend instead.
-        if len(to_json(msg)) > LONGEST_PUSH:
+        longest, packed = len(to_json(msg)), pack(msg)
+        if max(longest, len(packed)) > LONGEST_PUSH:
             raise BodyError(f"a message of more than {LONGEST_PUSH} bytes")
-        return pack(msg)
+        return packed
     except (BodyError, TypeError, ValueError, OverflowError, RecursionError) as problem:
         raise BodyError(f"{route[:40]!r} can't be pushed: {problem}") from None

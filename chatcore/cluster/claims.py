@@ -19,9 +19,6 @@ PORTION = 5_000
 PORTION_LENGTH = 1024 * 1024
 """Their uids have so many characters together at most."""
 
-LONGEST_UID = 64 * 1024
-"""Characters of a uid: what does not fit into a box could not be offered, and all would wait."""
-
 
 @dataclass(slots=True)
 class _Held:
@@ -106,10 +103,8 @@ class Claims:
         """Have a session bound once it has the claim to a uid.
 
         Raises:
-            SessionError: it is being bound to another uid, or this one is too long.
+            SessionError: it is being bound to another uid.
         """
-        if len(uid) > LONGEST_UID:
-            raise SessionError(f"a uid of {len(uid)} characters is more than others are told")
         bid = self._bids.get(id)
         if bid is not None and bid.uid != uid:
             raise SessionError(f"session {id} is being bound to {bid.uid!r} already")

@@ -7,11 +7,12 @@ from typing import Any
 
 from chatcore.channels.broadcast import Broadcasts
 from chatcore.channels.groups import GroupTable
+from chatcore.channels.pieces import pieces
 from chatcore.cluster.servers import ClusterServers
 from chatcore.errors import RpcError
 from chatcore.links.table import LinkTable
 from chatcore.node.arrivals import FOR_EVER
-from chatcore.node.replies import TRUE, chunks, push_encoder
+from chatcore.node.replies import TRUE, push_encoder
 from chatcore.telemetry import Counters
 from chatcore.wire.box import END, Box, item
 from chatcore.wire.values import pack
@@ -71,14 +72,14 @@ class Frontends:
             self._groups.join(self.id, channel, uids)
             return True
         head = GROUP_JOIN + _channel(channel)
-        return all(self._tell(frontend, head + _uids(some) + END) for some in chunks(uids))
+        return all(self._tell(frontend, head + _uids(some) + END) for some in pieces(uids))
 
     def leave(self, frontend: str, channel: str, uids: Sequence[str]) -> bool:
         if frontend == self.id and self._groups is not None:
             self._groups.leave(self.id, channel, uids)
             return True
         head = GROUP_LEAVE + _channel(channel)
-        return all(self._tell(frontend, head + _uids(some) + END) for some in chunks(uids))
+        return all(self._tell(frontend, head + _uids(some) + END) for some in pieces(uids))
 
     def renew(self, frontend: str) -> bool:
         return self._tell(frontend, GROUP_RENEW)
@@ -89,7 +90,7 @@ class Frontends:
         link = self._links.get(frontend)
         if link is None:
             return  # asked anew when the link is back
-        for some in chunks(uids):
+        for some in pieces(uids):
 
             def answered(
                 box: Box | None, problem: RpcError | None, some: Sequence[str] = some
@@ -126,7 +127,7 @@ class Frontends:
             self._groups.push_to_uids(uids, route, encode, droppable=droppable)
             return True
         tail = _message(route, body, droppable) + END
-        return all(self._push(frontend, PUSH_TO_UIDS + _uids(some) + tail) for some in chunks(uids))
+        return all(self._push(frontend, PUSH_TO_UIDS + _uids(some) + tail) for some in pieces(uids))
 
     async def push_to_found(
         self, frontend: str, uids: Sequence[str], route: str, body: bytes, droppable: bool = False
@@ -136,7 +137,7 @@ class Frontends:
             self._counters.link_pushes_shed += 1
             return []
         found: list[str] = []
-        for some in chunks(uids):
+        for some in pieces(uids):
             try:
                 found += await self._ask(frontend, "push_to_uids", some, route, body, droppable)
             except RpcError:

@@ -148,6 +148,7 @@ class SessionService:
             SessionError: the session is gone, or is bound to another uid, or the uid has a session
                 already and may have one only, or it can't be known now whether it has one.
             TypeError: the uid is not a text, or empty.
+            ValueError: it is too long.
         """
         check_uid(uid)
         session = self._existing(id)

@@ -133,13 +133,21 @@ ClosedHook = Callable[[Session, str], Any]
 """Told which session ended, and why."""
 
 
+LONGEST_UID = 65_536
+"""Characters of a uid: lists of them have to fit boxes that cross links."""
+
+
 def check_uid(uid: object) -> None:
     """Refuse what is no uid.
 
     Raises:
         TypeError: as from `check_text`.
+        ValueError: it is too long.
     """
     check_text("a uid", uid)
+    assert isinstance(uid, str)
+    if len(uid) > LONGEST_UID:
+        raise ValueError(f"a uid of more than {LONGEST_UID} characters: {uid[:40]!r}…")
 
 
 def check_reason(reason: object) -> None:
