@@ -25,13 +25,17 @@ Encode = Callable[[Any], bytes]
 class Group:
     """The members of one channel that are connected to this frontend."""
 
-    __slots__ = ("confirmed", "moved", "targets", "uids")
+    __slots__ = ("confirmed", "doubtful", "moved", "offered", "targets", "uids")
 
     def __init__(self) -> None:
         # Whether the backend that it belongs to has said so; and until then by which move, of all
-        # those on this frontend, it came to it.
+        # those on this frontend, it came to it, and whether that one has been offered it.
         self.confirmed = False
         self.moved = 0
+        self.offered = False
+        # Those of whom that backend, which has told all its members anew, has said nothing: if it
+        # takes them in when they are offered, it says so.
+        self.doubtful: set[str] | None = None
         self.uids: dict[str, None] = {}
         # Outboxes by encoding, flat, so that a push is one loop; None when it has to be made anew.
         self.targets: dict[Any, list[Any]] | None = None
@@ -92,7 +96,10 @@ class GroupTable:
             group = groups.get(channel)
             if group is None:
                 group = groups[channel] = Group()
-            group.confirmed, group.moved = True, 0
+            if group.offered or not group.moved:  # else it does not know of the others yet
+                group.confirmed, group.moved = True, 0
+            if group.doubtful:
+                group.doubtful.discard(uid)
             group.uids[uid] = None
             group.targets = None
             self._of_uid.setdefault(uid, set()).add((backend, channel))
@@ -120,24 +127,51 @@ class GroupTable:
         if to is not None:
             self._leaving.setdefault(to, {})[channel, uid] = None
 
-    def drop(self, backend: str) -> None:
-        """Forget all groups of a backend."""
+    def renew(self, backend: str) -> None:
+        """Forget the groups of a backend, because it tells them anew.
+
+        But those that have moved to it, and of which it does not know yet, when it does.
+        """
         for channel, group in list(self._backends.get(backend, {}).items()):
-            self.leave(backend, channel, list(group.uids))
+            if group.moved and not group.offered:
+                group.doubtful = set(group.uids)
+            else:
+                self.leave(backend, channel, list(group.uids))
+
+    def offered(self, backend: str, channel: str) -> None:
+        """A backend has been offered a group: from now on it knows who is in it."""
+        group = self._backends.get(backend, {}).get(channel)
+        if group is not None:
+            group.offered = True
+            self.leave(backend, channel, group.doubtful or ())
+            group.doubtful = None
+
+    def offer_again(self, backend: str) -> None:
+        """What a backend has been offered may be lost."""
+        for group in self._backends.get(backend, {}).values():
+            group.offered, group.doubtful = False, None
 
     def held(self, backend: str) -> dict[str, list[str]]:
         """The members here of each channel of a backend."""
-        groups = self._backends.get(backend, {})
-        return {channel: list(group.uids) for channel, group in groups.items()}
+        return {channel: self.members(backend, channel) for channel in self.channels(backend)}
+
+    def channels(self, backend: str) -> list[str]:
+        """The channels of a backend that have members here."""
+        return list(self._backends.get(backend, ()))
+
+    def members(self, backend: str, channel: str) -> list[str]:
+        """The members here of a channel."""
+        group = self._backends.get(backend, {}).get(channel)
+        return [] if group is None else list(group.uids)
 
     def owners(self) -> Collection[str]:
         """Whose groups there are, or who has to be told of somebody who is gone."""
         return list(self._backends | self._leaving)
 
-    def unconfirmed(self, backend: str) -> dict[str, list[str]]:
-        """The same, of the channels of which that backend has not said yet that they are its."""
+    def unconfirmed(self, backend: str) -> list[str]:
+        """Its channels but for those of which it has said already that they are its."""
         groups = self._backends.get(backend, {})
-        return {name: list(group.uids) for name, group in groups.items() if not group.confirmed}
+        return [name for name, group in groups.items() if not group.confirmed]
 
     def moved(self, backend: str) -> dict[str, int]:
         """The channels that have moved to a backend, of which it has not said so yet.
@@ -170,6 +204,7 @@ class GroupTable:
         there = self._backends.setdefault(to, {}).setdefault(channel, Group())
         there.uids.update(group.uids)
         there.targets, there.confirmed, there.moved = None, False, group.moved
+        there.offered, there.doubtful = False, None
         for uid in group.uids:
             places = self._of_uid[uid]
             places.discard((backend, channel))

@@ -283,7 +283,8 @@ class ChannelService:
 
     def is_placed(self, name: str) -> bool:
         """Whether a channel is here because its name places it here."""
-        return self._channels[name].placed
+        channel = self._channels.get(name)
+        return channel is not None and channel.placed
 
     def moving(self, name: str, to: str) -> Deferred[Any] | None:
         """Tell the application that a channel is about to go; what to wait for, if anything."""
@@ -320,7 +321,7 @@ class ChannelService:
         for hand in arriving.hands:
             channel.state = {**hand.state, **channel.state}
             for uid, sid in hand.members:
-                if late and (name, uid, sid) in self._departed:
+                if (late or was_here) and (name, uid, sid) in self._departed:
                     continue
                 offered = uid in arriving.offers.get(sid, ())
                 if not channel.put(uid, sid, inherited=True) or offered:

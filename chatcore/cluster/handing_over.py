@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -10,11 +10,16 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from chatcore.channels.moving import Hand
+from chatcore.cluster.delivering import Deliveries
 from chatcore.cluster.moving import PATIENCE, Sends
 from chatcore.cluster.patient import Patient
+from chatcore.cluster.portions import Portions, Steps, several
 from chatcore.cluster.servers import ClusterServers
 from chatcore.cluster.view import View
 from chatcore.deadlines import IClock
+
+LONGEST_CHARACTER = 4
+"""Bytes of a character in UTF-8."""
 
 
 class IGiving(Protocol):
@@ -31,6 +36,16 @@ class IGiving(Protocol):
 
     def give_away(self, name: str, to: str) -> Hand | None:
         """Forget a channel that is another node's now; None if there is none."""
+
+
+class IArriving(Protocol):
+    """Has what has come to this node and is not in use yet."""
+
+    def foreign(self) -> Iterator[tuple[str, Sequence[Hand]]]:
+        """Take out what belongs to others by now.
+
+        One at a time of all that has come; for what stays, nothing.
+        """
 
 
 class IQuiet(Protocol):
@@ -52,6 +67,7 @@ class HandingOver:
         servers: those of the view.
         key_of: the key by which a channel of that name is placed.
         channels: this node's.
+        arriving: what has come for it.
         quiet: knows which requests are under way.
         sends: what is said to others.
         clock: the reactor.
@@ -67,32 +83,33 @@ class HandingOver:
         servers: ClusterServers,
         key_of: Callable[[str], str],
         channels: IGiving,
+        arriving: IArriving,
         quiet: IQuiet,
         sends: Sends,
         clock: IClock,
     ) -> None:
         self._id, self._type, self._servers = id, server_type, servers
-        self._key_of, self._channels, self._quiet = key_of, channels, quiet
-        self._sends, self._clock = sends, clock
-        self._epoch = self._done = 0
+        self._key_of, self._channels, self._arriving = key_of, channels, arriving
+        self._quiet, self._sends, self._clock = quiet, sends, clock
+        self._epoch = self._begun = self._done = 0
         self._ended = self._late = False
-        self._giving: int | None = None
         self._seen: dict[str, int] = {}
-        self._outgoing: dict[str, Hand] = {}
         self._timer: Any = None
         self._patient = Patient(clock)
+        self._portions = Portions(clock)
+        self._deliveries = Deliveries(
+            owner_of=self._new_owner, sends=sends, sent=self._sent, clock=clock
+        )
 
     @property
-    def has_given(self) -> bool:
-        """Whether all has been sent to others that belongs to them."""
-        return self._done == self._epoch
+    def waits(self) -> bool:
+        """Whether what belongs to others is kept until requests that are under way have ended."""
+        return self._epoch not in (self._begun, self._done)
 
     @property
     def done(self) -> bool:
         """Whether all that belongs to others has arrived there, if there are any."""
-        return self._done == self._epoch and not any(
-            self._owner_of(self._key_of(name)) for name in self._outgoing
-        )
+        return self._done == self._epoch and not self._deliveries.any_for_others(self._id)
 
     # What happens.
 
@@ -101,6 +118,8 @@ class HandingOver:
         self._epoch = new.epoch
         if not new.epoch:
             return
+        self._portions.stop()
+        self._deliveries.view_changed(new.epoch)
         for peer in self._others():
             self._sends.seen(peer, new.epoch)
         self._ended = self._late = False
@@ -120,39 +139,43 @@ class HandingOver:
             return
         self._sends.seen(peer, self._epoch)
         if self._done == self._epoch:
-            self._say_done([peer])
-        self._send_outgoing(peer)
+            self._say_pushes_done(peer)
+        if self._is_alike(peer):
+            self._deliveries.link_up(peer)
 
     def link_down(self, peer: str) -> None:
         """A link was lost."""
         self._seen.pop(peer, None)
+        self._deliveries.link_down(peer)
         self.check()
 
     def pass_on(self, name: str, hand: Hand) -> None:
         """Give away what has come here and belongs to another node."""
-        self._keep(name, self._outgoing.get(name, Hand()), hand)
-        self._send(name)
+        self._deliveries.keep(name, hand)
+        to = self._deliveries.route(name)
+        if to is not None:
+            self._deliveries.send(to)
 
     def begin_anew(self) -> None:
-        """Forget what others said: this node has been taken for dead.
-
-        Of what is on its way, others know better by now who is in it.
-        """
+        """Forget what others said: this node has been taken for dead."""
         self._seen.clear()
-        states = {name: hand.state for name, hand in self._outgoing.items() if hand.state}
-        self._outgoing = {name: Hand(state=state) for name, state in states.items()}
+        self._deliveries.begin_anew()
 
     def stop(self) -> None:
         """Forget the timers."""
         self._stop_timer()
         self._patient.stop()
+        self._portions.stop()
+        self._deliveries.stop()
 
     def check(self) -> None:
         """Give away, if nothing more can come for what belongs to others."""
-        if self._done == self._epoch or self._giving == self._epoch:
-            return
-        if self._late or (self._ended and all(map(self._has_seen, self._others()))):
-            self._give_away()
+        if self.waits and (
+            self._late or (self._ended and all(map(self._has_seen, self._others())))
+        ):
+            self._begun = self._epoch
+            self._stop_timer()
+            self._portions.do(self._give_away())
 
     # Its own.
 
@@ -178,103 +201,105 @@ class HandingOver:
 
     def _give_up(self) -> None:
         self._late = True
-        if self._done != self._epoch:
-            self.log.warn(
-                "{id} hands over for view {epoch}, though {why}",
-                id=self._id,
-                epoch=self._epoch,
-                why=f"{[each for each in self._others() if not self._has_seen(each)]} lag behind"
-                if self._ended
-                else "requests that were under way go on",
-            )
+        self.log.warn(
+            "{id} hands over for view {epoch}, though {why}",
+            id=self._id,
+            epoch=self._epoch,
+            why=f"{[each for each in self._others() if not self._has_seen(each)]} lag behind"
+            if self._ended
+            else "requests that were under way go on",
+        )
         self.check()
 
-    def _leaving(self) -> dict[str, list[str]]:
-        """The channels that belong to others, by whom."""
+    def _give_away(self) -> Steps:
+        """Tell the application what is about to go, and then have it go."""
+        owners: dict[str, str | None] = {}
+        asked = []
+        for name in self._channels.names():
+            to = owners[name] = self._goes_to(name)
+            waiting = None if to is None else self._channels.moving(name, to)
+            if waiting is not None:
+                asked.append(waiting)
+            yield True
+        if asked:
+            self._patient.wait_for(asked, partial(self._asked, self._epoch, owners))
+        else:
+            yield from self._give(owners)
+
+    def _asked(self, epoch: int, owners: dict[str, str | None]) -> None:
+        """The application has taken note of what moves by that view."""
+        if epoch == self._epoch:
+            self._portions.do(self._give(owners))
+
+    def _goes_to(self, name: str) -> str | None:
+        """To whom one of the channels here has to go; None if it stays."""
+        to = self._owner_of(self._key_of(name))
+        if to is None or self._channels.is_placed(name):
+            return to
         member = self._servers.view.get(self._id)
-        stays = member is not None and member.state != "draining"
+        return to if member is None or member.state == "draining" else None
+
+    def _give(self, owners: dict[str, str | None]) -> Steps:
+        for name, hands in self._arriving.foreign():
+            for hand in hands:
+                self._deliveries.keep(name, hand)
+            yield True
+        earlier = self._deliveries.names()
         leaving: dict[str, list[str]] = {}
         for name in self._channels.names():
-            owner = self._owner_of(self._key_of(name))
-            if owner is not None and (self._channels.is_placed(name) or not stays):
-                leaving.setdefault(owner, []).append(name)
-        return leaving
-
-    def _give_away(self) -> None:
-        epoch = self._giving = self._epoch
-        leaving = self._leaving()
-        asked = [
-            waiting
-            for to, names in leaving.items()
-            for name in names
-            if (waiting := self._channels.moving(name, to)) is not None
-        ]
-        if asked:
-            self._patient.wait_for(asked, partial(self._asked, epoch))
-        else:
-            self._give(leaving)
-
-    def _asked(self, epoch: int) -> None:
-        """The application has taken note of what moves by that view."""
-        if self._giving == epoch == self._epoch:
-            self._give(self._leaving())
-
-    def _give(self, leaving: dict[str, list[str]]) -> None:
-        self._giving = None
-        frontends = [each.id for each in self._servers.frontends()]
-        earlier = self._outgoing.keys() - {name for names in leaving.values() for name in names}
+            to = owners[name] if name in owners else self._goes_to(name)
+            if to is not None:
+                leaving.setdefault(to, []).append(name)
         for to, names in leaving.items():
-            for frontend in frontends:
-                self._sends.group_moved(frontend, to, names)
-            for name in names:
-                hand = self._channels.give_away(name, to)
-                if hand is not None:
-                    self._keep(name, hand, self._outgoing.get(name, Hand()))
-        self._stop_timer()
+            for some in several(names):
+                size = LONGEST_CHARACTER * sum(map(len, some))
+                while not all(self._sends.has_room(each, size) for each in self._frontends()):
+                    yield False
+                self._give_to(to, some)
+                yield True
+        for name in earlier:
+            self._deliveries.route(name)
+            yield True
         self._done = self._epoch
-        for name in sorted(earlier):
-            self._send(name)
-        for to, names in leaving.items():
-            for name in names:
-                if name in self._outgoing:
-                    self._send_to(to, name)
-        self._say_done([self._id, *self._others()])
+        for peer in [self._id, *self._others()]:
+            self._say_pushes_done(peer)
+            if self._is_alike(peer):
+                self._deliveries.send(peer)
 
-    def _keep(self, name: str, first: Hand, second: Hand) -> None:
-        """Have a channel go as two say that it is; of the states, the first's values win."""
-        # Made anew, because what has been sent of it is not all of it any more.
-        self._outgoing[name] = Hand(
-            [*first.members, *second.members], {**second.state, **first.state}
-        )
+    def _give_to(self, to: str, names: Sequence[str]) -> None:
+        """Give some channels to their owner, all at once: none is with both, or with nobody."""
+        hands = {name: self._channels.give_away(name, to) for name in names}
+        given = [name for name, hand in hands.items() if hand is not None]
+        for frontend in self._frontends():
+            self._sends.group_moved(frontend, to, given)
+        for name, hand in hands.items():
+            if hand is not None:
+                self._deliveries.keep(name, hand, newest=True)
+                self._deliveries.route_to(to, name)
+        self._deliveries.send(to)
 
-    def _say_done(self, peers: Iterable[str]) -> None:
-        for peer in peers:
-            member = self._servers.view.get(peer)
-            if member is None:
-                continue
-            if member.server.frontend:
-                self._sends.pushes_done(peer, self._done)
-            if member.server.type == self._type and peer != self._id:
-                self._sends.handed_over(peer, self._done)
+    def _sent(self, peer: str) -> None:
+        """All that is for a node has been sent to it."""
+        if peer != self._id and self._done == self._epoch:
+            self._sends.handed_over(peer, self._epoch)
 
-    def _send_outgoing(self, peer: str) -> None:
-        for name in list(self._outgoing):
-            if self._owner_of(self._key_of(name)) == peer:
-                self._send(name)
+    def _say_pushes_done(self, peer: str) -> None:
+        member = self._servers.view.get(peer)
+        if member is not None and member.server.frontend:
+            self._sends.pushes_done(peer, self._epoch)
 
-    def _send(self, name: str) -> None:
-        to = self._servers.ownership.owner(self._type, self._key_of(name))
-        if to is not None:
-            self._send_to(to.id, name)
+    def _is_alike(self, peer: str) -> bool:
+        """Whether a node shares the keys of this node's type."""
+        member = self._servers.view.get(peer)
+        return member is not None and member.server.type == self._type
 
-    def _send_to(self, to: str, name: str) -> None:
-        hand = self._outgoing[name]
+    def _frontends(self) -> list[str]:
+        return [each.id for each in self._servers.frontends()]
 
-        def done(arrived: bool) -> None:
-            if arrived and self._outgoing.get(name) is hand:
-                del self._outgoing[name]
-
-        self._sends.hand_over(to, self._epoch, name, hand, done)
+    def _new_owner(self, name: str) -> str | None:
+        """Who owns a channel, which may be this node."""
+        owner = self._servers.ownership.owner(self._type, self._key_of(name))
+        return None if owner is None else owner.id
 
     def _stop_timer(self) -> None:
         if self._timer is not None and self._timer.active():

@@ -43,6 +43,9 @@ class Sends(Protocol):
     def linked(self, id: str, incarnation: str = "") -> bool:
         """Whether that life of a node, or any, can be reached now; this one always can."""
 
+    def has_room(self, to: str, size: int) -> bool:
+        """Whether so many bytes can be said to a node now without that calls to it fail."""
+
     def seen(self, to: str, epoch: int) -> None: ...
 
     def pushes_done(self, to: str, epoch: int) -> None: ...
@@ -51,8 +54,12 @@ class Sends(Protocol):
 
     def hand_over(
         self, to: str, epoch: int, channel: str, hand: Hand, done: Callable[[bool], None]
-    ) -> None:
-        """Hand a channel over; ``done`` is told whether it has arrived."""
+    ) -> bool:
+        """Hand a channel over, or a piece of it; ``done`` is told whether it has arrived.
+
+        Returns:
+            False if there is no room for it now: nothing was said.
+        """
 
     def handed_over(self, to: str, epoch: int) -> None: ...
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ from chatcore.channels.moving import Arriving, Hand
 from chatcore.cluster.moving import PATIENCE
 from chatcore.cluster.ownership import Ownership
 from chatcore.cluster.patient import Patient
+from chatcore.cluster.portions import Portions, Steps
 from chatcore.cluster.servers import ClusterServers
 from chatcore.cluster.view import Member, View
 from chatcore.deadlines import IClock
@@ -51,6 +52,7 @@ class Settling:
         member: this node as it announces itself.
         key_of: the key by which a channel of that name is placed.
         linked: whether a node can be reached now.
+        has_room: whether more can be said now to the frontends of what comes in.
         take_in: takes the channels in that have come.
         settled: called each time it waits no more.
         clock: the reactor.
@@ -67,19 +69,21 @@ class Settling:
         member: Callable[[], Member],
         key_of: Callable[[str], str],
         linked: Callable[[str], bool],
+        has_room: Callable[[], bool],
         take_in: ITakingIn,
         settled: Callable[[], None],
         clock: IClock,
     ) -> None:
         self._id, self._type = id, server_type
         self._servers, self._member = servers, member
-        self._key_of, self._linked = key_of, linked
+        self._key_of, self._linked, self._has_room = key_of, linked, has_room
         self._take_in, self._told, self._clock = take_in, settled, clock
-        self._patient = Patient(clock)
+        self._patient, self._portions = Patient(clock), Portions(clock)
+        self._asked: list[Deferred[Any]] = []
         self._since: list[Ownership] = []
         self._epoch = 0
         self._late = self._suspended = False
-        self._taking_in = False
+        self._taking_in = self._more = False
         self._handed: dict[str, int] = {}
         self._offered: dict[str, int] = {}
         self._answers: dict[str, bool] = {}
@@ -107,15 +111,25 @@ class Settling:
     def _kept(self, key: str) -> bool:
         """Whether a key has been this node's ever since it settled last."""
         life = self._member().life
-        owners = [each.owner(self._type, key) for each in self._since]
-        return len(owners) > 1 and all(_is(owner, life) for owner in owners)
+        owners = (each.owner(self._type, key) for each in self._since)
+        return len(self._since) > 1 and all(_is(owner, life) for owner in owners)
 
-    def foreign(self) -> Iterator[tuple[str, Arriving]]:
-        """Take out what has come and belongs to others by now."""
+    def awaits(self, channel: str) -> bool:
+        """Whether something has come of a channel of this node's that it can't answer for yet."""
+        return channel in self._arriving
+
+    def foreign(self) -> Iterator[tuple[str, Sequence[Hand]]]:
+        """Take out what has come and belongs to others by now.
+
+        One at a time of all that has come; for what stays, nothing.
+        """
         for name in list(self._arriving):
-            owner = self._servers.ownership.owner(self._type, self._key_of(name))
-            if owner is not None and owner.id != self._id:
-                yield name, self._arriving.pop(name)
+            foreign = name in self._arriving and self._is_foreign(name)
+            yield name, self._arriving.pop(name).hands if foreign else ()
+
+    def _is_foreign(self, name: str) -> bool:
+        owner = self._servers.ownership.owner(self._type, self._key_of(name))
+        return owner is not None and owner.id != self._id
 
     # What happens.
 
@@ -138,6 +152,7 @@ class Settling:
 
     def begin_anew(self) -> None:
         """Forget everything: this node has been taken for dead."""
+        self._take_no_more_in()
         self._since.clear()
         self._answers.clear()
         self._arriving.clear()
@@ -153,9 +168,9 @@ class Settling:
 
     def handed(self, channel: str, hand: Hand) -> None:
         """A channel of this node's has come from its old owner."""
-        arriving = self._arriving.setdefault(channel, Arriving())
-        arriving.hands.append(hand)
-        if self.may_answer(self._key_of(channel)):
+        late = not self.awaits(channel) and self.may_answer(self._key_of(channel))
+        self._of(channel).hands.append(hand)
+        if late:
             self._take(channel, late=True)
 
     def handed_over(self, peer: str, epoch: int) -> None:
@@ -165,8 +180,7 @@ class Settling:
 
     def offered(self, frontend: str, channel: str, uids: list[str]) -> None:
         """Whom a frontend holds of a channel that has yet to come."""
-        arriving = self._arriving.setdefault(channel, Arriving())
-        arriving.offers.setdefault(frontend, {}).update(dict.fromkeys(uids))
+        self._of(channel).offers.setdefault(frontend, {}).update(dict.fromkeys(uids))
 
     def offers_done(self, frontend: str, epoch: int) -> None:
         """A frontend has offered all that it holds by that view."""
@@ -179,14 +193,21 @@ class Settling:
             return
         if not any(self._is_waited_for()):
             self._stop_timer()
-            self._take_all_in()
+            self._taking_in = True
+            self._portions.do(self._take_all_in())
 
     def stop(self) -> None:
         """Forget the timers."""
         self._stop_timer()
         self._patient.stop()
+        self._portions.stop()
 
     # Its own.
+
+    def _of(self, channel: str) -> Arriving:
+        """What comes of a channel, of which more is known now."""
+        self._more = True
+        return self._arriving.setdefault(channel, Arriving())
 
     def _begin(self, ownership: Ownership) -> None:
         if self.settled:
@@ -196,6 +217,7 @@ class Settling:
         self._since.append(ownership)
         self._epoch = ownership.view.epoch
         self._answers.clear()
+        self._take_no_more_in()
         self.settled, self._late = False, False
         self._stop_timer()
         self._timer = self._clock.callLater(PATIENCE, self._give_up)
@@ -230,22 +252,45 @@ class Settling:
         """Whether a node may have owned before what this one owns now."""
         return self._epoch > 0 and member.server.type == self._type
 
-    def _take_all_in(self) -> None:
+    def _take_all_in(self) -> Steps:
         """Take in all that has come; what changes meanwhile is waited for first."""
-        self._taking_in = True
-        taken = [self._take(name) for name in list(self._arriving)]
-        waiting = [each for each in taken if each is not None]
-        self._patient.wait_for(waiting, partial(self._taken_in, self._epoch))
+        self._more = True
+        while self._more:
+            self._more = False
+            for name in list(self._arriving):
+                if not self._is_foreign(name):
+                    while not self._has_room():
+                        yield False
+                    self._take_early(name)
+                yield True
+        asked, self._asked = self._asked, []
+        self._patient.wait_for(asked, partial(self._taken_in, self._epoch))
 
     def _taken_in(self, epoch: int) -> None:
+        same = epoch == self._epoch and not self._suspended and bool(self._since)
+        if same and self._more:
+            self._portions.do(self._take_all_in())
+            return
         self._taking_in = False
-        if epoch != self._epoch or self._suspended or not self._since:
+        if not same:
             self.check()
             return
         self.settled = self.ready = True
         self._since = self._since[-1:]
         self._answers.clear()
         self._told()
+
+    def _take_no_more_in(self) -> None:
+        """Leave what has not been taken in yet: it has to be waited for again."""
+        if self._portions.busy:
+            self._portions.stop()
+            self._taking_in = False
+
+    def _take_early(self, name: str) -> None:
+        """Take in what may have to be waited for before this node answers for it."""
+        waiting = self._take(name) if name in self._arriving else None
+        if waiting is not None:
+            self._asked.append(waiting)
 
     def _take(self, name: str, *, late: bool = False) -> Deferred[Any] | None:
         arriving = self._arriving.pop(name)

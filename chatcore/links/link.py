@@ -151,6 +151,10 @@ class Link(Protocol):
         """Whether so much waits on it that calls fail, too."""
         return self._blocked and self._queued > self._parts.settings.queue_bytes
 
+    def has_room(self, size: int) -> bool:
+        """Whether so many bytes more can wait on it without that calls fail."""
+        return not self._blocked or self._queued + size <= self._parts.settings.queue_bytes
+
     @property
     def under_way(self) -> int:
         """How many commands of this side wait for their answer."""

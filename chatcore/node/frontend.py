@@ -361,7 +361,7 @@ class Frontend:
         self._groups.join(link.peer, box[b"channel"].decode(), _uids(box))
 
     def _renew(self, link: Link, box: Box, ask: bytes | None) -> None:
-        self._groups.drop(link.peer)
+        self._groups.renew(link.peer)
 
     def _forget(self, link: Link, box: Box, ask: bytes | None) -> None:
         # Only those that are members until now: who has come anew since is not meant.

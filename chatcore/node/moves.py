@@ -11,6 +11,7 @@ from twisted.logger import Logger
 
 from chatcore.channels.groups import GroupTable
 from chatcore.channels.moving import Hand
+from chatcore.channels.pieces import pieces
 from chatcore.channels.service import ChannelService, moved
 from chatcore.cluster.handing_over import HandingOver
 from chatcore.cluster.offering import Offering
@@ -19,10 +20,10 @@ from chatcore.cluster.settling import Settling
 from chatcore.cluster.view import Member, View
 from chatcore.deadlines import IClock
 from chatcore.errors import RpcError
-from chatcore.links.link import Done, Link, Responder
+from chatcore.links.link import Link, Responder
 from chatcore.links.table import LinkTable
 from chatcore.node.arrivals import FOR_EVER, Arrivals
-from chatcore.node.replies import TRUE, chunks
+from chatcore.node.replies import TRUE
 from chatcore.node.under_way import UnderWay
 from chatcore.telemetry import Counters
 from chatcore.wire.box import END, Box, item, join
@@ -37,6 +38,10 @@ GROUP_OFFER = item(b"_command", b"GroupOffer")
 OFFERS_DONE = item(b"_command", b"OffersDone")
 GROUP_GONE = item(b"_command", b"GroupGone")
 
+
+ROOM = 65_536
+"""Bytes that there has to be room for on the links to frontends before more channels are taken in.
+"""
 
 LOOK = 0.05
 """Seconds between two looks whether a node that drains is empty."""
@@ -92,6 +97,7 @@ class Moves:
             member=member,
             key_of=self._own_key,
             linked=self.linked,
+            has_room=self._frontends_have_room,
             take_in=channels,
             settled=self._settled,
             clock=clock,
@@ -102,6 +108,7 @@ class Moves:
             servers=servers,
             key_of=self._own_key,
             channels=channels,
+            arriving=self.settling,
             quiet=self.under_way,
             sends=self,
             clock=clock,
@@ -109,7 +116,9 @@ class Moves:
         self.offering = (
             None
             if groups is None
-            else Offering(id=id, servers=servers, key_of=key_of, groups=groups, sends=self)
+            else Offering(
+                id=id, servers=servers, key_of=key_of, groups=groups, sends=self, clock=clock
+            )
         )
         self.arrivals = Arrivals(
             id=id,
@@ -143,7 +152,7 @@ class Moves:
         owner = self._servers.ownership.owner(self._type, key)
         if owner is None or owner.id == self._id or not self.under_way.has(key):
             return owner is not None and owner.id == self._id
-        if self.handing_over.has_given:
+        if not self.handing_over.waits:
             raise moved(channel, owner.id)
         return True  # until it goes along with the others
 
@@ -214,6 +223,8 @@ class Moves:
             self._look.cancel()
         self.settling.stop()
         self.handing_over.stop()
+        if self.offering is not None:
+            self.offering.stop()
         self.arrivals.stop()
 
     # What happens.
@@ -228,9 +239,6 @@ class Moves:
         if self.offering is not None:
             self.offering.view_changed(old, new)
         self.settling.view_changed(old, new)
-        for name, arriving in self.settling.foreign():
-            for hand in arriving.hands:
-                self.handing_over.pass_on(name, hand)
         self.arrivals.again()
 
     def _settled(self) -> None:
@@ -265,6 +273,13 @@ class Moves:
         link = self._links.get(id)
         return link is not None and incarnation in ("", link.peer_incarnation)
 
+    def has_room(self, to: str, size: int) -> bool:
+        link = self._links.get(to)
+        return link is None or link.has_room(size)
+
+    def _frontends_have_room(self) -> bool:
+        return all(self.has_room(each.id, ROOM) for each in self._servers.frontends())
+
     def seen(self, to: str, epoch: int) -> None:
         self._tell(to, SEEN + _epoch(epoch))
 
@@ -279,26 +294,25 @@ class Moves:
             self.offering.group_moved(to, owner, channels)
             return
         head = GROUP_MOVED + item(b"owner", owner.encode())
-        for some in chunks(channels):
+        for some in pieces(channels):
             self._tell(to, head + item(b"channels", pack(list(some))))
 
     def hand_over(
         self, to: str, epoch: int, channel: str, hand: Hand, done: Callable[[bool], None]
-    ) -> None:
+    ) -> bool:
         if to == self._id:
             done(True)
             self.settling.handed(channel, hand)
-            return
+            return True
         link = self._links.get(to)
         if link is None:
-            return
-        head = HAND_OVER + _epoch(epoch) + item(b"channel", channel.encode())
-        parts = list(chunks(list(hand.members))) or [()]
-        arrived = _all(len(parts), done)
-        for number, members in enumerate(parts):
-            state = {} if number else hand.state
-            payload = head + item(b"members", pack(members)) + item(b"state", pack(state))
-            link.ask(payload, arrived, "HandOver", FOR_EVER, always=True)
+            return True
+        box = HAND_OVER + _epoch(epoch) + item(b"channel", channel.encode())
+        box += item(b"members", pack(hand.members)) + item(b"state", pack(hand.state))
+        if not link.has_room(len(box)):
+            return False
+        link.ask(box, _told(done), "HandOver", FOR_EVER, always=True)
+        return True
 
     def handed_over(self, to: str, epoch: int) -> None:
         self._tell(to, HANDED_OVER + _epoch(epoch))
@@ -309,7 +323,7 @@ class Moves:
             return
         head = GROUP_OFFER + _epoch(epoch) + item(b"channel", channel.encode())
         head += item(b"moved", b"%d" % moved)
-        for some in chunks(uids):
+        for some in pieces(uids):
             self._tell(to, head + item(b"uids", pack(list(some))))
 
     def offers_done(self, to: str, epoch: int, moves: int) -> None:
@@ -392,6 +406,9 @@ class Moves:
             self._offered_here(link.peer, name, uids, int(box.get(b"moved", b"0")))
 
     def _offered_here(self, frontend: str, name: str, uids: list[str], moved: int) -> None:
+        if self.settling.awaits(name):
+            self.settling.offered(frontend, name, uids)
+            return
         key = self._own_key(name)
         owner = self._servers.ownership.owner(self._type, key)
         mine = owner is None or owner.id == self._id
@@ -453,18 +470,6 @@ class Moves:
 
 def _told(done: Callable[[bool], None]) -> Callable[[Box | None, RpcError | None], None]:
     return lambda box, problem: done(box is not None)
-
-
-def _all(count: int, done: Callable[[bool], None]) -> Done:
-    """What is told of each of so many answers, and tells once whether all are good."""
-    ended = []
-
-    def answered(box: Box | None, problem: RpcError | None) -> None:
-        ended.append(box is not None)
-        if len(ended) == count:
-            done(all(ended))
-
-    return answered
 
 
 def _epoch(epoch: int) -> bytes:

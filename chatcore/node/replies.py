@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Callable
 
 import msgspec
 
@@ -20,12 +19,8 @@ VALUE = item(b"coding", b"msgpack")
 
 _EMPTY_VALUE = pack({})
 
-T = TypeVar("T")
-
 TRUE = b"True"
 """As AMP writes it; what is false is left out."""
-
-UIDS_IN_A_BOX = 10_000
 
 UNREADABLE = (KeyError, msgspec.MsgspecError, *UNPACKABLE)
 """What reading a peer's answer raises when it is not what was agreed."""
@@ -46,9 +41,3 @@ def push_encoder(route: str, packed: bytes) -> Callable[[Encoding], bytes]:
     """What makes the bytes of a push for one encoding."""
     body = to_body(packed)
     return lambda encoding: encoding.push(route, body)
-
-
-def chunks(uids: Sequence[T]) -> Iterator[Sequence[T]]:
-    """A list of uids, or of members, in parts that each fit a box."""
-    for start in range(0, len(uids), UIDS_IN_A_BOX):
-        yield uids[start : start + UIDS_IN_A_BOX]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import pytest
+from twisted.internet.task import Clock
 
 from chatcore.channels.groups import GroupTable
+from chatcore.cluster import portions
 from chatcore.cluster.offering import Offering
 from chatcore.cluster.servers import ClusterServers
 from chatcore.cluster.view import Member, View
@@ -30,12 +32,21 @@ class NoGroups:
     def owners(self) -> Collection[str]:
         return [backend for backend, *_ in self.gone]
 
-    def held(self, backend: str) -> Mapping[str, Sequence[str]]:
-        return {}
+    def channels(self, backend: str) -> Sequence[str]:
+        return ()
 
-    unconfirmed = held
+    unconfirmed = channels
+
+    def members(self, backend: str, channel: str) -> Sequence[str]:
+        return ()
 
     moves = 0
+
+    def offered(self, backend: str, channel: str) -> None:
+        """Nothing is held."""
+
+    def offer_again(self, backend: str) -> None:
+        """Nothing was offered."""
 
     def moved(self, backend: str) -> Mapping[str, int]:
         return {}
@@ -61,6 +72,7 @@ class Frontend:
     def __init__(self) -> None:
         self.said: list[tuple[object, ...]] = []
         self.away: set[str] = set()
+        self.full, self.clock = False, Clock()
         self.answers: list[Callable[[bool], None]] = []
         view = View(1, tuple(map(member, ("back-1", "back-2", "front-1"))))
         self.servers, self.groups = ClusterServers(view), NoGroups()
@@ -70,6 +82,7 @@ class Frontend:
             key_of=lambda server_type, channel: channel,
             groups=self.groups,
             sends=self,  # type: ignore[arg-type]  # as much of it as a frontend uses
+            clock=self.clock,
         )
         self.servers.on_changed(self.offering.view_changed)
         self.offering.view_changed(View(0, ()), view)
@@ -95,6 +108,9 @@ class Frontend:
 
     def linked(self, id: str, incarnation: str = "") -> bool:
         return id not in self.away
+
+    def has_room(self, to: str, size: int) -> bool:
+        return not self.full
 
     def offer(self, to: str, epoch: int, channel: str, uids: list[str], *, moved: int) -> None:
         self.said.append(("offer", to, channel, *uids, moved))
@@ -221,6 +237,122 @@ def test_who_left_while_nobody_owned_the_channel_is_told_to_whoever_comes(
     frontend.servers.follow(View(9, (member("back-3"), member("front-1"))))
     frontend.offering.pushes_done("back-3", 9)
     assert frontend.said == [(what, "back-3", *rest) for what, _, *rest in TO_THE_NEXT]
+
+
+class TestInPortions:
+    """What a frontend has of many channels is followed and offered in several turns."""
+
+    @pytest.fixture
+    def frontend(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[Frontend]:
+        frontend = Frontend()
+        groups = GroupTable(sessions=_Everybody(), gone=print, counters=Counters())  # type: ignore[arg-type]
+        for number in range(10):
+            groups.join("back-1", f"room {number}", ["ann", "bob"])
+        frontend.groups = frontend.offering._groups = groups  # type: ignore[assignment]
+        monkeypatch.setattr(portions, "STEPS", 1)
+        monkeypatch.setattr(portions, "PAUSE", 0.001)
+        yield frontend
+        frontend.offering.stop()
+        assert frontend.clock.getDelayedCalls() == []
+
+    def turn(self, frontend: Frontend, times: int = 1) -> None:
+        for _ in range(times):
+            frontend.clock.advance(0.001)
+
+    def offered(self, frontend: Frontend) -> list[object]:
+        return [each[2] for each in frontend.said if each[0] == "offer"]
+
+    def test_all_is_offered_before_it_is_done(self, frontend: Frontend) -> None:
+        frontend.dies("back-1")
+        assert self.offered(frontend) == []
+        self.turn(frontend, 100)
+        rooms = [f"room {number}" for number in range(10)]
+        assert [each[:3] for each in frontend.said] == [
+            *(("offer", "back-2", room) for room in rooms),
+            ("done", "back-2"),
+        ]
+
+    def test_a_newer_view_begins_with_it_anew(self, frontend: Frontend) -> None:
+        """Also of what has been followed, but not offered, by the older one."""
+        frontend.dies("back-1")
+        self.turn(frontend, 4)
+        others = tuple(map(member, ("back-3", "back-4", "front-1")))
+        frontend.away.add("back-2")
+        frontend.servers.follow(View(3, others))
+        for backend in ("back-3", "back-4"):
+            frontend.offering.pushes_done(backend, 3)
+        self.turn(frontend, 100)
+        assert sorted(map(str, self.offered(frontend))) == [f"room {n}" for n in range(10)]
+        for what, to, *rest in frontend.said:
+            if what == "offer":
+                assert to == frontend.servers.owner("back", str(rest[0])).id
+        assert sorted(frontend.said[-2:]) == [("done", "back-3"), ("done", "back-4")]
+
+    def test_who_leaves_meanwhile_is_not_offered_as_a_member(self, frontend: Frontend) -> None:
+        frontend.dies("back-1")
+        while not self.offered(frontend):
+            self.turn(frontend)
+        frontend.groups.leave("back-2", "room 9", ["ann"])
+        frontend.groups.leave("back-2", "room 8", ["ann", "bob"])
+        self.turn(frontend, 100)
+        offers = {each[2]: each[3:-1] for each in frontend.said if each[0] == "offer"}
+        assert offers["room 9"] == ("bob",)
+        assert "room 8" not in offers
+
+    def test_what_a_link_may_have_lost_is_offered_again(self, frontend: Frontend) -> None:
+        frontend.dies("back-1")
+        while not self.offered(frontend):
+            self.turn(frontend)
+        frontend.offering.link_down("back-2")
+        self.turn(frontend, 100)
+        assert ("done", "back-2") not in frontend.said
+        frontend.said.clear()
+        frontend.offering.link_up("back-2")
+        self.turn(frontend, 100)
+        assert self.offered(frontend) == [f"room {number}" for number in range(10)]
+        assert frontend.said[-1] == ("done", "back-2")
+
+    def test_what_is_to_be_offered_yet_outlives_that_its_owner_tells_all_anew(
+        self, frontend: Frontend
+    ) -> None:
+        """That one does not know of it. When it does, it has to confirm who is in it."""
+        frontend.dies("back-1")
+        while not self.offered(frontend):
+            self.turn(frontend)
+        groups = frontend.groups
+        groups.renew("back-2")
+        groups.join("back-2", "room 9", ["eve"])
+        assert groups.members("back-2", "room 0") == []
+        assert groups.members("back-2", "room 9") == ["ann", "bob", "eve"]
+        self.turn(frontend, 100)
+        assert self.offered(frontend) == [f"room {number}" for number in range(10)]
+        assert groups.channels("back-2") == ["room 9"]
+        groups.join("back-2", "room 9", ["ann"])
+        assert groups.members("back-2", "room 9") == ["eve", "ann"]
+        assert groups.unconfirmed("back-2") == []
+
+    def test_what_has_moved_late_is_offered_when_all_of_it_has(self, frontend: Frontend) -> None:
+        for backend in ("back-1", "back-2"):
+            frontend.offering.pushes_done(backend, 1)
+        self.turn(frontend, 100)
+        frontend.said.clear()
+        for number in range(3):
+            frontend.offering.group_moved("back-1", "back-2", [f"room {number}"])
+        assert frontend.said == []
+        frontend.offering.pushes_done("back-1", 1)
+        self.turn(frontend, 100)
+        assert len(self.offered(frontend)) == 3
+
+    def test_it_waits_for_a_link_that_is_full(self, frontend: Frontend) -> None:
+        frontend.full = True
+        frontend.dies("back-1")
+        self.turn(frontend, 100)
+        assert frontend.said == []
+        frontend.full = False
+        frontend.clock.advance(portions.LOOK)
+        self.turn(frontend, 100)
+        assert len(self.offered(frontend)) == 10
+        assert frontend.said[-1] == ("done", "back-2")
 
 
 class _Everybody:

@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.task import Clock
 
-from chatcore.channels.moving import Arriving, Hand
-from chatcore.cluster.handing_over import HandingOver
+from chatcore.channels.moving import Hand
 from chatcore.cluster.moving import PATIENCE
 from chatcore.cluster.servers import ClusterServers
-from chatcore.cluster.settling import MOST_VIEWS, Settling
-from chatcore.cluster.view import Member, View
-from chatcore.config.servers import Server
+from chatcore.cluster.settling import MOST_VIEWS
+from chatcore.cluster.view import View
 
-
-def member(id: str) -> Member:
-    server = Server(id=id, type=id.partition("-")[0], host="h")
-    return Member(server=server, incarnation="life 1")
-
-
-BOTH = (member("back-1"), member("back-2"))
-ALONE = View(1, BOTH[:1])
-VIEW = View(2, BOTH)
+from .owners import ALONE, BOTH, VIEW, NewOwner, OldOwner, member
 
 
 def deaf() -> Deferred[Any]:
@@ -39,40 +27,6 @@ def deaf() -> Deferred[Any]:
                 await Deferred()
 
     return Deferred.fromCoroutine(go_on())
-
-
-class NewOwner:
-    """A node that comes, and what it has taken in."""
-
-    def __init__(self) -> None:
-        self.clock = Clock()
-        self.taken: list[str] = []
-        self.hooks: dict[str, Callable[[], Deferred[Any] | None]] = {}
-        self.servers = ClusterServers(View(0, ()))
-        self.settling = Settling(
-            id="back-2",
-            server_type="back",
-            servers=self.servers,
-            member=lambda: BOTH[1],
-            key_of=str,
-            linked=lambda id: True,
-            take_in=self,
-            settled=lambda: None,
-            clock=self.clock,
-        )
-        self.servers.on_changed(self.settling.view_changed)
-        self.servers.follow(VIEW)
-
-    def arrive(
-        self, name: str, arriving: Arriving, told: Callable[[str], bool], *, late: bool
-    ) -> Deferred[Any] | None:
-        self.taken.append(name)
-        return self.hooks.get(name, lambda: None)()
-
-    def comes(self, *names: str) -> None:
-        for name in names:
-            self.settling.handed(name, Hand())
-        self.settling.handed_over("back-1", VIEW.epoch)
 
 
 @pytest.fixture
@@ -163,82 +117,6 @@ def test_who_never_settled_has_kept_no_key(owner: NewOwner) -> None:
     flap(owner, 3)
     assert not [key for key in KEYS if owner.settling.may_answer(key)]
     owner.settling.stop()
-
-
-class OldOwner:
-    """A node whose channels go to another, as far as their names say so."""
-
-    def __init__(self) -> None:
-        self.clock = Clock()
-        self.channels = [f"room {n}" for n in range(20)]
-        self.asked: list[str] = []
-        self.given: list[str] = []
-        self.arrived: list[str] = []
-        self.sent: dict[str, tuple[Hand, Callable[[bool], None]]] = {}
-        self.slow = False
-        self.mine = Hand()
-        self.hook: Callable[[str], Deferred[Any] | None] = lambda name: None
-        self.servers = ClusterServers(View(0, ()))
-        self.side = HandingOver(
-            id="back-1",
-            server_type="back",
-            servers=self.servers,
-            key_of=str,
-            channels=self,
-            quiet=self,
-            sends=self,  # type: ignore[arg-type]  # as much of it as an owner uses
-            clock=self.clock,
-        )
-        self.servers.on_changed(self.side.view_changed)
-        self.servers.follow(ALONE)
-        self.servers.follow(VIEW)
-        self.theirs = [
-            name for name in self.channels if self.servers.owner("back", name).id == "back-2"
-        ]
-
-    def all_see(self) -> None:
-        self.side.seen("back-2", self.servers.view.epoch)
-
-    # Its channels, and what is under way: nothing.
-
-    def names(self) -> list[str]:
-        return list(self.channels)
-
-    def is_placed(self, name: str) -> bool:
-        return True
-
-    def moving(self, name: str, to: str) -> Deferred[Any] | None:
-        self.asked.append(name)
-        return self.hook(name)
-
-    def give_away(self, name: str, to: str) -> Hand | None:
-        self.channels.remove(name)
-        self.given.append(name)
-        return self.mine
-
-    def when_ended(self, concerns: object, ended: Callable[[], None]) -> None:
-        ended()
-
-    # What it says.
-
-    def linked(self, id: str, incarnation: str = "") -> bool:
-        return True
-
-    def seen(self, to: str, epoch: int) -> None:
-        """Said to all."""
-
-    pushes_done = handed_over = seen
-
-    def group_moved(self, *args: object) -> None:
-        """Said to frontends."""
-
-    def hand_over(
-        self, to: str, epoch: int, channel: str, hand: Hand, done: Callable[[bool], None]
-    ) -> None:
-        self.arrived.append(channel)
-        self.sent[channel] = hand, done
-        if not self.slow:
-            done(True)
 
 
 @pytest.fixture

@@ -111,7 +111,7 @@ class Frontends:
         return self._tell(frontend, lambda f: f.groups.leave(BACKEND, channel, uids))
 
     def renew(self, frontend: str) -> bool:
-        return self._tell(frontend, lambda f: f.groups.drop(BACKEND))
+        return self._tell(frontend, lambda f: f.groups.renew(BACKEND))
 
     def forget(
         self, frontend: str, uids: Sequence[str], done: Callable[[Sequence[str]], None]

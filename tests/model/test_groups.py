@@ -187,14 +187,14 @@ def test_dropping_the_groups_of_a_backend(frontend: Frontend) -> None:
     frontend.groups.join("chat-1", "room", ["alice"])
     frontend.groups.join("chat-1", "hall", ["alice"])
     frontend.groups.join("chat-2", "room", ["alice"])
-    frontend.groups.drop("chat-1")
-    frontend.groups.drop("chat-9")
+    frontend.groups.renew("chat-1")
+    frontend.groups.renew("chat-9")
     assert frontend.groups.held("chat-1") == {}
     assert frontend.groups.held("chat-2") == {"room": ["alice"]}
     frontend.push("chat-1")
     assert sent(alice) == []
     assert frontend.told == []
-    frontend.groups.drop("chat-2")
+    frontend.groups.renew("chat-2")
     assert frontend.empty()
 
 

@@ -442,10 +442,11 @@ async def test_a_handler_that_is_too_late_makes_no_second_room(cluster: Rooms) -
     held = node.channels.get(room, create=True)
     number = node.moves.under_way.begin(room)
     node.membership.enter("draining")
-    await until(lambda: not node.moves.handing_over.has_given, "the view to change")
+    await until(lambda: node.servers.view.members[0].state == "draining", "the view to change")
+    assert node.moves.handing_over.waits
     assert node.channels.get(room, create=True) is held  # the move still waits for it
     node.moves.handing_over._give_up()
-    await until(lambda: node.moves.handing_over.has_given, "the move to wait no longer")
+    await until(lambda: not node.moves.handing_over.waits, "the move to wait no longer")
     with pytest.raises(ChannelMoved, match="owns it now"):
         held.add("ann", "front-1")
     del held

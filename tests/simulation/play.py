@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
+from chatcore.cluster import portions
 from chatcore.config.settings import Assignment
 from chatcore.node import Node
 from chatcore.node import node as node_module
@@ -46,6 +48,9 @@ and a registry that fail, and nodes that are stopped for a while; all of it."""
 REGISTRIES = ("own", "master")
 """Who numbers the views: something of the simulation's own, or the real master."""
 
+PACES = (0.0, 0.001, 0.05)
+"""Seconds between the portions in which channels move; where there are any, each is of one step."""
+
 STOP_SECONDS = 40.0
 """How long a node may take to stop; it gives up to drain after 30."""
 
@@ -78,6 +83,23 @@ def registry_of(seed: int) -> str:
     return REGISTRIES[seed // len(KINDS) % len(REGISTRIES)]
 
 
+def pace_of(seed: int) -> float:
+    """How long the portions of a seed's moves are apart."""
+    return PACES[seed // (len(KINDS) * len(REGISTRIES)) % len(PACES)]
+
+
+@contextmanager
+def _portioned(pause: float) -> Iterator[None]:
+    """Have channels move in the smallest portions, so that much happens in between."""
+    before = portions.STEPS, portions.AT_ONCE, portions.PAUSE
+    if pause:
+        portions.STEPS, portions.AT_ONCE, portions.PAUSE = 1, 1, pause
+    try:
+        yield
+    finally:
+        portions.STEPS, portions.AT_ONCE, portions.PAUSE = before
+
+
 def play(
     script: Script,
     seed: int,
@@ -102,7 +124,7 @@ def play(
     globalLogPublisher.addObserver(log)
     gc.disable()
     try:
-        with steady(world):
+        with steady(world), _portioned(pace_of(seed)):
             (plays or Play)(script, world, chosen, registry_of(seed)).run()
         gc.collect()  # a failure that nobody handles is logged when its Deferred is collected
     except Exception:
