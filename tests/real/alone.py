@@ -36,6 +36,7 @@ class Servers(CopiedChat):
     ) -> None:
         super().__init__(folder, change)
         self.valkey = valkey
+        self.environment = {"CHATCORE_REGISTRY": valkey.url}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     async def start(self, *ids: str) -> None:
@@ -48,7 +49,7 @@ class Servers(CopiedChat):
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
-                    env={**environment(), "CHATCORE_REGISTRY": self.valkey.url, **more},
+                    env={**environment(), **self.environment, **more},
                 )
         for id in ids:
             await until(lambda id=id: self.is_up(id), f"{id} to be up")

@@ -85,6 +85,16 @@ async def test_a_chat_that_meets_in_valkey(servers: Servers, people: Any) -> Non
         assert PASSWORD not in servers.log(id) and QUOTED not in servers.log(id)
 
 
+@pytest_twisted.ensureDeferred
+async def test_the_application_says_where_its_servers_meet(servers: Servers, people: Any) -> None:
+    with (servers.app / "app.py").open("a") as app:
+        app.write(f"    app.set('registry.url', {servers.valkey.url!r})\n")
+    servers.environment = {"CHATCORE_REGISTRY": ""}
+    await servers.start(CHATS[0], *CONNECTORS)
+    anne, bob = await people(CONNECTORS[0], "anne"), await people(CONNECTORS[1], "bob")
+    await talk(anne, bob, "hello")
+
+
 def test_a_password_in_an_argument_is_refused(servers: Servers) -> None:
     ended = subprocess.run(
         [
