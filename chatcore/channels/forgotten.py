@@ -42,6 +42,10 @@ class Forgotten:
         """Those of a frontend."""
         return self._uids.get(frontend, {})
 
+    def all(self) -> list[tuple[str, list[str]]]:
+        """Those of each frontend."""
+        return [(frontend, list(uids)) for frontend, uids in self._uids.items()]
+
     def asked(self, frontend: str, uids: Iterable[str]) -> None:
         """The frontend is asked to forget these."""
         self._uids[frontend].update(dict.fromkeys(uids, True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,13 +35,24 @@ class Arriving:
     Attributes:
         hands: what its old owners, of whom there is more than one after a cut, handed over.
         offers: who is connected, by frontend.
+        given_up: who is as well, but has been told as left.
     """
 
-    __slots__ = ("hands", "offers")
+    __slots__ = ("given_up", "hands", "offers")
 
     def __init__(self) -> None:
         self.hands: list[Hand] = []
         self.offers: dict[str, dict[str, None]] = {}
+        self.given_up: dict[str, list[str]] = {}
+
+    def give_up(self, frontend: str, uids: Container[str]) -> None:
+        """Take nobody in of these."""
+        offered = self.offers.get(frontend, {})
+        given_up = [uid for uid in offered if uid in uids]
+        if given_up:
+            self.given_up[frontend] = given_up
+            for uid in given_up:
+                del offered[uid]
 
 
 def movable(channel: str, state: Mapping[str, Any]) -> dict[str, Any]:

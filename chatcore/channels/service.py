@@ -300,6 +300,10 @@ class ChannelService:
         self._moved[name] = to
         return Hand(channel.members(), movable(channel.name, channel.state))
 
+    def given_up(self) -> list[tuple[str, list[str]]]:
+        """By frontend, the members that others were told of as gone, which it may not know yet."""
+        return self._forgotten.all()
+
     def arrive(
         self, name: str, arriving: Arriving, told: Callable[[str], bool], *, late: bool = False
     ) -> Deferred[Any] | None:
@@ -332,6 +336,9 @@ class ChannelService:
             if self._has(sid):
                 for uid in uids:
                     channel.put(uid, sid, inherited=True)
+        for sid, given_up in arriving.given_up.items():
+            self._forgotten.add(sid, given_up)
+            self._forget(sid, given_up)
         if not len(channel):
             return None
         channel.placed = True

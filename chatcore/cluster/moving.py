@@ -9,8 +9,10 @@ where everything stays in order:
 ``PushesDone(epoch)``
     an owner to the frontends: that was the last push for channels that are not mine in this view;
     before it comes ``GroupMoved`` for each of them.
-``HandOver(epoch, channel, members, state)`` and then ``HandedOver(epoch)``
-    an owner to the others of its type: what was mine and is yours.
+``HandOver(epoch, channel, members, state)``, ``GivenUp(epoch, frontend, uids)`` and then
+``HandedOver(epoch)``
+    an owner to the others of its type: what was mine and is yours, and who was told as left and
+    has yet to hear it.
 ``GroupOffer(epoch, channel, uids)`` and then ``OffersDone(epoch)``
     a frontend to the servers of a type: whom I hold of channels that are yours now.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -88,6 +88,7 @@ class Settling:
         self._offered: dict[str, int] = {}
         self._answers: dict[str, bool] = {}
         self._arriving: dict[str, Arriving] = {}
+        self._given_up: dict[str, dict[str, None]] = {}
         self._timer: Any = None
         self.settled = False
         self.ready = False
@@ -156,6 +157,7 @@ class Settling:
         self._since.clear()
         self._answers.clear()
         self._arriving.clear()
+        self._given_up.clear()
         self._handed.clear()
         self._offered.clear()
         self.settled = False
@@ -172,6 +174,10 @@ class Settling:
         self._of(channel).hands.append(hand)
         if late:
             self._take(channel, late=True)
+
+    def given_up(self, frontend: str, uids: Iterable[str]) -> None:
+        """Who has been told as left, and may be offered by a frontend that has yet to hear it."""
+        self._given_up.setdefault(frontend, {}).update(dict.fromkeys(uids))
 
     def handed_over(self, peer: str, epoch: int) -> None:
         """A node has handed over all that is not its own in that view."""
@@ -278,6 +284,7 @@ class Settling:
         self.settled = self.ready = True
         self._since = self._since[-1:]
         self._answers.clear()
+        self._given_up.clear()
         self._told()
 
     def _take_no_more_in(self) -> None:
@@ -294,6 +301,8 @@ class Settling:
 
     def _take(self, name: str, *, late: bool = False) -> Deferred[Any] | None:
         arriving = self._arriving.pop(name)
+        for frontend, uids in self._given_up.items():
+            arriving.give_up(frontend, uids)
         try:
             return self._take_in.arrive(name, arriving, self._offered.__contains__, late=late)
         except Exception:  # whatever is wrong with it must keep no other out

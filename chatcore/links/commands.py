@@ -230,10 +230,12 @@ class GroupRenew(Command):
 
 
 class GroupForget(Command):
-    """Backend to frontend: I gave these uids up while I could not reach you."""
+    """Backend to frontend: I gave these uids up while I could not reach you.
+
+    Answered when their sessions have been told; what is said of them before may not know it.
+    """
 
     arguments = [(b"uids", Value())]
-    requiresAnswer = False
 
 
 class GroupOffer(Command):
@@ -288,6 +290,13 @@ class HandOver(Command):
         (b"members", Value()),
         (b"state", Value()),
     ]
+
+
+class GivenUp(Command):
+    """Backend to backend: these uids at a frontend, who are members no more, may not know it."""
+
+    arguments = [(b"epoch", Integer()), (b"frontend", Unicode()), (b"uids", Value())]
+    requiresAnswer = False
 
 
 class HandedOver(Command):

@@ -33,6 +33,7 @@ SEEN = item(b"_command", b"Seen")
 PUSHES_DONE = item(b"_command", b"PushesDone")
 GROUP_MOVED = item(b"_command", b"GroupMoved")
 HAND_OVER = item(b"_command", b"HandOver")
+GIVEN_UP = item(b"_command", b"GivenUp")
 HANDED_OVER = item(b"_command", b"HandedOver")
 GROUP_OFFER = item(b"_command", b"GroupOffer")
 OFFERS_DONE = item(b"_command", b"OffersDone")
@@ -315,6 +316,10 @@ class Moves:
         return True
 
     def handed_over(self, to: str, epoch: int) -> None:
+        for frontend, uids in self._channels.given_up():
+            head = GIVEN_UP + _epoch(epoch) + item(b"frontend", frontend.encode())
+            for some in pieces(uids):
+                self._tell(to, head + item(b"uids", pack(list(some))))
         self._tell(to, HANDED_OVER + _epoch(epoch))
 
     def offer(self, to: str, epoch: int, channel: str, uids: Sequence[str], *, moved: int) -> None:
@@ -361,6 +366,7 @@ class Moves:
         acts: dict[bytes, Responder] = {
             b"Seen": self._on_seen,
             b"HandOver": self._on_hand_over,
+            b"GivenUp": self._on_given_up,
             b"HandedOver": self._on_handed_over,
             b"GroupOffer": self._on_offer,
             b"OffersDone": self._on_offers_done,
@@ -395,6 +401,10 @@ class Moves:
             self.settling.handed(name, hand)
         else:
             self.handing_over.pass_on(name, hand)
+
+    def _on_given_up(self, link: Link, box: Box, ask: bytes | None) -> None:
+        if not self.arrivals.hold(link, box, ask, self._on_given_up):
+            self.settling.given_up(box[b"frontend"].decode(), unpack(join(box, b"uids")))
 
     def _on_handed_over(self, link: Link, box: Box, ask: bytes | None) -> None:
         if not self.arrivals.hold(link, box, ask, self._on_handed_over):

@@ -33,6 +33,7 @@ class NewOwner:
     def __init__(self) -> None:
         self.clock = Clock()
         self.taken: list[str] = []
+        self.arrived: dict[str, Arriving] = {}
         self.full = False
         self.hooks: dict[str, Callable[[], Deferred[Any] | None]] = {}
         self.servers = ClusterServers(View(0, ()))
@@ -55,6 +56,7 @@ class NewOwner:
         self, name: str, arriving: Arriving, told: Callable[[str], bool], *, late: bool
     ) -> Deferred[Any] | None:
         self.taken.append(name)
+        self.arrived[name] = arriving
         return self.hooks.get(name, lambda: None)()
 
     def comes(self, *names: str) -> None:

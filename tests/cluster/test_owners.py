@@ -119,6 +119,28 @@ def test_who_never_settled_has_kept_no_key(owner: NewOwner) -> None:
     owner.settling.stop()
 
 
+def test_who_was_told_as_left_is_taken_in_from_no_frontend(owner: NewOwner) -> None:
+    three = ClusterServers(View(3, (*BOTH, member("back-3"))))
+    rooms = [f"room {n}" for n in range(20)]
+    room = next(
+        room
+        for room in rooms
+        if all(each.owner("back", room).id == "back-2" for each in (owner.servers, three))
+    )
+    owner.settling.offered("front-1", room, ["alice", "bob"])
+    owner.settling.given_up("front-1", ["alice", "carol"])
+    owner.comes(room)
+    arrived = owner.arrived[room]
+    assert arrived.given_up == {"front-1": ["alice"]}
+    assert list(arrived.offers["front-1"]) == ["bob"]
+    owner.servers.follow(three.view)
+    owner.settling.offered("front-1", room, ["alice"])  # who has come in anew since
+    for each in ("back-1", "back-3"):
+        owner.settling.handed_over(each, 3)
+    assert owner.arrived[room].given_up == {}
+    assert list(owner.arrived[room].offers["front-1"]) == ["alice"]
+
+
 @pytest.fixture
 def old() -> OldOwner:
     return OldOwner()

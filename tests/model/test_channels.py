@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from zope.interface.verify import verifyObject
 
+from chatcore.channels.moving import Arriving
 from chatcore.channels.service import ChannelService
 from chatcore.errors import BodyError, NoSuchServer
 from chatcore.interfaces import IChannel, IChannels
@@ -617,6 +618,38 @@ class TestLosingAFrontend:
         channels.offered("connector-1", "room", ["alice"], moved=True)  # of another session
         assert room.uids() == ["alice"]
         assert len(left) == 1
+
+    def test_who_was_given_up_is_told_by_the_next_owner_as_well(
+        self,
+        channels: ChannelService,
+        room: Any,
+        frontends: FakeFrontends,
+        clock: Clock,
+        left: list[Any],
+    ) -> None:
+        """The frontend has not been back when the channel moves."""
+        room.add("alice", "connector-1")
+        channels.frontend_down("connector-1")
+        clock.advance(10)
+        assert channels.given_up() == [("connector-1", ["alice"])]
+
+        after = FakeFrontends("connector-1")
+        others = ChannelService(frontends=after, clock=clock)
+        others.frontend_up("connector-1", "first")
+        arriving = Arriving()
+        arriving.offers = {"connector-1": {"alice": None, "bob": None}}
+        for frontend, uids in channels.given_up():
+            arriving.give_up(frontend, uids)
+        others.arrive("room", arriving, lambda frontend: True)
+        assert after.take() == [
+            ("forget", "connector-1", ["alice"]),
+            ("join", "connector-1", "room", ["bob"]),
+        ]
+        assert others.given_up() == [("connector-1", ["alice"])]
+        after.forgetting.pop()()
+        assert others.given_up() == []
+        assert len(left) == 1
+        others.stop()
 
     def test_who_was_given_up_and_has_come_in_anew_is_a_member(
         self, channels: ChannelService, room: Any, frontends: FakeFrontends, clock: Clock
