@@ -259,6 +259,12 @@ class TestInPortions:
         for _ in range(times):
             frontend.clock.advance(0.001)
 
+    def until_one_is_offered(self, frontend: Frontend) -> None:
+        for _ in range(100):
+            if not self.offered(frontend):
+                self.turn(frontend)
+        assert self.offered(frontend)
+
     def offered(self, frontend: Frontend) -> list[object]:
         return [each[2] for each in frontend.said if each[0] == "offer"]
 
@@ -290,8 +296,7 @@ class TestInPortions:
 
     def test_who_leaves_meanwhile_is_not_offered_as_a_member(self, frontend: Frontend) -> None:
         frontend.dies("back-1")
-        while not self.offered(frontend):
-            self.turn(frontend)
+        self.until_one_is_offered(frontend)
         frontend.groups.leave("back-2", "room 9", ["ann"])
         frontend.groups.leave("back-2", "room 8", ["ann", "bob"])
         self.turn(frontend, 100)
@@ -301,8 +306,7 @@ class TestInPortions:
 
     def test_what_a_link_may_have_lost_is_offered_again(self, frontend: Frontend) -> None:
         frontend.dies("back-1")
-        while not self.offered(frontend):
-            self.turn(frontend)
+        self.until_one_is_offered(frontend)
         frontend.offering.link_down("back-2")
         self.turn(frontend, 100)
         assert ("done", "back-2") not in frontend.said
@@ -317,8 +321,7 @@ class TestInPortions:
     ) -> None:
         """That one does not know of it. When it does, it has to confirm who is in it."""
         frontend.dies("back-1")
-        while not self.offered(frontend):
-            self.turn(frontend)
+        self.until_one_is_offered(frontend)
         groups = frontend.groups
         groups.renew("back-2")
         groups.join("back-2", "room 9", ["eve"])

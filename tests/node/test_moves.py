@@ -261,6 +261,25 @@ async def test_who_is_taken_for_dead_begins_anew(cluster: Rooms, rounds: int) ->
     assert people.left == []
 
 
+async def test_who_is_taken_for_dead_drops_what_it_owned_at_once(cluster: Rooms) -> None:
+    """Also while it hears of no view that says who owns it now."""
+    people = People(cluster)
+    await cluster.start()
+    await people.enter()
+    registry, node = cluster.registry, cluster.nodes["back-2"]
+    assert registry is not None
+    held = [node.channels.get(name) for name in node.channels.names()]
+    assert held
+    registry._hearers.pop("back-2")
+    registry.take_out("back-2")
+    node.membership.removed()
+    assert node.channels.names() == []
+    assert not node.moves.settling.may_answer(held[0].name)
+    for channel in held:
+        with pytest.raises(ChannelMoved, match="others own it now"):
+            channel.push("onSay", {})
+
+
 async def test_nodes_go_on_while_the_registry_is_away(cluster: Rooms) -> None:
     people = People(cluster)
     await cluster.start()
