@@ -25,7 +25,7 @@ Encode = Callable[[Any], bytes]
 class Group:
     """The members of one channel that are connected to this frontend."""
 
-    __slots__ = ("confirmed", "doubtful", "moved", "offered", "targets", "uids")
+    __slots__ = ("confirmed", "moved", "offered", "targets", "uids")
 
     def __init__(self) -> None:
         # Whether the backend that it belongs to has said so; and until then by which move, of all
@@ -33,9 +33,6 @@ class Group:
         self.confirmed = False
         self.moved = 0
         self.offered = False
-        # Those of whom that backend, which has told all its members anew, has said nothing: if it
-        # takes them in when they are offered, it says so.
-        self.doubtful: set[str] | None = None
         self.uids: dict[str, None] = {}
         # Outboxes by encoding, flat, so that a push is one loop; None when it has to be made anew.
         self.targets: dict[Any, list[Any]] | None = None
@@ -98,8 +95,6 @@ class GroupTable:
                 group = groups[channel] = Group()
             if group.offered or not group.moved:  # else it does not know of the others yet
                 group.confirmed, group.moved = True, 0
-            if group.doubtful:
-                group.doubtful.discard(uid)
             group.uids[uid] = None
             group.targets = None
             self._of_uid.setdefault(uid, set()).add((backend, channel))
@@ -130,12 +125,11 @@ class GroupTable:
     def renew(self, backend: str) -> None:
         """Forget the groups of a backend, because it tells them anew.
 
-        But those that have moved to it, and of which it does not know yet, when it does.
+        But not those that have moved to it and are offered to it: it says then who of them are its
+        members. Forgotten meanwhile, they could leave, and nobody would notice.
         """
         for channel, group in list(self._backends.get(backend, {}).items()):
-            if group.moved and not group.offered:
-                group.doubtful = set(group.uids)
-            else:
+            if not group.moved:
                 self.leave(backend, channel, list(group.uids))
 
     def offered(self, backend: str, channel: str) -> None:
@@ -143,13 +137,11 @@ class GroupTable:
         group = self._backends.get(backend, {}).get(channel)
         if group is not None:
             group.offered = True
-            self.leave(backend, channel, group.doubtful or ())
-            group.doubtful = None
 
     def offer_again(self, backend: str) -> None:
         """What a backend has been offered may be lost."""
         for group in self._backends.get(backend, {}).values():
-            group.offered, group.doubtful = False, None
+            group.offered = False
 
     def held(self, backend: str) -> dict[str, list[str]]:
         """The members here of each channel of a backend."""
@@ -204,7 +196,7 @@ class GroupTable:
         there = self._backends.setdefault(to, {}).setdefault(channel, Group())
         there.uids.update(group.uids)
         there.targets, there.confirmed, there.moved = None, False, group.moved
-        there.offered, there.doubtful = False, None
+        there.offered = False
         for uid in group.uids:
             places = self._of_uid[uid]
             places.discard((backend, channel))

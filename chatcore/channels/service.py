@@ -417,15 +417,25 @@ class ChannelService:
         self._join_all(frontend)  # who came in before it was there
 
     def offered(
-        self, frontend: str, name: str, uids: Sequence[str], *, moved: bool = False
+        self,
+        frontend: str,
+        name: str,
+        uids: Sequence[str],
+        *,
+        moved: bool = False,
+        settled: bool = False,
     ) -> None:
         """Who a frontend holds as members of a channel of mine.
 
         Args:
             moved: whether the channel has come here since it was told who its members are.
+            settled: whether it had come here before that; what it was told may have been lost.
         """
         if frontend not in self._adopting and not moved:
-            return  # my own list is the newer one, and on its way
+            # My own list is the newer one, and on its way; but it names nobody who is no member.
+            if settled and not self._is_elsewhere(name):
+                self._deny(frontend, name, uids)
+            return
         if self._is_elsewhere(name):
             return  # it was given away: the frontend has yet to hear to whom, and offers it there
         forgotten = self._forgotten.of(frontend)
@@ -440,6 +450,14 @@ class ChannelService:
         if adopted:
             # It may have crossed a leave of mine: then the frontend has forgotten them since.
             self._frontends.join(frontend, name, adopted)
+
+    def _deny(self, frontend: str, name: str, uids: Sequence[str]) -> None:
+        """Tell a frontend who of these are no members."""
+        channel = self._channels.get(name)
+        members = {} if channel is None else channel.by_frontend.get(frontend, {})
+        strangers = [uid for uid in uids if uid not in members]
+        if strangers:
+            self._frontends.leave(frontend, name, strangers)
 
     def offers_done(self, frontend: str) -> None:
         """A frontend has offered all that it holds."""

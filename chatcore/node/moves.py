@@ -427,7 +427,8 @@ class Moves:
         elif mine or not moved:
             # What this node has settled with already is older than what it has said since.
             late = moved > self._settled_with.get(frontend, 0)
-            self._channels.offered(frontend, name, uids, moved=late)
+            settled = bool(moved) and not late
+            self._channels.offered(frontend, name, uids, moved=late, settled=settled)
 
     def _on_offers_done(self, link: Link, box: Box, ask: bytes | None) -> None:
         if not self.arrivals.hold(link, box, ask, self._on_offers_done):

@@ -663,6 +663,18 @@ class TestLosingAFrontend:
         channels.offered("connector-1", "room", ["alice", "bob"], moved=True)
         assert room.uids() == ["alice"]
 
+    def test_who_is_offered_by_an_old_move_and_is_no_member_is_told_to_have_left(
+        self, channels: ChannelService, room: Any, frontends: FakeFrontends
+    ) -> None:
+        """The link was lost with what the frontend was told before."""
+        room.add("alice", "connector-1")
+        frontends.take()
+        channels.offered("connector-1", "room", ["alice", "bob"], settled=True)
+        channels.offered("connector-1", "room", ["alice"], settled=True)
+        channels.offered("connector-1", "room", ["eve"])
+        assert frontends.take() == [("leave", "connector-1", "room", ["bob"])]
+        assert room.uids() == ["alice"]
+
     def test_a_frontend_that_started_anew_holds_nobody(
         self,
         channels: ChannelService,

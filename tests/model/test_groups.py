@@ -198,6 +198,22 @@ def test_dropping_the_groups_of_a_backend(frontend: Frontend) -> None:
     assert frontend.empty()
 
 
+def test_who_goes_while_a_new_owner_has_yet_to_answer_is_told(frontend: Frontend) -> None:
+    """Their group was offered, and crossed what its owner says when a link is back."""
+    alice = frontend.enter("alice")
+    frontend.groups.join("chat-1", "room", ["alice"])
+    frontend.groups.move("room", "chat-1", "chat-2")
+    frontend.groups.offered("chat-2", "room")
+    frontend.groups.renew("chat-2")
+    frontend.leave(alice)
+    assert frontend.told == [("chat-2", "room", "alice")]
+    frontend.enter("alice")
+    frontend.groups.join("chat-2", "room", ["alice"])  # it has taken the offer
+    assert frontend.groups.held("chat-2") == {}
+    frontend.groups.told("chat-2", "room", "alice")
+    assert frontend.empty()
+
+
 def test_what_is_held(frontend: Frontend) -> None:
     for uid in "abc":
         frontend.enter(uid)

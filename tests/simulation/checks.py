@@ -194,6 +194,8 @@ class Checker:
         for act in acts:
             if stay.front in act.unlinked:
                 return True  # its members may have been given up already
+            if (stay.uid, stay.front) not in act.members and self._was_lost(stay, act.time):
+                return True  # it has yet to be offered again
             # What was on a connection that broke, or waited for it.
             if any(
                 lost.sender == act.life[0]
@@ -208,6 +210,11 @@ class Checker:
             if removed is not None and act.time >= removed:
                 return True
         return self._was_removed(stay.front, said)
+
+    def _was_lost(self, stay: Stay, until: float) -> bool:
+        """Whether a client's frontend has been taken out of the view while the client was there."""
+        removed = self._play.registry.record.removed_at
+        return any(id == stay.front and stay.since < at < until for (id, _), at in removed.items())
 
     def _was_removed(self, front: str, said: Said) -> bool:
         """Whether the frontend was out of the view when something was said."""

@@ -145,6 +145,7 @@ class Person:
         self._wire: Wire | None = None
         self.stay: Stay | None = None
         self._entering: Stay | None = None
+        self._unsure = ""
         self.front = ""
         self._asked: dict[int, Asked] = {}
         self._acknowledged: set[str] = set()
@@ -192,14 +193,16 @@ class Person:
     def enter(self) -> None:
         if self._wire is None or not self._wire.works or self.stay is not None:
             return
-        rid = self._world.random.choice(self._rooms)
+        # Who does not know whether it is in may be; in two rooms it would be a stranger in one.
+        rid = self._unsure or self._world.random.choice(self._rooms)
+        self._unsure = rid
         wire = self._wire
 
         def entered(answer: dict[str, Any]) -> None:
             if answer["code"] != 200:
                 self.hang_up(f"could not enter {rid}: {answer}")
                 return
-            self.stay, self._entering = self._entering, None
+            self.stay, self._entering, self._unsure = self._entering, None, ""
             assert self.stay is not None
             self.stay.since = self._world.now
             self.stays.append(self.stay)

@@ -168,7 +168,7 @@ class Play:
             world,
             latency=chance.choice(((0.0002, 0.001), (0.001, 0.03), (0.0, 0.2))),
             room=chance.choice((4096, 65536, 1 << 20)) if hard else 1 << 20,
-            distances=chance.choice(((0.0,), (0.0, 0.05, 0.1))),
+            distances=chance.choice(((0.0,), (0.0, 0.05, 0.1), (0.0, 0.1, 0.3))),
         )
         self.registry = self._registry(registry)
         self.stage = Stage(world)

@@ -122,6 +122,7 @@ class Act:
         epoch: of the view that it knew.
         said: the message that it pushed, if that is what it did.
         number: which one that was since the channel began, as its state has it.
+        members: of the channel then.
         unlinked: the frontends that the backend could not reach then.
     """
 
@@ -131,6 +132,7 @@ class Act:
     epoch: int
     said: str | None
     number: int
+    members: frozenset[tuple[str, str]]
     unlinked: frozenset[str]
 
 
@@ -224,7 +226,8 @@ class Stage:
         epoch = node.servers.view.epoch
         frontends = [each.id for each in node.servers.frontends()]
         unlinked = frozenset(id for id in frontends if node.links.get(id) is None)
-        self.acted.append(Act(self.world.now, rid, life, epoch, said, number, unlinked))
+        members = frozenset(node.channels.get(rid).members()) if said is not None else frozenset()
+        self.acted.append(Act(self.world.now, rid, life, epoch, said, number, members, unlinked))
 
 
 _now: list[Stage] = []
