@@ -130,7 +130,9 @@ class ChannelService:
         self._hooks: list[LeftHook] = []
         self._lost = Deadlines(patience, clock, self._give_up)
         self._incarnations: dict[str, str] = {}
-        self._adopting: set[str] = set()
+        # The frontends that have yet to offer what they hold; and by channel and uid, who has gone
+        # there since, and whether others have been told.
+        self._adopting: dict[str, dict[tuple[str, str], bool]] = {}
         self._forgotten = Forgotten(clock)
 
     def get(self, name: str, create: bool = False) -> Channel | None:
@@ -381,7 +383,11 @@ class ChannelService:
     def gone(self, frontend: str, name: str, uid: str, reason: str = CLOSED) -> None:
         """A member's last session on its frontend has ended."""
         channel = self._channels.get(name)
-        if channel is None or not self._take(channel, uid, frontend):
+        was_member = channel is not None and self._take(channel, uid, frontend)
+        early = self._adopting.get(frontend)
+        if early is not None and reason == CLOSED and len(early) < MOST_DEPARTED:
+            early[name, uid] = early.get((name, uid), False) or was_member
+        if channel is None or not was_member:
             return
         if reason == CLOSED:
             # It may have crossed a join of mine, and that have found a new session of the same uid.
@@ -411,7 +417,7 @@ class ChannelService:
             self._renew(frontend)
             return
         # One of us started anew. What it holds, it holds from before my own start: adopt it.
-        self._adopting.add(frontend)
+        self._adopting[frontend] = {}
         if known is not None:
             self._strike(frontend, "frontend restarted")
         self._join_all(frontend)  # who came in before it was there
@@ -444,12 +450,29 @@ class ChannelService:
         adopted = [uid for uid in uids if uid not in forgotten]
         if len(adopted) < len(uids):  # whom others have been told of as gone
             self._forget(frontend, [uid for uid in uids if uid in forgotten])
+        gone = self._gone_early(frontend, channel, adopted)
+        adopted = [uid for uid in adopted if uid not in gone]
         for uid in adopted:
             channel.put(uid, frontend, inherited=True)
             self._channels[name] = channel
         if adopted:
             # It may have crossed a leave of mine: then the frontend has forgotten them since.
             self._frontends.join(frontend, name, adopted)
+        for uid, told in gone.items():
+            if not told:
+                channel.put(uid, frontend)
+                self._channels[name] = channel
+                self.gone(frontend, name, uid)
+
+    def _gone_early(self, frontend: str, channel: Channel, uids: Iterable[str]) -> dict[str, bool]:
+        """Who of these has gone, as the frontend said before; and whether others were told."""
+        early = self._adopting.get(frontend, {})
+        members = channel.by_frontend.get(frontend, {})
+        return {
+            uid: early[channel.name, uid]
+            for uid in uids
+            if uid not in members and (channel.name, uid) in early
+        }
 
     def _deny(self, frontend: str, name: str, uids: Sequence[str]) -> None:
         """Tell a frontend who of these are no members."""
@@ -461,21 +484,19 @@ class ChannelService:
 
     def offers_done(self, frontend: str) -> None:
         """A frontend has offered all that it holds."""
-        if frontend in self._adopting:
-            self._adopting.discard(frontend)
+        if self._adopting.pop(frontend, None) is not None:
             self._forgotten.held_by_nobody(frontend)
 
     def frontend_left(self, frontend: str) -> None:
         """A frontend is in the view no more: its members go at once."""
         self._lost.stop(frontend)
         self._incarnations.pop(frontend, None)
-        self._adopting.discard(frontend)
+        self._adopting.pop(frontend, None)
         self._give_up(frontend, "frontend left")
 
     def frontend_down(self, frontend: str) -> None:
         """The link to a frontend is lost; its members stay for a while."""
-        if frontend in self._adopting:
-            self._adopting.discard(frontend)
+        if self._adopting.pop(frontend, None) is not None:
             del self._incarnations[frontend]  # it has not offered all: it begins again
         self._miss(frontend)
 

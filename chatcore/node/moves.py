@@ -452,7 +452,7 @@ class Moves:
             elif not self.settling.may_answer(key):  # it may be offered, and not be in yet
                 self.arrivals.put_off(link, box, ask, self._on_gone, for_ever=True)
                 return
-        elif not self.settling.ready:
+        elif not self.settling.ready or self.settling.awaits(name):
             self.arrivals.put_off(link, box, ask, self._on_gone, for_ever=True)
             return
         gone = self._channels.gone_before if b"origin" in box else self._channels.gone
@@ -470,7 +470,7 @@ class Moves:
                 if not self._channels.has(name):
                     self.left(owner.id, name, uid)
                     return
-            elif owner is not None and not self.settling.may_answer(key):
+            elif self.settling.awaits(name) if owner is None else not self.settling.may_answer(key):
                 self.arrivals.put_off_own(partial(self._gone_here, name, uid))
                 return
         self._channels.gone(self._id, name, uid)

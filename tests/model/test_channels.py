@@ -663,6 +663,25 @@ class TestLosingAFrontend:
         channels.offered("connector-1", "room", ["alice", "bob"], moved=True)
         assert room.uids() == ["alice"]
 
+    def test_who_has_gone_before_being_offered_is_told_as_left_and_no_member(
+        self, channels: ChannelService, room: Any, frontends: FakeFrontends, left: list[Any]
+    ) -> None:
+        """The frontend offers those, too, of whom it has yet to hear that this is known."""
+        room.add("eve", "connector-2")
+        channels.frontend_up("connector-1", "second")
+        channels.gone("connector-1", "room", "alice")
+        assert left == []
+        for _ in range(2):
+            channels.offered("connector-1", "room", ["alice", "bob"])
+        channels.gone("connector-1", "room", "bob")
+        channels.offered("connector-1", "room", ["bob"])
+        assert [uid for _, uid, _, _ in left] == ["alice", "bob"]
+        room.add("alice", "connector-1")
+        channels.offered("connector-1", "room", ["alice"])
+        channels.offers_done("connector-1")
+        assert room.uids() == ["eve", "alice"]
+        assert len(left) == 2
+
     def test_who_is_offered_by_an_old_move_and_is_no_member_is_told_to_have_left(
         self, channels: ChannelService, room: Any, frontends: FakeFrontends
     ) -> None:

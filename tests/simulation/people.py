@@ -140,8 +140,8 @@ class Person:
         self.late: list[str] = []
         self._world, self._wires = world, wires
         self._fronts, self._awake_since = fronts, awake_since
-        self._rooms, self._pause = rooms, pause
-        self._bytes, self._sleepy, self._restless = bytes, sleepy, restless
+        self.rooms, self._pause = rooms, pause
+        self._bytes, self._sleepy, self.restless = bytes, sleepy, restless
         self._wire: Wire | None = None
         self.stay: Stay | None = None
         self._entering: Stay | None = None
@@ -194,7 +194,7 @@ class Person:
         if self._wire is None or not self._wire.works or self.stay is not None:
             return
         # Who does not know whether it is in may be; in two rooms it would be a stranger in one.
-        rid = self._unsure or self._world.random.choice(self._rooms)
+        rid = self._unsure or self._world.random.choice(self.rooms)
         self._unsure = rid
         wire = self._wire
 
@@ -223,7 +223,7 @@ class Person:
             return
         if self.stopped or self.silent:
             return
-        if chance.random() < self._restless:
+        if chance.random() < self.restless:
             chance.choice((self.leave, self.hang_up))()
             return
         for _ in range(chance.choice((1, 1, 1, 3))):

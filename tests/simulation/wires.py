@@ -350,7 +350,7 @@ class Wires:
     ) -> None:
         self.world = world
         self.latency, self.room = latency, room
-        self._choices, self._distances = distances, dict[tuple[str, str], float]()
+        self._choices, self.distances = distances, dict[tuple[str, str], float]()
         self.listening: dict[tuple[str, str], tuple[Machine, Any]] = {}
         self.losses: list[Loss] = []
         self.open: dict[Transport, Transport] = {}
@@ -361,7 +361,7 @@ class Wires:
     @property
     def longest_way(self) -> float:
         """Seconds that anything takes from one machine to another, at most."""
-        return self.latency[1] + max(self._choices)
+        return self.latency[1] + max((*self._choices, *self.distances.values()))
 
     # What the nodes do
 
@@ -437,9 +437,9 @@ class Wires:
 
     def _distance(self, sender: str, receiver: str) -> float:
         way = sender, receiver
-        if way not in self._distances:
-            self._distances[way] = self.world.random.choice(self._choices)
-        return self._distances[way]
+        if way not in self.distances:
+            self.distances[way] = self.world.random.choice(self._choices)
+        return self.distances[way]
 
     def _accept(self, far: Transport, answering: Any) -> None:
         if not far.connected:
