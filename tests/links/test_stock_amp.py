@@ -134,7 +134,7 @@ class Here:
         }
 
     def note(self, link: Link, box: Box, ask: bytes | None) -> None:
-        assert (ask is None) != box[b"_command"].startswith(b"GroupGone")
+        assert (ask is None) != (box[b"_command"] in (b"GroupGone", b"GroupForget"))
         if ask is not None:
             link.answer(ask, b"")
         told = {
@@ -255,7 +255,7 @@ def test_forward(net: Net, stock: Stock, here: Here, size: int) -> None:
     assert here.heard == [("Forward", ("chat.chatHandler.send", body, session))]
 
 
-def test_what_wants_no_answer(net: Net, stock: Stock, here: Here) -> None:
+def test_what_is_told(net: Net, stock: Stock, here: Here) -> None:
     big = "中" * 50_000
     stock.callRemote(ForwardNotify, route="r", body=b"{}", session=b"")
     stock.callRemote(Push, channel="c", route="onChat", body={"msg": big})
