@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import sys
-import textwrap
 from collections.abc import Sequence
 
 from chatcore import __version__
-from chatcore.cli import adding, certs, listing, reloading, restarting, start, stopping
+from chatcore.cli import (
+    adding,
+    certs,
+    inspecting,
+    listing,
+    reloading,
+    restarting,
+    start,
+    stopping,
+)
 from chatcore.cli.exits import DONE, INTERRUPTED, MEANINGS, USAGE, CommandError
 from chatcore.cli.output import Output
-from chatcore.cli.parsing import Commands, Help, Parser, width
+from chatcore.cli.parsing import Commands, Help
 from chatcore.cli.streams import make_usable
 from chatcore.errors import ConfigError
 
-MODULES = (start, listing, stopping, restarting, adding, reloading, certs)
+MODULES = (start, listing, stopping, restarting, adding, reloading, certs, inspecting)
 """What adds the commands, in the order in which help tells them."""
 
 _ABOUT = """\
@@ -83,7 +91,7 @@ def make_commands() -> Commands:
 def about(commands: Commands) -> str:
     """What ``chatcore --help`` says."""
     return _ABOUT.format(
-        commands="\n".join(_line(each) for each in commands.parsers.values()),
+        commands="\n".join(each.line(name) for name, each in commands.parsers.items()),
         exits="\n".join(f"  {code:<4} {meaning}" for code, meaning in MEANINGS.items()),
     )
 
@@ -92,17 +100,10 @@ def _interrupted(output: Output) -> CommandError:
     return CommandError("interrupted", exit=INTERRUPTED, advice=output.unfinished)
 
 
-def _line(parser: Parser) -> str:
-    lead = f"  {parser.name:<10} "
-    return textwrap.fill(
-        parser.summary, width(), initial_indent=lead, subsequent_indent=" " * len(lead)
-    )
-
-
 def _run(words: list[str], output: Output) -> int:
     commands = make_commands()
     if words[:1] == ["help"]:
-        words = [*words[1:2], "--help"]
+        words = [*words[1:], "--help"]
     if not words or words == ["--json"]:
         raise Help(about(commands))
     parser, rest = commands.find(words)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TextIO
 
 from chatcore.cli.exits import FAILED
-from chatcore.cli.streams import turn_off
+from chatcore.cli.streams import turn_off, unbuffered
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 NOTHING = "-"
@@ -49,9 +49,11 @@ class Output:
 
     Attributes:
         unfinished: what to say of what is under way to who interrupts the command.
+        by_line: whether JSON is one document a line, and not one altogether.
     """
 
     unfinished: str | None = None
+    by_line = False
 
     def __init__(self, out: TextIO, err: TextIO, *, as_json: bool = False) -> None:
         self._out, self._err = out, err
@@ -65,6 +67,20 @@ class Output:
         return not self.as_json and self._out.isatty()
 
     @property
+    def reader_is_gone(self) -> bool:
+        """Whether nobody gets what is printed any more."""
+        return self._out in self._lost
+
+    def unbuffered(self) -> Output:
+        """Another one to the same streams that holds nothing of what it has yet to write.
+
+        A thread may wait in it for somebody to read, and the process end meanwhile.
+        """
+        other = Output(unbuffered(self._out), unbuffered(self._err), as_json=self.as_json)
+        other.by_line = self.by_line
+        return other
+
+    @property
     def shows_progress(self) -> bool:
         """Whether a person sees how far something is."""
         return not self.as_json and self._err.isatty() and os.environ.get("TERM") != "dumb"
@@ -72,9 +88,12 @@ class Output:
     def document(self, value: Mapping[str, Any]) -> None:
         """Print the JSON document; nothing happens unless JSON was asked for."""
         if self.as_json:
-            encoding = (getattr(self._out, "encoding", None) or "utf-8").lower()
-            text = json.dumps(value, indent=2, ensure_ascii=not encoding.startswith("utf"))
-            self._write(self._out, f"{text}\n")
+            self._write(self._out, self._as_json(value, None if self.by_line else 2))
+
+    def line(self, value: Mapping[str, Any]) -> None:
+        """Print a JSON document in a line of its own; nothing happens unless JSON was asked for."""
+        if self.as_json:
+            self._write(self._out, self._as_json(value, None))
 
     def text(self, text: str) -> None:
         """Print a text of several lines as it is."""
@@ -155,6 +174,11 @@ class Output:
         if not isinstance(problem, BrokenPipeError):  # who reads no more knows that
             self.note(f"chatcore: the output can't be written: {problem.strerror}")
         return code or FAILED
+
+    def _as_json(self, value: Mapping[str, Any], indent: int | None) -> str:
+        encoding = (getattr(self._out, "encoding", None) or "utf-8").lower()
+        text = json.dumps(value, indent=indent, ensure_ascii=not encoding.startswith("utf"))
+        return f"{text}\n"
 
     def _write(self, stream: TextIO, text: str) -> None:
         """Write at once; what a stream does not take costs nothing but itself."""

@@ -59,6 +59,17 @@ class Parser(argparse.ArgumentParser):
         action = self._option_string_actions.get(flag)
         return action is not None and action.nargs != 0
 
+    def line(self, name: str) -> str:
+        """What a list of commands says of it.
+
+        Args:
+            name: what it is called there.
+        """
+        lead = f"  {name:<10} "
+        return textwrap.fill(
+            self.summary, width(), initial_indent=lead, subsequent_indent=" " * len(lead)
+        )
+
     def read(self, words: Sequence[str]) -> argparse.Namespace:
         """Read all words but the command itself.
 
@@ -88,10 +99,16 @@ class Parser(argparse.ArgumentParser):
 
 
 class Commands:
-    """All commands; each adds itself with `add_parser`."""
+    """All commands; each adds itself with `add_parser`.
 
-    def __init__(self) -> None:
+    Args:
+        under: the word that stands before all of them, where these are the commands of a group.
+    """
+
+    def __init__(self, under: str = "") -> None:
         self.parsers: dict[str, Parser] = {}
+        self.groups: dict[str, Commands] = {}
+        self._under = under
 
     def add_parser(
         self, name: str, *, help: str, description: str, epilog: str | None = None
@@ -106,25 +123,63 @@ class Commands:
             description: the same, in full.
             epilog: lines that stand behind everything else.
         """
-        parser = Parser(name, help=help, description=description, epilog=epilog)
+        prog = f"{self._under} {name}".strip()
+        parser = Parser(prog, help=help, description=description, epilog=epilog)
         self.parsers[name] = parser
         return parser
+
+    def add_group(self, name: str, *, help: str, description: str) -> Commands:
+        """Add a command that has commands of its own, which are to be added to what comes back."""
+        self.parsers[name] = Parser(name, help=help, description=description)
+        self.groups[name] = Commands(under=name)
+        return self.groups[name]
+
+    def takes_value(self, flag: str) -> bool:
+        """Whether something has to follow behind that option of any command."""
+        parsers = any(each.takes_value(flag) for each in self.parsers.values())
+        return parsers or any(each.takes_value(flag) for each in self.groups.values())
 
     def find(self, words: Sequence[str]) -> tuple[Parser | None, list[str]]:
         """Find the command among the words; the others come back, too.
 
         Raises:
             CommandError: there is no such command.
+            Help: the words name a group, and ask for help or for nothing.
         """
         value_follows = False
         for place, word in enumerate(words):
             if value_follows:
                 value_follows = False
             elif word.startswith("-"):
-                value_follows = any(each.takes_value(word) for each in self.parsers.values())
+                value_follows = self.takes_value(word)
             else:
-                return self.get(word), [*words[:place], *words[place + 1 :]]
+                rest = [*words[:place], *words[place + 1 :]]
+                parser = self.get(word)
+                return self._within(word, rest) if word in self.groups else (parser, rest)
         return None, list(words)
+
+    def _within(self, group: str, words: Sequence[str]) -> tuple[Parser, list[str]]:
+        parser, rest = self.groups[group].find(words)
+        if parser is not None:
+            return parser, rest
+        asked = [word for word in words if word != "--json"]
+        if asked and asked[0] not in ("-h", "--help"):
+            self.parsers[group].read(words)
+        raise Help(self._about(group))
+
+    def _about(self, group: str) -> str:
+        own = self.parsers[group]
+        lines = [
+            f"usage: {own.prog} COMMAND [OPTIONS] [WORDS]",
+            "",
+            own.description or "",
+            "",
+            "commands:",
+            *(each.line(name) for name, each in self.groups[group].parsers.items()),
+            "",
+            f"'{own.prog} COMMAND --help' tells the options of a command.",
+        ]
+        return "\n".join(lines) + "\n"
 
     def get(self, name: str) -> Parser:
         """The command of that name; CommandError when there is none."""
@@ -134,7 +189,8 @@ class Commands:
         near = half[0] if len(half) == 1 else nearest(name, self.parsers)
         meant = f"Did you mean '{near}'? " if near else ""
         every = ", ".join(self.parsers)
-        raise CommandError(f"there is no command '{name}'", advice=f"{meant}There are {every}")
+        full = f"{self._under} {name}".strip()
+        raise CommandError(f"there is no command '{full}'", advice=f"{meant}There are {every}")
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):

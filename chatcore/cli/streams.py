@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Final, TextIO
+from typing import Final, TextIO, cast
 
 STDERR: Final = 2
 
@@ -32,6 +32,46 @@ def turn_off(stream: TextIO) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, fd)
     os.close(nowhere)
+
+
+class Unbuffered:
+    """A stream of text that holds nothing of what it has yet to write.
+
+    Args:
+        stream: the same with a buffer.
+        fd: where it is written to.
+    """
+
+    def __init__(self, stream: TextIO, fd: int) -> None:
+        self.encoding = stream.encoding
+        self._errors = stream.errors or "strict"
+        self._stream, self._fd = stream, fd
+
+    def write(self, text: str) -> int:
+        """Write all of it; OSError where that can't be."""
+        rest = memoryview(text.encode(self.encoding, self._errors))
+        while rest:
+            rest = rest[os.write(self._fd, rest) :]
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing is held."""
+
+    def fileno(self) -> int:
+        """Where it is written to."""
+        return self._fd
+
+    def isatty(self) -> bool:
+        """Whether that is a terminal."""
+        return self._stream.isatty()
+
+
+def unbuffered(stream: TextIO) -> TextIO:
+    """The same stream without a buffer; the stream itself where it is none of the system's."""
+    try:
+        return cast(TextIO, Unbuffered(stream, stream.fileno()))
+    except (OSError, ValueError):
+        return stream
 
 
 def _usable(stream: TextIO | None) -> TextIO:

@@ -1,0 +1,1 @@
+"""Looking at the traffic of AMP peers: chatcore's nodes, and any others."""

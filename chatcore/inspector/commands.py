@@ -1,0 +1,194 @@
+"""Reading the bodies of boxes with the `amp.Command` classes that declare them."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from types import ModuleType
+from typing import Any
+
+from twisted.protocols import amp
+
+from chatcore.errors import ConfigError
+from chatcore.inspector.redaction import Redaction
+from chatcore.inspector.values import shown, shown_bytes
+from chatcore.wire.box import Box
+
+OWN = frozenset(
+    (b"_command", b"_ask", b"_answer", b"_error", b"_error_code", b"_error_description")
+)
+"""The keys that are AMP's own, and no argument's."""
+
+CHATCORE = "chatcore.links.commands"
+"""The module that declares what crosses chatcore's links."""
+
+_NOT_MEANT = (amp.Command, amp.ProtocolSwitchCommand)
+
+
+class Dictionary:
+    """What boxes mean, as far as their commands are known.
+
+    Args:
+        modules: where `amp.Command` classes stand.
+    """
+
+    def __init__(self, modules: Iterable[ModuleType] = ()) -> None:
+        self.commands: dict[bytes, type[amp.Command]] = {amp.StartTLS.commandName: amp.StartTLS}
+        self.speaks_chatcore = False
+        for module in modules:
+            self.commands |= commands_of(module)
+            self.speaks_chatcore |= module.__name__ == CHATCORE
+
+    def switches(self, command: bytes) -> bool:
+        """Whether something else than AMP follows behind that command's answer."""
+        known = self.commands.get(command)
+        return known is not None and issubclass(known, amp.ProtocolSwitchCommand)
+
+    def route(self, command: bytes, box: Box) -> str:
+        """What is asked for: the command, or what chatcore's commands carry."""
+        if self.speaks_chatcore:
+            route = box.get(b"route")
+            if route is None and b"service" in box and b"method" in box:
+                route = b"%b.%b" % (box[b"service"], box[b"method"])
+            if route:
+                return named(route)
+        return named(command)
+
+    def body(self, command: bytes | None, kind: str, box: Box, rule: Redaction) -> dict[str, Any]:
+        """What a box carries, in JSON's types.
+
+        Args:
+            command: the command; of an answer, that which it answers; None where nobody knows.
+            kind: ``ask``, ``tell``, ``answer`` or ``error``.
+            box: the box.
+            rule: what is hidden.
+        """
+        known = None if command is None else self.commands.get(command)
+        declared: list[tuple[bytes, Any]] = []
+        if known is not None and kind in ("ask", "tell", "answer"):
+            declared = known.response if kind == "answer" else known.arguments
+        return _decoded(declared, box, rule)
+
+
+def load(names: Iterable[str], *, folder: str | None = None) -> Dictionary:
+    """Import modules and take the commands that stand there.
+
+    Args:
+        names: of modules, as in ``package.module``.
+        folder: where they are looked for first; the current directory unless given.
+
+    Raises:
+        ConfigError: there is no such module, it can't be imported, or no command stands there.
+    """
+    modules = [_import(name, folder or os.getcwd()) for name in names]
+    for module in modules:
+        if not commands_of(module):
+            raise ConfigError(
+                f"no subclass of twisted.protocols.amp.Command stands in {module.__name__}",
+                file=module.__file__,
+                advice="Name the module that declares the commands",
+            )
+    return Dictionary(modules)
+
+
+def commands_of(module: ModuleType) -> dict[bytes, type[amp.Command]]:
+    """The commands of a module, by their names on the wire."""
+    return {
+        each.commandName: each
+        for each in vars(module).values()
+        if isinstance(each, type) and issubclass(each, amp.Command) and each not in _NOT_MEANT
+    }
+
+
+def named(name: bytes) -> str:
+    """A name on the wire, as it is shown."""
+    return name.decode("utf-8", "backslashreplace")
+
+
+def _import(name: str, folder: str) -> ModuleType:
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as problem:
+        if problem.name is None or not (
+            name == problem.name or name.startswith(f"{problem.name}.")
+        ):
+            raise _broken(name, problem) from problem
+        raise ConfigError(
+            f"there is no module '{name}'",
+            advice=f"It is looked for in {folder} and where Python looks for modules, and named as "
+            "in an import: package.module",
+        ) from None
+    except (Exception, SystemExit) as problem:
+        raise _broken(name, problem) from problem
+
+
+def _broken(name: str, problem: BaseException) -> ConfigError:
+    return ConfigError(f"the module '{name}' can't be imported: {problem!r}")
+
+
+class _Strings(amp.AmpBox):
+    """A box that knows which of its keys were read."""
+
+    def __init__(self, box: Mapping[bytes, bytes]) -> None:
+        super().__init__(box)
+        self.used: set[bytes] = set()
+
+    def __getitem__(self, key: bytes) -> bytes:
+        self.used.add(key)
+        return super().__getitem__(key)
+
+    def get(self, key: bytes, default: Any = None) -> Any:
+        self.used.add(key)
+        return super().get(key, default)
+
+    def pop(self, key: bytes, *default: Any) -> Any:
+        self.used.add(key)
+        return super().pop(key, *default)
+
+
+def _nobody() -> amp.AMP:
+    """The connection that arguments are given; there is none."""
+    nobody = amp.AMP()
+    # What amp.Descriptor asks; the descriptor itself went another way.
+    vars(nobody)["_getDescriptor"] = lambda number: f"descriptor {number}"
+    return nobody
+
+
+def _decoded(
+    declared: Iterable[tuple[bytes, Any]], box: Mapping[bytes, bytes], rule: Redaction
+) -> dict[str, Any]:
+    strings = _Strings({key: value for key, value in box.items() if key not in OWN})
+    nobody = _nobody()
+    body: dict[str, Any] = {}
+    for name, argument in declared:
+        objects: dict[str, Any] = {}
+        raw = box.get(name)
+        try:
+            argument.fromBox(name, strings, objects, nobody)
+        except (Exception, SystemExit) as problem:
+            strings.used.add(name)
+            body[named(name)] = _unreadable(named(name), raw, problem, rule)
+            continue
+        for attribute, value in objects.items():
+            if raw is not None or value is not None:  # else it is optional, and not there
+                body[attribute] = shown(named(name), value, rule)
+    for key, undeclared in box.items():
+        if key not in OWN and key not in strings.used:
+            body[named(key)] = shown_bytes(named(key), undeclared, rule)
+    return body
+
+
+def _unreadable(
+    name: str, raw: bytes | None, problem: BaseException, rule: Redaction
+) -> dict[str, Any]:
+    """An argument that is not as declared: why, and what is there."""
+    if raw is None:
+        return {"unreadable": "it is not there"}
+    why = type(problem).__name__
+    if not rule.hides(name) and rule.allows(raw):  # what it says may quote the value
+        why = rule.text(f"{why}: {problem}")
+    return {"unreadable": why, "raw": shown_bytes(name, raw, rule)}
