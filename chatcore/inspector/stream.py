@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from chatcore.wire.box import END, LONGEST_KEY, Box
+from chatcore.wire.box import LONGEST_KEY, Box
 
 LONGEST_BOX = 16 * 1024 * 1024
 """Bytes of one box; a longer one is taken for garbage."""
@@ -107,11 +107,17 @@ class BoxStream:
         return pieces
 
     def end(self) -> list[Piece]:
-        """The stream is over; what was held is told as garbage."""
+        """The stream is over; what was held is told as garbage, but for boxes in it.
+
+        A length that is damaged makes what follows a part of its box.
+        """
         pieces: list[Piece] = []
-        if self._buffer:
-            why = "" if self._lost else f"the stream ends within this box, at {self._there()}"
-            self._give(len(self._buffer), pieces, why)
+        while self._buffer and not self._lost:
+            end = self.offset + len(self._buffer)
+            self._break(f"the stream ends within this box, at offset {end}", pieces)
+            while self._step(pieces):
+                pass
+        self._give(len(self._buffer), pieces)
         return pieces
 
     def _step(self, pieces: list[Piece]) -> bool:
@@ -146,7 +152,7 @@ class BoxStream:
                     break
                 continue
             if size > LONGEST_KEY:
-                problem = f"a key of {size} bytes at {self._there(at - start)}"
+                problem = f"a key of {size} bytes at offset {self.offset + at - start}"
                 break
             middle = at + 2 + size
             value = middle + 2
@@ -192,11 +198,3 @@ class BoxStream:
             del self._buffer[:size]
             self.offset += size
         self._at, self._box, self._items = 0, {}, 0
-
-    def _there(self, at: int | None = None) -> str:
-        return f"offset {self.offset + (len(self._buffer) if at is None else at)}"
-
-
-def encoded_size(box: Box) -> int:
-    """How many bytes a box takes on the wire."""
-    return sum(4 + len(key) + len(value) for key, value in box.items()) + len(END)
