@@ -80,6 +80,11 @@ class Output:
         other.by_line = self.by_line
         return other
 
+    def give_up(self) -> None:
+        """Print nothing more: whoever should read it does not, and would be waited for."""
+        self._lost[self._out] = BrokenPipeError()
+        turn_off(self._out)
+
     @property
     def shows_progress(self) -> bool:
         """Whether a person sees how far something is."""

@@ -85,6 +85,9 @@ async def proxy(options: argparse.Namespace, output: Output, *, reactor: Any) ->
         await factory.until_closed()
         stopped = [watcher.stop(LAST_SECONDS, _now()) for watcher in watchers]
         output.unfinished = _summary(factory, watchers, all(stopped))
+        if not all(stopped):
+            output.give_up()
+            output.note(f"chatcore: {output.unfinished}")
     raise AssertionError("nothing ends it but who interrupts it")
 
 
