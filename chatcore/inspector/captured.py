@@ -27,6 +27,17 @@ def messages(
         exchange: knows which answers belong to which asks.
         speaks: gives what is known of the commands of a dialect.
     """
+    for seen in _messages(records, exchange, speaks):
+        if seen.kind != "damaged":
+            seen.offset = None  # it would be that within a record
+        yield seen
+
+
+def _messages(
+    records: Iterable[Head | Event | Damage],
+    exchange: Exchange,
+    speaks: Callable[[str], Dictionary],
+) -> Iterator[Seen]:
     origin = 0
     for record in records:
         if isinstance(record, Damage):
@@ -51,9 +62,7 @@ def _event(event: Event, exchange: Exchange, origin: int) -> Iterator[Seen]:
         yield from exchange.ended(way, event.time)
         yield exchange.told(way, "end", event.time, event.data.decode("utf-8", "replace"))
     else:
-        for seen in exchange.pieces(way, _pieces(event), event.time):
-            seen.offset = None  # it would be that within the record
-            yield seen
+        yield from exchange.pieces(way, _pieces(event), event.time)
 
 
 def _pieces(event: Event) -> list[Piece]:

@@ -158,7 +158,7 @@ class Seen:
         route = self.route
         if self.command not in ("", route):
             route = f"{self.command} {route}"
-        yield f"{self.kind:<7} {route}".rstrip()
+        yield f"{self.kind:<10} {route}".rstrip()
         if self.error:
             yield ": ".join(filter(None, (self.error, self.why)))
         if self.size is not None:

@@ -117,5 +117,3 @@ async def until(condition: Callable[[], Any]) -> None:
     while not condition():
         assert reactor.seconds() < end, "it never came about"  # type: ignore[attr-defined]
         await deferLater(reactor, 0.005)  # type: ignore[arg-type]
-
-

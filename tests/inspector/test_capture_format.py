@@ -87,14 +87,6 @@ def test_what_is_cut_keeps_all_that_was_written(records: list[Record], data: st.
     assert damage.size == last - missing
 
 
-def test_the_bytes_that_the_documentation_shows() -> None:
-    event = Event("box", 1_700_000_000_000_000, 7, "n1", "p", "out", b"\0\x01a\0\x01b\0\0")
-    assert encode(event).hex(" ") == (
-        "a9 42 4f 58 00 00 00 1b 42 3e 00 06 0a 24 18 1e 40 00 00 00 00 07 02 6e 31 01 70"
-        " 00 01 61 00 01 62 00 00 "
-    ) + encode(event)[-4:].hex(" ")
-
-
 def test_long_names_are_cut() -> None:
     found = decode(encode(Event("open", 0, 1, "é" * 200, "p")))
     assert isinstance(found, Event)

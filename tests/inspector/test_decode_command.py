@@ -86,9 +86,9 @@ def test_secrets_only_where_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_for_people(monkeypatch: pytest.MonkeyPatch) -> None:
     ran = inspect(monkeypatch, "decode", "-v", given=STREAM, terminal=True)
     assert ran.out.splitlines()[:4] == [
-        "at 0         ask     Sum  40 B",
+        "at 0         ask        Sum  40 B",
         '    a="13"  b="81"',
-        "at 40        answer  Sum  25 B",
+        "at 40        answer     Sum  25 B",
         '    total="94"',
     ]
     assert ran.out.splitlines()[-1] == (

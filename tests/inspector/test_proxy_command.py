@@ -31,15 +31,17 @@ class Process:
 
     Args:
         words: behind ``chatcore inspect proxy``.
+        cwd: where it runs.
+        stdout: where it prints.
     """
 
-    def __init__(self, *words: str) -> None:
+    def __init__(self, *words: str, cwd: Path = ROOT, stdout: int = subprocess.PIPE) -> None:
         self.popen = subprocess.Popen(
             [sys.executable, "-m", "chatcore", "inspect", "proxy", *words],
             env=environment(),
-            cwd=ROOT,
+            cwd=cwd,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -64,13 +66,16 @@ class Process:
 
 
 @asynccontextmanager
-async def running(*words: str) -> AsyncIterator[tuple[Process, str]]:
-    process = Process(*words)
+async def running(*words: str, **more: Any) -> AsyncIterator[tuple[Process, str]]:
+    process = Process(*words, **more)
     try:
         yield process, await process.start()
     finally:
         process.popen.kill()
-        await deferToThread(process.popen.communicate)
+        await deferToThread(process.popen.wait)
+        for stream in (process.popen.stdout, process.popen.stderr):
+            if stream is not None:
+                stream.close()
 
 
 @asynccontextmanager
