@@ -113,7 +113,7 @@ async def connected(place: str | Path, protocol: Any) -> Any:
 
 async def until(condition: Callable[[], Any]) -> None:
     """Let the reactor run until something has come about."""
-    end = reactor.seconds() + 20  # type: ignore[attr-defined]
+    end = reactor.seconds() + 60  # type: ignore[attr-defined]
     while not condition():
         assert reactor.seconds() < end, "it never came about"  # type: ignore[attr-defined]
         await deferLater(reactor, 0.005)  # type: ignore[arg-type]

@@ -98,6 +98,16 @@ def has(file: Path, boxes: int) -> bool:
     return len(found) == boxes
 
 
+def got(peers: list[Peer], size: int) -> bool:
+    """Whether so many bytes have come to the first of those."""
+    return bool(peers) and len(peers[0].came) == size
+
+
+def is_as_long_as(file: Path, size: int) -> bool:
+    """Whether a file has so many bytes."""
+    return file.stat().st_size >= size
+
+
 @pytest_twisted.ensureDeferred
 async def test_lines_come_at_once() -> None:
     async with server(Arithmetic) as target:
@@ -120,7 +130,8 @@ async def test_lines_come_at_once() -> None:
 async def test_a_reader_that_stops_delays_nothing(tmp_path: Path) -> None:
     capture = tmp_path / "all.cap"
     raw = box(_command="Big", data=b"x" * 60_000)
-    count = 24 * 2**20 // len(raw)
+    portion = 4 * 2**20 // len(raw)
+    count = 6 * portion
     peers: list[Peer] = []
 
     def make() -> Peer:
@@ -132,11 +143,14 @@ async def test_a_reader_that_stops_delays_nothing(tmp_path: Path) -> None:
         running("0", target, "--json", "-v", "--record", str(capture)) as (process, place),
     ):
         client = await connected(place, Peer())
-        client.transport.write(raw * count)
-        await until(lambda: peers and len(peers[0].came) == len(raw) * count)
+        for sent in range(portion, count + 1, portion):
+            client.transport.write(raw * portion)
+            await until(partial(got, peers, len(raw) * sent))
+            # So that who records keeps up, also where the machine is busy.
+            await until(partial(is_as_long_as, capture, len(raw) * sent))
         client.transport.loseConnection()
         await peers[0].ended
-        await deferToThread(wait_until, partial(has, capture, count), "the recording")
+        await until(partial(has, capture, count))
         process.popen.send_signal(signal.SIGINT)
         assert process.popen.stderr is not None
         assert await deferToThread(process.popen.wait, 60) == 130
