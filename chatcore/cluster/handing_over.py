@@ -104,7 +104,7 @@ class HandingOver:
     @property
     def waits(self) -> bool:
         """Whether what belongs to others is kept until requests that are under way have ended."""
-        return self._epoch not in (self._begun, self._done)
+        return self._epoch != self._begun
 
     @property
     def done(self) -> bool:
