@@ -62,13 +62,15 @@ async def proxy(options: argparse.Namespace, output: Output, *, reactor: Any) ->
         dialect = {"dialect": CHATCORE} if dictionary.speaks_chatcore else {}
         recorder = Recorder.open(options.record, {"program": f"chatcore {__version__}", **dialect})
         watchers.append(Aside(Keeper(recorder).take, failed=not_recorded))
+        if options.record == STDOUT:
+            output.give_up()  # it is the capture's from here on
     factory = Proxy(target=target, name=options.target, watchers=watchers, time=_now)
     try:
         port = await listen.listen(factory)
-    except CannotListenError as problem:
+    except (CannotListenError, OSError, OverflowError, ValueError) as problem:
+        reason = getattr(problem, "socketError", problem)
         raise CommandError(
-            f"{options.listen} can't be listened on: {problem.socketError}",
-            advice="Give another place",
+            f"{options.listen} can't be listened on: {reason}", advice="Give another place"
         ) from None
     where = name_of(port.getHost()) or options.listen
     aside.note(f"chatcore: listening on {where}, and connecting to {options.target}")
@@ -96,8 +98,8 @@ def _now() -> int:
 
 
 def _summary(factory: Proxy, watchers: list[Aside], whole: bool) -> str:
-    text = f"{factory.connections} connections, {factory.passed} bytes passed"
+    text = f"connections: {factory.connections}, bytes passed: {factory.passed}"
     missed = max(watcher.missed for watcher in watchers)
     if missed:
-        text += f", {missed} of them were not shown or recorded"
-    return text if whole else f"{text}; the last of what was seen was not shown or recorded"
+        text += f", not shown or recorded: {missed}"
+    return text if whole else f"{text}, and the last of what was seen"

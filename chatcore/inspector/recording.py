@@ -48,7 +48,11 @@ class Recorder:
             raise ConfigError(
                 "is no capture, and nothing is appended to it", file=path, advice="Name another"
             )
-        return cls(fd, about)
+        try:
+            return cls(fd, about)
+        except OSError as problem:
+            os.close(fd)
+            raise ConfigError(f"can't be written: {problem.strerror}", file=path) from None
 
     def write(self, records: Iterable[Record]) -> None:
         """Write these, at once.

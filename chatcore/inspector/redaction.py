@@ -28,8 +28,9 @@ NAMES: Final = (
 )
 """What hides the value of a key in whose name it stands. Case, ``-``, ``_`` and ``.`` are none."""
 
+# Each of these reads a text once, whatever stands in it: none repeats within what it repeats.
 _SEPARATORS = re.compile(r"[-_. ]")
-_IN_URLS = re.compile(r"://[^/\s@]*:[^/\s@]*@")
+_IN_URLS = re.compile(r"://[^/\s@]*:[^/\s@:]*@")
 
 
 class Redaction:
@@ -45,7 +46,9 @@ class Redaction:
         self.off = off
         separated = "|".join(r"[-_. ]?".join(map(re.escape, name)) for name in self.names)
         self._somewhere = re.compile(separated, re.IGNORECASE)
-        self._given = re.compile(rf"(?:{separated})\w*[\"']?\s*[=:]\s*\S", re.IGNORECASE)
+        self._given = re.compile(
+            rf"(?:{separated})\w{{0,40}}[\"']?\s{{0,9}}[=:]\s{{0,9}}\S", re.IGNORECASE
+        )
 
     def hides(self, name: str) -> bool:
         """Whether the value of a key of that name is hidden."""
@@ -63,11 +66,12 @@ class Redaction:
         if text[:1] in ("{", "["):
             try:
                 value = json.loads(text)
-            except (ValueError, RecursionError):
-                pass
-            else:
                 shown = self.value(value)
                 return text if shown == value else json.dumps(shown, ensure_ascii=False)
+            except RecursionError:
+                return HIDDEN
+            except ValueError:
+                pass
         return HIDDEN if self._given.search(text) or _IN_URLS.search(text) else text
 
     def value(self, value: Any) -> Any:

@@ -94,14 +94,15 @@ class BoxStream:
             pass
         return pieces
 
-    def missed(self, size: int) -> list[Piece]:
+    def missed(self, size: int, why: str = "the rest of it was missed") -> list[Piece]:
         """Go on behind bytes that nobody has seen; what was held is told as garbage.
 
         Args:
             size: how many bytes.
+            why: what is wrong with what was held.
         """
         pieces: list[Piece] = []
-        self._give(len(self._buffer), pieces, "" if self._lost else "the rest of it was missed")
+        self._give(len(self._buffer), pieces, "" if self._lost else why)
         self.offset += size
         self._lost = not self._encrypted
         return pieces

@@ -11,11 +11,19 @@ from chatcore.inspector.recording import Recorder
 from chatcore.inspector.seen import Seen
 from chatcore.inspector.stream import Boxed, BoxStream, Piece
 
+MOST_UNFINISHED = 64 * 1024 * 1024
+"""Bytes of unfinished boxes that are held, of all connections; what is more is garbage."""
+
 
 class Streams:
-    """Finds the boxes in what passes, each way on its own."""
+    """Finds the boxes in what passes, each way on its own.
 
-    def __init__(self) -> None:
+    Args:
+        most: bytes of unfinished boxes that are held.
+    """
+
+    def __init__(self, most: int = MOST_UNFINISHED) -> None:
+        self._most, self._held = most, 0
         self._streams: dict[tuple[int, int], dict[Way, BoxStream]] = {}
 
     def told(self, passed: Passed) -> Iterator[tuple[Passed, list[Piece]]]:
@@ -25,17 +33,29 @@ class Streams:
         """
         way = passed.way
         if passed.what == "data":
-            yield passed, self._stream(way).feed(passed.data)
-        elif passed.what == "missed":
-            yield passed, self._stream(way).missed(passed.size) if way.connection else []
+            yield passed, self._fed(self._stream(way), passed.data)
+        elif passed.what == "missed" and way.connection:
+            stream = self._stream(way)
+            self._held -= stream.waiting
+            yield passed, stream.missed(passed.size)
         elif passed.what == "end":
             for each, stream in self._streams.pop(way.of, {}).items():
+                self._held -= stream.waiting
                 rest = stream.end()
                 if rest:
                     yield Passed("data", each, passed.time), rest
             yield passed, []
         else:
             yield passed, []
+
+    def _fed(self, stream: BoxStream, data: bytes) -> list[Piece]:
+        before = stream.waiting
+        pieces = stream.feed(data)
+        self._held += stream.waiting - before
+        if self._held > self._most:
+            self._held -= stream.waiting
+            pieces += stream.missed(0, "too many boxes are unfinished to keep this one")
+        return pieces
 
     def _stream(self, way: Way) -> BoxStream:
         of = self._streams.setdefault(way.of, {})

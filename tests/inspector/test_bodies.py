@@ -15,7 +15,7 @@ from twisted.python.filepath import FilePath
 from chatcore.errors import ConfigError
 from chatcore.inspector.commands import Dictionary, load
 from chatcore.inspector.redaction import HIDDEN, Redaction
-from chatcore.inspector.values import shown
+from chatcore.inspector.values import shown, shown_bytes
 from chatcore.links.commands import Call
 from chatcore.wire.box import Box
 
@@ -175,6 +175,25 @@ class TestRedaction:
 
     def test_urls_with_passwords(self) -> None:
         assert shown("url", "redis://:hunter2@example.org/0", RULE) == HIDDEN
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "password" * 50_000,
+            "://" + "a:" * 200_000,
+            "token " * 50_000,
+            "password" + " " * 400_000,
+        ],
+        ids=["names", "url", "words", "spaces"],
+    )
+    def test_texts_that_are_made_to_take_long(self, text: str) -> None:
+        assert shown("text", text, RULE) == text
+
+    def test_json_that_is_too_deep(self) -> None:
+        deep = "[" * 900 + "]" * 900
+        deeper = "[" * 100_000 + "]" * 100_000
+        for text in (deep, deeper):
+            assert shown_bytes("text", text.encode(), RULE) in (text, HIDDEN)
 
     def test_more_names(self) -> None:
         assert shown("pin_code", 1234, Redaction(["PIN"])) == HIDDEN

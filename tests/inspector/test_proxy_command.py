@@ -123,7 +123,7 @@ async def test_lines_come_at_once() -> None:
             assert (await process.line())["kind"] == "end"
             out, _ = await process.end()
             assert process.popen.returncode == 130
-            assert json.loads(out)["advice"] == "1 connections, 65 bytes passed"
+            assert json.loads(out)["advice"] == "connections: 1, bytes passed: 65"
 
 
 @pytest_twisted.ensureDeferred
@@ -156,7 +156,7 @@ async def test_a_reader_that_stops_delays_nothing(tmp_path: Path) -> None:
         assert await deferToThread(process.popen.wait, 60) == 130
         out, err = await deferToThread(process.popen.communicate)
         assert out.count("\n") < count
-        missed = re.search(r"(\d+) bytes passed, (\d+) of them were not shown or recorded", err)
+        missed = re.search(r"bytes passed: (\d+), not shown or recorded: (\d+)", err)
         assert missed
         assert int(missed[1]) == len(raw) * count > int(missed[2]) > 0
     assert [each.kind for each in events(capture)] == ["open", *["box"] * count, "end"]
@@ -202,3 +202,36 @@ async def test_a_place_that_is_taken() -> None:
         _, err = await deferToThread(process.popen.communicate)
         assert process.popen.returncode == 2
         assert err.startswith(f"chatcore: {place} can't be listened on: ")
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_recording_may_go_through_a_pipe() -> None:
+    async with server(Arithmetic) as target:
+        words = ("inspect", "proxy", "0", target, "--json", "--record", "-")
+        process = Process(*words[2:])
+        show = subprocess.Popen(
+            [sys.executable, "-m", "chatcore", "inspect", "show", "-", "--json"],
+            env=environment(),
+            stdin=process.popen.stdout,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            client = await connected(await process.start(), amp.AMP())
+            await client.callRemote(Sum, a=1, b=2)
+            client.transport.loseConnection()
+            assert show.stdout is not None
+            lines = [await deferToThread(show.stdout.readline) for _ in range(4)]
+            assert [json.loads(line)["kind"] for line in lines] == ["open", "ask", "answer", "end"]
+            process.popen.send_signal(signal.SIGINT)
+            assert await deferToThread(process.popen.wait) == 130
+            assert process.popen.stdout is not None
+            process.popen.stdout.close()
+            assert await deferToThread(show.wait) == 0
+        finally:
+            for popen in (process.popen, show):
+                popen.kill()
+                await deferToThread(popen.wait)
+                for stream in (popen.stdout, popen.stderr):
+                    if stream is not None:
+                        stream.close()
