@@ -21,7 +21,7 @@ from chatcore.inspector.capture import MARKER, Record, VersionError
 from chatcore.inspector.captured import CHATCORE, messages
 from chatcore.inspector.commands import CHATCORE as CHATCORE_COMMANDS
 from chatcore.inspector.commands import Dictionary
-from chatcore.inspector.exchange import Totals, Way
+from chatcore.inspector.exchange import Exchange, Totals, Way
 from chatcore.inspector.pcap import Packets, head
 from chatcore.inspector.reading import CHUNK, Damage, is_capture, read
 from chatcore.inspector.stream import BoxStream
@@ -55,19 +55,34 @@ def decode(options: argparse.Namespace, output: Output) -> int:
 
 def _decode(options: argparse.Namespace, output: Output, file: BinaryIO, beginning: bytes) -> int:
     exchange = exchange_of(options, dictionary_of(options))
-    printer, stream, way = Printer(output, choice_of(options)), BoxStream(), Way()
-    for data in _chunks(file, beginning):
+    printer = Printer(output, choice_of(options))
+    try:
+        _decode_all(options, output, exchange, printer, _chunks(file, beginning))
+    except KeyboardInterrupt:
+        output.unfinished = _summary(exchange.totals)
+        raise
+    output.say(_summary(exchange.totals))
+    return FAILED if exchange.totals.garbage else DONE
+
+
+def _decode_all(
+    options: argparse.Namespace,
+    output: Output,
+    exchange: Exchange,
+    printer: Printer,
+    chunks: Iterable[bytes],
+) -> None:
+    stream, way = BoxStream(), Way()
+    for data in chunks:
         now = time.time_ns() // 1000 if options.live else None
         for seen in exchange.pieces(way, stream.feed(data), now):
             printer.tell(seen)
         if output.reader_is_gone:
-            return DONE
+            return
     for seen in exchange.pieces(way, stream.end(), None):
         printer.tell(seen)
     for seen in exchange.finish():
         printer.tell(seen)
-    _sum_up(exchange.totals, output)
-    return FAILED if exchange.totals.garbage else DONE
 
 
 def _show(options: argparse.Namespace, output: Output, file: BinaryIO, beginning: bytes) -> int:
@@ -107,7 +122,7 @@ def _print(options: argparse.Namespace, output: Output, records: _Records) -> No
         printer.tell(seen)
         if output.reader_is_gone:
             return
-    _sum_up(exchange.totals, output)
+    output.say(_summary(exchange.totals))
 
 
 def _convert(options: argparse.Namespace, output: Output, records: _Records) -> None:
@@ -214,7 +229,7 @@ def _named(name: str) -> str:
     return "the standard input" if name == STDIN else name
 
 
-def _sum_up(totals: Totals, output: Output) -> None:
+def _summary(totals: Totals) -> str:
     counts = {
         "boxes": totals.boxes,
         "asks": totals.asks,
@@ -225,4 +240,6 @@ def _sum_up(totals: Totals, output: Output) -> None:
         "bytes not seen": totals.missed,
         "bytes that are no boxes": totals.garbage,
     }
-    output.say(", ".join(f"{what}: {count}" for what, count in counts.items() if count))
+    return ", ".join(
+        f"{what}: {count}" for what, count in counts.items() if count or what == "boxes"
+    )

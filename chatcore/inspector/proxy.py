@@ -17,6 +17,7 @@ from twisted.internet.interfaces import (
     IAddress,
     IFileDescriptorReceiver,
     IHalfCloseableProtocol,
+    ISSLTransport,
     IStreamClientEndpoint,
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
@@ -253,11 +254,11 @@ class Side(Protocol):
     def end_writing(self) -> None:
         """Tell its peer that nothing more comes; what comes from there still goes on."""
         self.transport.unregisterProducer()
-        end = getattr(self.transport, "loseWriteConnection", None)
-        if end is None:  # TLS knows no such thing
+        if ISSLTransport.providedBy(self.transport):
+            # Twisted's TLS ends both directions or none, and what is below it would be cut.
             self.transport.loseConnection()
         else:
-            end()
+            self.transport.loseWriteConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.over = True

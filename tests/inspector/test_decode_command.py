@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from running import environment
 
 from chatcore.inspector.capture import Event, Head, encode
 from chatcore.links.commands import Call
@@ -101,6 +105,24 @@ def test_live_bytes_have_times(monkeypatch: pytest.MonkeyPatch) -> None:
     ran = inspect(monkeypatch, "decode", "--live", "--json", given=STREAM)
     assert ran.json[1]["ms"] >= 0
     assert ran.json[1]["time"] >= ran.json[0]["time"] > 1.6e9
+
+
+def test_lines_come_at_once_and_an_interrupt_says_how_far_it_was() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "chatcore", "inspect", "--route", "S*", "decode"],
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    with process:
+        assert process.stdin and process.stdout and process.stderr
+        process.stdin.write(STREAM[:40])
+        process.stdin.flush()
+        assert process.stdout.readline() == b"-\t-\t-\t-\task\tSum\t40\t-\t-\t0\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.read() == b"chatcore: interrupted. boxes: 1, asks: 1\n"
+    assert process.returncode == 130
 
 
 def test_only_some(monkeypatch: pytest.MonkeyPatch) -> None:

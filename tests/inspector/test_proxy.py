@@ -14,11 +14,15 @@ from certificates import make_certificate
 from running import free_ports, short_folder
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IFileDescriptorReceiver, IHalfCloseableProtocol
-from twisted.internet.ssl import PrivateCertificate
+from twisted.internet.interfaces import (
+    IFileDescriptorReceiver,
+    IHalfCloseableProtocol,
+    ISSLTransport,
+)
+from twisted.internet.ssl import CertificateOptions, PrivateCertificate
 from twisted.internet.testing import StringTransport
 from twisted.protocols import amp
-from zope.interface import implementer
+from zope.interface import alsoProvides, implementer
 
 from chatcore.errors import ConfigError
 from chatcore.inspector.places import client_endpoint, server_endpoint
@@ -139,6 +143,23 @@ def test_each_side_is_read_as_fast_as_the_other_takes_it() -> None:
     there.producer.resumeProducing()
     here.producer.pauseProducing()
     assert (here.producerState, there.producerState) == ("producing", "paused")
+
+
+@pytest.mark.parametrize("encrypted", [True, False])
+def test_what_is_encrypted_ends_as_a_whole(encrypted: bool) -> None:
+    """And not the TCP below it, in whose half the end would not be said."""
+    between = Between("127.0.0.1:1")
+    between.proxy.dial = lambda connection: Deferred()  # type: ignore[method-assign]
+    here, there = StringTransport(), StringTransport()
+    halves: list[bool] = []
+    vars(there)["loseWriteConnection"] = lambda: halves.append(True)
+    if encrypted:
+        alsoProvides(there, ISSLTransport)
+    client: Any = between.proxy.buildProtocol(None)
+    client.makeConnection(here)
+    client._connection.server.makeConnection(there)
+    client.readConnectionLost()
+    assert (there.disconnecting, halves) == ((True, []) if encrypted else (False, [True]))
 
 
 @pytest_twisted.ensureDeferred
@@ -267,6 +288,32 @@ async def test_amp_that_begins_to_encrypt(tmp_path: Path) -> None:
         "encrypted",
         "end",
     ]
+
+
+class Saying(Peer):
+    """Says what it has to say, and ends."""
+
+    text = b"hello"
+
+    def connectionMade(self) -> None:
+        self.transport.write(self.text)  # type: ignore[union-attr]
+        self.transport.loseConnection()  # type: ignore[union-attr]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_side_that_is_encrypted_for_the_proxy_itself(tmp_path: Path) -> None:
+    files = make_certificate(tmp_path)
+    port = await listening(Saying)
+    listen = f"ssl:0:privateKey={files.key}:certKey={files.certificate}"
+    between = await Between(port.place, listen).start()
+    assert between.place.startswith("127.0.0.1:")
+    client = await connected(between.place, Peer())
+    client.transport.startTLS(CertificateOptions())
+    assert isinstance(await client.ended, ConnectionDone)
+    assert bytes(client.came) == Saying.text
+    await between.proxy.until_closed()
+    await between.close()
+    await port.stopListening()
 
 
 @pytest_twisted.ensureDeferred
