@@ -74,7 +74,7 @@ def _decode_all(
 ) -> None:
     stream, way = BoxStream(), Way()
     for data in chunks:
-        now = time.time_ns() // 1000 if options.live else None
+        now = time.time_ns() // 1000 if options.stamp else None
         for seen in exchange.pieces(way, stream.feed(data), now):
             printer.tell(seen)
         if output.reader_is_gone:

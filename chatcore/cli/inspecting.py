@@ -57,7 +57,7 @@ def _add_decode(group: Commands) -> None:
         "file", metavar="FILE", nargs="?", default="-", help="the standard input unless given"
     )
     parser.add_argument(
-        "--live",
+        "--stamp",
         action="store_true",
         help="take the time at which the bytes come in as theirs, so that durations are known",
     )

@@ -48,10 +48,10 @@ async def proxy(options: argparse.Namespace, output: Output, *, reactor: Any) ->
         if seen.kind in ("failed", "note"):
             aside.note(f"chatcore: {seen.peer}: {seen.error}")
 
-    def not_shown(problem: Exception) -> None:
+    def not_shown(problem: BaseException) -> None:
         aside.note(f"chatcore: nothing more is shown: {problem!r}")
 
-    def not_recorded(problem: Exception) -> None:
+    def not_recorded(problem: BaseException) -> None:
         reason = getattr(problem, "strerror", None) or repr(problem)
         aside.note(f"chatcore: {options.record}: nothing more is recorded: {reason}")
 

@@ -57,7 +57,7 @@ class Aside:
         self,
         take: Callable[[Sequence[Passed]], None],
         *,
-        failed: Callable[[Exception], None],
+        failed: Callable[[BaseException], None],
         limit: int = HELD_BYTES,
     ) -> None:
         self.missed = 0
@@ -136,7 +136,7 @@ class Aside:
                 self._take(pieces)
                 with self._changed:
                     self._held -= sum(len(each.data) + OVERHEAD for each in pieces)
-        except Exception as problem:
+        except BaseException as problem:
             with self._changed:
                 self._over = True
                 self.missed += sum(len(each.data) for each in self._waiting)

@@ -14,7 +14,7 @@ from twisted.protocols import amp
 from chatcore.errors import ConfigError
 from chatcore.inspector.redaction import Redaction
 from chatcore.inspector.values import shown, shown_bytes
-from chatcore.wire.box import Box
+from chatcore.wire.box import LONGEST_VALUE, Box, join
 
 OWN = frozenset(
     (b"_command", b"_ask", b"_answer", b"_error", b"_error_code", b"_error_description")
@@ -176,10 +176,21 @@ def _decoded(
         for attribute, value in objects.items():
             if raw is not None or value is not None:  # else it is optional, and not there
                 body[attribute] = shown(named(name), value, rule)
-    for key, undeclared in box.items():
-        if key not in OWN and key not in strings.used:
-            body[named(key)] = shown_bytes(named(key), undeclared, rule)
+    told = OWN | strings.used
+    left = {key: value for key, value in box.items() if key not in told}
+    for key in left:
+        if not _goes_on(key, left):
+            body[named(key)] = shown_bytes(named(key), join(left, key), rule)
     return body
+
+
+def _goes_on(key: bytes, box: Mapping[bytes, bytes]) -> bool:
+    """Whether a key only carries on a value that is too long for one.
+
+    What is hidden of a value has to be hidden of all its parts.
+    """
+    name, _, number = key.rpartition(b".")
+    return number.isdigit() and len(box.get(name, b"")) == LONGEST_VALUE
 
 
 def _unreadable(

@@ -33,7 +33,7 @@ def shown(name: str, value: Any, rule: Redaction) -> Any:
         return HIDDEN
     try:
         return _shown(value, rule, DEEPEST)
-    except Exception as problem:
+    except (Exception, SystemExit) as problem:
         return f"[{type(value).__name__} that can't be shown: {type(problem).__name__}]"
 
 

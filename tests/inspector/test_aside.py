@@ -19,7 +19,7 @@ class Watcher:
     def __init__(self) -> None:
         self.gate, self.holds = threading.Event(), threading.Event()
         self.taken: list[Passed] = []
-        self.failures: list[Exception] = []
+        self.failures: list[BaseException] = []
         self.aside = Aside(self.take, failed=self.failures.append, limit=ROOM)
         self.aside.start()
 
@@ -96,13 +96,13 @@ def test_goes_on_when_there_is_room() -> None:
 
 
 def test_who_fails_is_given_nothing_more() -> None:
-    failures: list[Exception] = []
+    failures: list[BaseException] = []
     failed = threading.Event()
 
     def take(pieces: Sequence[Passed]) -> None:
         raise OSError(28, "No space left on device")
 
-    def tell(problem: Exception) -> None:
+    def tell(problem: BaseException) -> None:
         failures.append(problem)
         failed.set()
 

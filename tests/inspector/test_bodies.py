@@ -17,7 +17,7 @@ from chatcore.inspector.commands import Dictionary, load
 from chatcore.inspector.redaction import HIDDEN, Redaction
 from chatcore.inspector.values import shown, shown_bytes
 from chatcore.links.commands import Call
-from chatcore.wire.box import Box
+from chatcore.wire.box import Box, split
 
 from . import arithmetic
 
@@ -126,6 +126,18 @@ def test_values_of_chatcore_over_several_keys() -> None:
     assert found == objects
 
 
+def test_a_secret_that_is_too_long_for_one_key_is_hidden_in_all() -> None:
+    packed = b"\x81\xa8password\xda" + b"\xffsecret" * 20_000
+    assert body(b"Other", dict(split(b"args", packed))) == {"args": HIDDEN}
+    assert body(b"Other", dict(split(b"my.token", b"t" * 140_000))) == {"my.token": HIDDEN}
+    text = "x" * 140_000
+    assert body(b"Other", {**dict(split(b"text", text.encode())), b"text.x": b"1"}) == {
+        "text": text,
+        "text.x": "1",
+    }
+    assert body(b"Other", {b"a": b"1", b"a.1": b"2"}) == {"a": "1", "a.1": "2"}
+
+
 class TestLoading:
     def test_no_such_module(self) -> None:
         with pytest.raises(ConfigError, match=r"there is no module 'nowhere\.at\.all'"):
@@ -217,14 +229,19 @@ class TestRedaction:
 
 
 class Rude:
+    def __init__(self, problem: type[BaseException]) -> None:
+        self.problem = problem
+
     def __repr__(self) -> str:
-        raise RuntimeError
+        raise self.problem
 
 
 def test_values_that_can_not_be_shown() -> None:
     deep: Any = []
     for _ in range(100):
         deep = [deep]
-    assert shown("rude", Rude(), RULE) == "[Rude that can't be shown: RuntimeError]"
+    for problem in (RuntimeError, SystemExit):
+        told = f"[Rude that can't be shown: {problem.__name__}]"
+        assert shown("rude", Rude(problem), RULE) == told
     assert "too deep" in json.dumps(shown("deep", deep, RULE))
     assert shown("huge", 1 << 50_000, RULE).startswith("0x1")

@@ -102,7 +102,7 @@ def test_for_people(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_live_bytes_have_times(monkeypatch: pytest.MonkeyPatch) -> None:
-    ran = inspect(monkeypatch, "decode", "--live", "--json", given=STREAM)
+    ran = inspect(monkeypatch, "decode", "--stamp", "--json", given=STREAM)
     assert ran.json[1]["ms"] >= 0
     assert ran.json[1]["time"] >= ran.json[0]["time"] > 1.6e9
 
