@@ -91,7 +91,8 @@ class HandingOver:
         self._id, self._type, self._servers = id, server_type, servers
         self._key_of, self._channels, self._arriving = key_of, channels, arriving
         self._quiet, self._sends, self._clock = quiet, sends, clock
-        self._epoch = self._begun = self._done = 0
+        self._epoch = self._since = self._begun = self._done = 0
+        self._owners: object = None
         self._ended = self._late = False
         self._seen: dict[str, int] = {}
         self._timer: Any = None
@@ -104,12 +105,16 @@ class HandingOver:
     @property
     def waits(self) -> bool:
         """Whether what belongs to others is kept until requests that are under way have ended."""
-        return self._epoch != self._begun
+        return self._since != self._begun
 
     @property
     def done(self) -> bool:
         """Whether all that belongs to others has arrived there, if there are any."""
-        return self._done == self._epoch and not self._deliveries.any_for_others(self._id)
+        return self._has_given and not self._deliveries.any_for_others(self._id)
+
+    @property
+    def _has_given(self) -> bool:
+        return self._done == self._since
 
     # What happens.
 
@@ -118,15 +123,30 @@ class HandingOver:
         self._epoch = new.epoch
         if not new.epoch:
             return
-        self._portions.stop()
-        self._deliveries.view_changed(new.epoch)
         for peer in self._others():
             self._sends.seen(peer, new.epoch)
+        before, self._owners = self._owners, self._who_owns()
+        if before == self._owners and new.epoch == old.epoch + 1:
+            self._say_done()
+        else:
+            self._begin()
+        self.check()
+
+    def _who_owns(self) -> object:
+        """From what it follows which of the channels here have to go."""
+        member = self._servers.view.get(self._id)
+        drains = member is not None and member.state == "draining"
+        return self._servers.ownership.lives(self._type), drains
+
+    def _begin(self) -> None:
+        """Wait until all others know this view, too."""
+        self._since = self._epoch
+        self._portions.stop()
+        self._deliveries.view_changed(self._epoch)
         self._ended = self._late = False
         self._stop_timer()
         self._timer = self._clock.callLater(PATIENCE, self._give_up)
-        self._quiet.when_ended(self._concerns, partial(self._all_ended, new.epoch))
-        self.check()
+        self._quiet.when_ended(self._concerns, partial(self._all_ended, self._since))
 
     def seen(self, peer: str, epoch: int) -> None:
         """A node sends nothing any more by an older view."""
@@ -138,7 +158,7 @@ class HandingOver:
         if not self._epoch:
             return
         self._sends.seen(peer, self._epoch)
-        if self._done == self._epoch:
+        if self._has_given:
             self._say_pushes_done(peer)
         if self._is_alike(peer):
             self._deliveries.link_up(peer)
@@ -159,6 +179,7 @@ class HandingOver:
     def begin_anew(self) -> None:
         """Forget what others said: this node has been taken for dead."""
         self._seen.clear()
+        self._owners = None
         self._deliveries.begin_anew()
 
     def stop(self) -> None:
@@ -173,7 +194,7 @@ class HandingOver:
         if self.waits and (
             self._late or (self._ended and all(map(self._has_seen, self._others())))
         ):
-            self._begun = self._epoch
+            self._begun = self._since
             self._stop_timer()
             self._portions.do(self._give_away())
 
@@ -183,7 +204,7 @@ class HandingOver:
         return [each.id for each in self._servers.view.members if each.id != self._id]
 
     def _has_seen(self, peer: str) -> bool:
-        return self._seen.get(peer, -1) >= self._epoch or not self._sends.linked(peer)
+        return self._seen.get(peer, -1) >= self._since or not self._sends.linked(peer)
 
     def _concerns(self, key: str | None) -> bool:
         """Whether what is under way by a key may touch what belongs to others."""
@@ -195,7 +216,7 @@ class HandingOver:
         return None if owner is None or owner.id == self._id else owner.id
 
     def _all_ended(self, epoch: int) -> None:
-        if epoch == self._epoch:
+        if epoch == self._since:
             self._ended = True
             self.check()
 
@@ -204,7 +225,7 @@ class HandingOver:
         self.log.warn(
             "{id} hands over for view {epoch}, though {why}",
             id=self._id,
-            epoch=self._epoch,
+            epoch=self._since,
             why=f"{[each for each in self._others() if not self._has_seen(each)]} lag behind"
             if self._ended
             else "requests that were under way go on",
@@ -222,13 +243,13 @@ class HandingOver:
                 asked.append(waiting)
             yield True
         if asked:
-            self._patient.wait_for(asked, partial(self._asked, self._epoch, owners))
+            self._patient.wait_for(asked, partial(self._asked, self._since, owners))
         else:
             yield from self._give(owners)
 
     def _asked(self, epoch: int, owners: dict[str, str | None]) -> None:
         """The application has taken note of what moves by that view."""
-        if epoch == self._epoch:
+        if epoch == self._since:
             self._portions.do(self._give(owners))
 
     def _goes_to(self, name: str) -> str | None:
@@ -260,7 +281,13 @@ class HandingOver:
         for name in earlier:
             self._deliveries.route(name)
             yield True
-        self._done = self._epoch
+        self._done = self._since
+        self._say_done()
+
+    def _say_done(self) -> None:
+        """Tell all how far this node is, if all has been given that has to be by this view."""
+        if not self._has_given:
+            return
         for peer in [self._id, *self._others()]:
             self._say_pushes_done(peer)
             if self._is_alike(peer):
@@ -280,7 +307,7 @@ class HandingOver:
 
     def _sent(self, peer: str) -> None:
         """All that is for a node has been sent to it."""
-        if peer != self._id and self._done == self._epoch:
+        if peer != self._id and self._has_given:
             self._sends.handed_over(peer, self._epoch)
 
     def _say_pushes_done(self, peer: str) -> None:

@@ -95,7 +95,13 @@ class Offering:
         self._owed: set[str] = set()
         self._owners: dict[str, Member] = {}
         self._here: dict[str, int] = {}
+        # By type: since which view it has had the owners that it has, and up to which of these
+        # beginnings its groups have followed.
+        self._since: dict[str, int] = {}
+        self._lives: dict[str, set[tuple[str, str]]] = {}
         self._done: dict[str, int] = {}
+        # How many moves each node has been told of.
+        self._said: dict[str, int] = {}
         self._before: dict[str, Ownership] = {}
         self._telling: dict[str, dict[tuple[str, str], None]] = {}
 
@@ -103,12 +109,28 @@ class Offering:
 
     def view_changed(self, old: View, new: View) -> None:
         """There is a newer view."""
-        for member in old.members:
+        for member in (*old.members, *new.members):
             self._owners.setdefault(member.id, member)
-        for member in new.members:
-            self._owners.setdefault(member.id, member)
-        self.stop()
+        for server_type in {each.server.type for each in self._owners.values()}:
+            before = self._lives.get(server_type)
+            lives = self._lives[server_type] = self._servers.ownership.lives(server_type)
+            if before != lives or new.epoch != old.epoch + 1:
+                self._begin(server_type)
+                self._since[server_type] = new.epoch
+            elif any(not new.has(each) for each in self._of_type(server_type)):
+                self._begin(server_type)
+            elif self._is_done(server_type):
+                self._say_done(server_type)
         self.check()
+
+    def _begin(self, server_type: str) -> None:
+        """Have the groups of a type follow anew."""
+        self._done.pop(server_type, None)
+        if server_type in self._following:
+            self._following.pop(server_type).stop()
+        for member in self._of_type(server_type):
+            if member.id in self._saying:
+                self._saying.pop(member.id).stop()
 
     def pushes_done(self, backend: str, epoch: int) -> None:
         """All is here that a node pushed for channels that it owns no more by that view."""
@@ -133,6 +155,9 @@ class Offering:
         """
         server_type = self._type_of(owner)
         if not self._sends.linked(owner):
+            if server_type is not None and self._owner(server_type, channel) is None:
+                # Whoever owns it next has to be told, which need not be that one.
+                self._groups.move_leaving(owner, channel, uid, _NOBODY + server_type)
             return
         telling = self._telling.setdefault(owner, {})
         if (channel, uid) in telling:
@@ -162,6 +187,7 @@ class Offering:
         self._here.pop(backend, None)
         self._telling.pop(backend, None)
         self._owed.discard(backend)
+        self._said.pop(backend, None)
         self._groups.offer_again(backend)
         if backend in self._saying:
             self._saying.pop(backend).stop()
@@ -187,6 +213,9 @@ class Offering:
 
     # Its own.
 
+    def _of_type(self, server_type: str) -> list[Member]:
+        return [each for each in self._owners.values() if each.server.type == server_type]
+
     def _type_of(self, id: str) -> str | None:
         member = self._owners.get(id)
         return None if member is None else member.server.type
@@ -210,7 +239,7 @@ class Offering:
                         yield True
             if server_type not in self._moved:
                 break
-        self._done[server_type] = self._servers.view.epoch
+        self._done[server_type] = self._since.get(server_type, 0)
         for member in self._servers.view.members:
             if member.server.type == server_type:
                 self._tell(member)
@@ -222,24 +251,27 @@ class Offering:
 
     def _move(self, channel: str, member: Member) -> None:
         """Have the group of a member's channel belong to whom the view says."""
-        key = self._key_of(member.server.type, channel)
-        owner = self._servers.ownership.owner(member.server.type, key)
+        owner = self._owner(member.server.type, channel)
         # Where nobody owns it now, it waits: whoever comes, another life of this node too, has yet
         # to hear of it.
         self._groups.move(channel, member.id, member.id if owner is None else owner.id)
 
+    def _owner(self, server_type: str, channel: str) -> Member | None:
+        key = self._key_of(server_type, channel)
+        return self._servers.ownership.owner(server_type, key)
+
     def _is_done(self, server_type: str) -> bool:
-        return self._done.get(server_type, -1) == self._servers.view.epoch
+        return self._done.get(server_type, -1) == self._since.get(server_type, 0)
 
     def _is_waited_for(self, server_type: str) -> Iterator[str]:
         """Who may have pushed by an older view what is not here yet."""
-        view = self._servers.view
+        view, since = self._servers.view, self._since.get(server_type, 0)
         for id, member in self._owners.items():
             if member.server.type != server_type or not self._sends.linked(*member.life):
                 continue
             gone = not view.has(member)
             # Of a node that has left the view what is on its way is waited for, and no more.
-            if (gone and id != self._id) or (view.epoch and self._here.get(id, -1) < view.epoch):
+            if (gone and id != self._id) or (view.epoch and self._here.get(id, -1) < since):
                 yield id
 
     def _follow(self, server_type: str) -> Steps:
@@ -272,7 +304,7 @@ class Offering:
         Where nobody owns the channel, whoever comes has to be told.
         """
         for channel, uid in self._groups.leaving(id):
-            owner = self._servers.ownership.owner(server_type, self._key_of(server_type, channel))
+            owner = self._owner(server_type, channel)
             to = _NOBODY + server_type if owner is None else owner.id
             self._groups.move_leaving(id, channel, uid, to)
 
@@ -306,7 +338,20 @@ class Offering:
             yield True
         self._say_leaving(to, epoch, said)
         self._owed.discard(to)
-        self._sends.offers_done(to, epoch, moves)
+        self._said[to] = moves
+        self._sends.offers_done(to, self._servers.view.epoch, moves)
+
+    def _say_done(self, server_type: str) -> None:
+        """Say of this view, too, that all has been offered, where nothing has to be."""
+        epoch = self._servers.view.epoch
+        for member in self._servers.view.members:
+            to = member.id
+            if member.server.type == server_type and to in self._said and not self._is_told(to):
+                self._sends.offers_done(to, epoch, self._said[to])
+
+    def _is_told(self, to: str) -> bool:
+        """Whether a node is being offered groups now."""
+        return to in self._saying and self._saying[to].busy
 
     def _say_leaving(self, to: str, epoch: int, said: set[tuple[str, str]]) -> set[tuple[str, str]]:
         """Offer those who went unnoticed, but for some, and say that they are gone."""

@@ -227,6 +227,39 @@ def test_what_nobody_owns_for_a_while_is_offered_to_whoever_comes(frontend: Fron
     ]
 
 
+def test_a_view_with_the_same_owners_has_nobody_wait_longer(frontend: Frontend) -> None:
+    view = frontend.servers.view
+    came = replace(member("front-2"), state="starting")
+    frontend.servers.follow(View(2, (*view.members, came)))
+    done = [("done", "back-1"), ("done", "back-2")]
+    assert frontend.said == done
+    frontend.said.clear()
+    frontend.servers.follow(View(4, view.members))  # who knows what view 3 was
+    assert frontend.said == []
+    frontend.offering.pushes_done("back-1", 4)
+    frontend.servers.follow(View(5, (*view.members, came)))
+    assert frontend.said == []
+    frontend.offering.pushes_done("back-2", 4)
+    assert frontend.said == done
+
+
+def test_who_leaves_while_nobody_owns_the_channel_is_told_to_no_later_life_of_its_owner(
+    frontend: Frontend,
+) -> None:
+    """Who owns it next may take in somebody of the same uid, and hand the channel on to it."""
+    frontend.dies("back-2")
+    frontend.dies("back-1")
+    again = replace(member("back-1"), incarnation="life 2", state="starting")
+    frontend.servers.follow(View(8, (again, member("front-1"))))
+    frontend.leaves("back-1", "den", "ann")
+    frontend.said.clear()
+    frontend.servers.follow(View(9, (again, member("back-3"), member("front-1"))))
+    frontend.offering.pushes_done("back-3", 9)
+    assert frontend.said == [(what, "back-3", *rest) for what, _, *rest in TO_THE_NEXT]
+    frontend.answers[-1](True)
+    assert frontend.groups.gone == []
+
+
 def test_who_left_while_nobody_owned_the_channel_is_told_to_whoever_comes(
     frontend: Frontend,
 ) -> None:

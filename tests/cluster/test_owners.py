@@ -202,8 +202,25 @@ def test_channels_go_though_a_hook_will_not_end(old: OldOwner) -> None:
     assert old.given == old.theirs
 
 
+def test_a_view_with_the_same_owners_has_nobody_wait_longer(old: OldOwner) -> None:
+    """Others that come and go have no part in what moves."""
+    front = replace(member("front-1"), state="starting")
+    old.servers.follow(View(3, (*BOTH, front)))
+    old.side.seen("front-1", 3)
+    old.side.seen("back-2", 2)
+    assert old.given == old.theirs
+    assert ("handed over", "back-2", 3) in old.said
+    old.said.clear()
+    old.servers.follow(View(4, (*BOTH, member("front-1"))))
+    assert old.said == [("handed over", "back-2", 4), ("pushes done", "front-1", 4)]
+    assert old.side.done
+    old.said.clear()
+    old.servers.follow(View(6, (*BOTH, member("front-1"))))  # who knows what view 5 was
+    assert old.said == []
+
+
 def test_a_hook_is_not_called_again_and_again(old: OldOwner) -> None:
-    """Only once for each view, though an older view's hooks end in the meantime."""
+    """Only once for each change of owners, though an older one's hooks end in the meantime."""
     hooks: list[Deferred[Any]] = []
 
     def hook(name: str) -> Deferred[Any]:
@@ -213,6 +230,9 @@ def test_a_hook_is_not_called_again_and_again(old: OldOwner) -> None:
     old.hook = hook
     old.all_see()
     old.servers.follow(View(3, BOTH))
+    old.all_see()
+    assert len(hooks) == len(old.theirs)
+    old.servers.follow(View(5, BOTH))  # who knows what view 4 was
     old.all_see()
     first, second = hooks[: len(old.theirs)], hooks[len(old.theirs) :]
     assert len(second) == len(old.theirs)

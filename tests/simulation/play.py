@@ -164,11 +164,13 @@ class Play:
         self.script, self.world, self.kind = script, world, kind
         chance = world.random
         hard = kind != "planned"
+        distances = chance.choice(((0.0,), (0.0, 0.05, 0.1), (0.0, 0.1, 0.3)))
+        rooms = (4096, 65536, 1 << 20) if max(distances) <= 0.1 else (65536, 1 << 20)
         self.wires = Wires(
             world,
             latency=chance.choice(((0.0002, 0.001), (0.001, 0.03), (0.0, 0.2))),
-            room=chance.choice((4096, 65536, 1 << 20)) if hard else 1 << 20,
-            distances=chance.choice(((0.0,), (0.0, 0.05, 0.1), (0.0, 0.1, 0.3))),
+            room=chance.choice(rooms) if hard else 1 << 20,
+            distances=distances,
         )
         self.registry = self._registry(registry)
         self.stage = Stage(world)
