@@ -108,6 +108,11 @@ class HandingOver:
         return self._since != self._begun
 
     @property
+    def has_begun(self) -> bool:
+        """Whether what belongs to others goes there, or has gone."""
+        return self._epoch > 0 and not self.waits
+
+    @property
     def done(self) -> bool:
         """Whether all that belongs to others has arrived there, if there are any."""
         return self._has_given and not self._deliveries.any_for_others(self._id)
@@ -158,8 +163,7 @@ class HandingOver:
         if not self._epoch:
             return
         self._sends.seen(peer, self._epoch)
-        if self._has_given:
-            self._say_pushes_done(peer)
+        self.say_pushes_done(peer)
         if self._is_alike(peer):
             self._deliveries.link_up(peer)
 
@@ -168,6 +172,12 @@ class HandingOver:
         self._seen.pop(peer, None)
         self._deliveries.link_down(peer)
         self.check()
+
+    def say_pushes_done(self, peer: str) -> None:
+        """Tell a frontend that nothing is pushed any more for what is another's, once it is so."""
+        member = self._servers.view.get(peer)
+        if self._has_given and member is not None and member.server.frontend:
+            self._sends.pushes_done(peer, self._epoch)
 
     def pass_on(self, name: str, hand: Hand) -> None:
         """Give away what has come here and belongs to another node."""
@@ -289,7 +299,7 @@ class HandingOver:
         if not self._has_given:
             return
         for peer in [self._id, *self._others()]:
-            self._say_pushes_done(peer)
+            self.say_pushes_done(peer)
             if self._is_alike(peer):
                 self._deliveries.send(peer)
 
@@ -309,11 +319,6 @@ class HandingOver:
         """All that is for a node has been sent to it."""
         if peer != self._id and self._has_given:
             self._sends.handed_over(peer, self._epoch)
-
-    def _say_pushes_done(self, peer: str) -> None:
-        member = self._servers.view.get(peer)
-        if member is not None and member.server.frontend:
-            self._sends.pushes_done(peer, self._epoch)
 
     def _is_alike(self, peer: str) -> bool:
         """Whether a node shares the keys of this node's type."""

@@ -111,7 +111,7 @@ class Offering:
         """There is a newer view."""
         for member in (*old.members, *new.members):
             self._owners.setdefault(member.id, member)
-        for server_type in {each.server.type for each in self._owners.values()}:
+        for server_type in self._types():
             before = self._lives.get(server_type)
             lives = self._lives[server_type] = self._servers.ownership.lives(server_type)
             if before != lives or new.epoch != old.epoch + 1:
@@ -196,8 +196,7 @@ class Offering:
 
     def check(self) -> None:
         """Offer to the servers of each type of which all that they pushed is here."""
-        types = {each.server.type for each in self._owners.values()}
-        for server_type in types:
+        for server_type in self._types():
             if self._is_done(server_type) or any(self._is_waited_for(server_type)):
                 continue
             following = _portions(self._following, server_type, self._clock)
@@ -212,6 +211,9 @@ class Offering:
         self._saying.clear()
 
     # Its own.
+
+    def _types(self) -> list[str]:
+        return sorted({each.server.type for each in self._owners.values()})
 
     def _of_type(self, server_type: str) -> list[Member]:
         return [each for each in self._owners.values() if each.server.type == server_type]

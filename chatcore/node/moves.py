@@ -424,6 +424,14 @@ class Moves:
         mine = owner is None or owner.id == self._id
         if mine and not self.settling.may_answer(key):
             self.settling.offered(frontend, name, uids)
+        elif (
+            owner is not None
+            and not mine
+            and not self._channels.has(name)
+            and self.handing_over.has_begun
+        ):  # it would not go with what is here any more
+            self.group_moved(frontend, owner.id, [name])
+            self.handing_over.say_pushes_done(frontend)
         elif mine or not moved:
             # What this node has settled with already is older than what it has said since.
             late = moved > self._settled_with.get(frontend, 0)

@@ -70,6 +70,7 @@ class Pipe:
         self.size = 0
         self._arrives = 0.0
         self._moving = False
+        self._coming: Any = None
 
     def write(self, data: bytes | None, since: float | None = None) -> None:
         """Send bytes; None ends it, after them.
@@ -97,11 +98,19 @@ class Pipe:
         if self.rate:
             seconds += len(data or b"") / self.rate
         self._moving = True
-        self._world.later(seconds, self._arrived)
+        self._coming = self._world.later(seconds, self._arrived)
 
     def _arrived(self) -> None:
         self._moving = False
         self.deliver()
+
+    def at_rate(self, rate: float) -> None:
+        """Bring so many bytes a second from now on."""
+        self.rate = rate
+        if self._moving:
+            self._coming.cancel()
+            self._moving = False
+            self._move()
 
     def hold(self) -> None:
         self.held = True
@@ -282,6 +291,8 @@ class Transport:
         """The other side has closed, or the connection broke."""
         if self.connected:
             self._note_kept()
+            # What its user has not written yet, in this turn, is lost as well.
+            self._wires.lost(self.out, self._wires.world.now)
             self.connected = False
             self.out.snap()
             self._lost(why)
@@ -517,7 +528,7 @@ class Wires:
         self.rates[sender, receiver] = rate
         for transport in self.between(sender, receiver):
             if transport.machine.id == sender:
-                transport.out.rate = rate
+                transport.out.at_rate(rate)
 
     def reset(self, one: str, other: str) -> bool:
         """Break the connection of two machines; each hears of it in its own time."""
