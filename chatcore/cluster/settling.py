@@ -115,6 +115,11 @@ class Settling:
         owners = (each.owner(self._type, key) for each in self._since)
         return len(self._since) > 1 and all(_is(owner, life) for owner in owners)
 
+    @property
+    def epoch(self) -> int:
+        """That of the view in which the owners changed last."""
+        return self._epoch
+
     def awaits(self, channel: str) -> bool:
         """Whether something has come of a channel of this node's that it can't answer for yet."""
         return channel in self._arriving

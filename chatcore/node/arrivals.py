@@ -29,6 +29,15 @@ MOST_HOPS = 4
 """How often one request is passed on: more often nobody owns its key."""
 
 
+MARGIN = 0.5
+"""Seconds that are left of a call's time when it has waited for as long as it may."""
+
+
+def longest_wait(*timeouts: float) -> float:
+    """How long a request may wait that has to be answered within these seconds; 0 is for ever."""
+    return max(min((each for each in timeouts if each), default=PATIENCE) - MARGIN, PATIENCE)
+
+
 Rank = tuple[int, int, int]
 """What is served first, of all that waits: what has the lowest."""
 
@@ -68,7 +77,8 @@ class Arrivals:
 
     It waits while its sender knows a newer view than this node, while this node is not settled for
     its key, and while the owner that it has to go on to can't be reached; in order, but for what
-    has to come first, and for `PATIENCE` seconds at most.
+    has to come first, and for `PATIENCE` seconds at most. They begin anew when the owners change
+    again meanwhile, up to ``longest``.
 
     Args:
         id: this node's.
@@ -78,6 +88,8 @@ class Arrivals:
         links: to other nodes.
         counters: where refusals are counted.
         clock: the reactor.
+        longest: seconds that anything waits at most, however often the owners change; less than
+            those who asked wait for their answer.
     """
 
     log = Logger()
@@ -92,7 +104,10 @@ class Arrivals:
         links: LinkTable,
         counters: Counters,
         clock: IClock,
+        longest: float,
     ) -> None:
+        self._more = max(longest - PATIENCE, 0.0)
+        self._changed = 0.0
         self._id, self._type, self._servers = id, server_type, servers
         self._settling, self._links, self._counters = settling, links, counters
         self._clock = clock
@@ -204,6 +219,10 @@ class Arrivals:
             to.ask(payload, partial(self._relay, link, ask), "what was passed on", FOR_EVER)
         return True
 
+    def owners_changed(self) -> None:
+        """What waits has to wait for what has only begun now."""
+        self._changed = self._clock.seconds()
+
     def again(self) -> None:
         """Something has changed: look at all that waits once more, in order."""
         waiting, self._waiting = self._waiting, {}
@@ -245,11 +264,11 @@ class Arrivals:
         waiting = _Waiting(serve, refuse, rank=rank, since=since)
         self._waiting[waiting] = None
         if not for_ever:
-            self._deadlines.start(waiting, since)
+            self._deadlines.start(waiting, max(since, min(self._changed, since + self._more)))
 
     def _too_late(self, waiting: _Waiting) -> None:
         del self._waiting[waiting]
-        self._refuse(waiting.refuse, f"not settled within {PATIENCE:g} s")
+        self._refuse(waiting.refuse, "not settled in time")
 
     def _refuse(self, refuse: Callable[[str], None], why: str) -> None:
         self._counters.calls_refused += 1

@@ -31,6 +31,7 @@ from chatcore.links.rpc import Rpc
 from chatcore.links.settings import LinkSettings
 from chatcore.links.table import LinkTable
 from chatcore.links.tls import LinkTls
+from chatcore.node.arrivals import longest_wait
 from chatcore.node.backend import SESSIONS, Backend
 from chatcore.node.blocked import Blocked
 from chatcore.node.client_port import client_limits
@@ -216,6 +217,9 @@ class Assembly:
             settled=linked,
             counters=self._counters,
             clock=self._reactor,
+            longest_wait=longest_wait(
+                self._settings[LinkSettings].call_timeout, self._limits.handler_seconds
+            ),
         )
         self.responders.update(self.moves.responders())
 

@@ -63,6 +63,7 @@ class Moves:
         settled: called each time all that belongs to this node has come.
         counters: where refusals are counted.
         clock: the reactor.
+        longest_wait: seconds that a request waits at most for channels that move.
     """
 
     log = Logger()
@@ -81,6 +82,7 @@ class Moves:
         settled: Callable[[], None],
         counters: Counters,
         clock: IClock,
+        longest_wait: float,
     ) -> None:
         self._id, self._type, self._servers, self._links = id, server_type, servers, links
         self._channels, self._groups = channels, groups
@@ -129,6 +131,7 @@ class Moves:
             links=links,
             counters=counters,
             clock=clock,
+            longest=longest_wait,
         )
         servers.on_changed(self._view_changed)
         links.on_up(self._up)
@@ -239,7 +242,10 @@ class Moves:
         self.handing_over.view_changed(old, new)
         if self.offering is not None:
             self.offering.view_changed(old, new)
+        begun = self.settling.epoch
         self.settling.view_changed(old, new)
+        if begun != self.settling.epoch:
+            self.arrivals.owners_changed()
         self.arrivals.again()
 
     def _settled(self) -> None:
