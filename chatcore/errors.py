@@ -14,7 +14,9 @@
     │   │   └── IdentityError   a certificate that is not that of who shows it
     │   ├── HttpError
     │   ├── ProxyError
-    │   └── BoxError
+    │   ├── BoxError
+    │   ├── EngineError
+    │   └── SocketioError
     ├── AdminError              what an administrator asked for and did not get
     ├── SessionError            a session that can't do what was asked of it
     ├── StoreError              a command to the store that gave no result
@@ -129,6 +131,24 @@ class ProxyError(WireError):
 
 class BoxError(WireError):
     """An AMP box that is malformed or larger than allowed."""
+
+
+class EngineError(WireError):
+    """An Engine.IO packet or payload that is malformed or larger than allowed.
+
+    Args:
+        problem: what was wrong.
+        at: where, counted as the payload's own lengths count: in bytes, or in JavaScript's
+            characters, which are UTF-16 code units.
+    """
+
+    def __init__(self, problem: str, at: int | None = None) -> None:
+        self.at = at
+        super().__init__(problem if at is None else f"{problem}, at {at}")
+
+
+class SocketioError(WireError):
+    """A Socket.IO packet that is malformed, larger than allowed or out of order."""
 
 
 class ViewError(ChatcoreError):

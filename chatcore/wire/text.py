@@ -9,6 +9,10 @@ from __future__ import annotations
 import re
 
 _ASTRAL = re.compile("[\U00010000-\U0010ffff]")
+_NOT_ASCII = re.compile("[^\0-\x7f]+")
+_HIGH, _LOW = rb"u[dD][89abAB][0-9a-fA-F]{2}", rb"u[dD][c-fC-F][0-9a-fA-F]{2}"
+# Whole escapes from left to right, so that a backslash that is escaped itself begins none.
+_ESCAPE = re.compile(rb"\\(?:%b\\%b|(%b|%b)|.)" % (_HIGH, _LOW, _HIGH, _LOW), re.DOTALL)
 
 
 def check_text(what: str, value: object) -> None:
@@ -68,3 +72,43 @@ def join_halves(data: bytes) -> bytes:
     """
     halves = data.decode("utf-8", "surrogatepass").encode("utf-16-le", "surrogatepass")
     return halves.decode("utf-16-le").encode()
+
+
+def mend_halves(data: bytes) -> bytes:
+    """UTF-8 or CESU-8 as UTF-8, with U+FFFD for what is half a surrogate pair.
+
+    Clients send halves where somebody cut a text between the two of an emoji.
+
+    Raises:
+        UnicodeDecodeError: it is neither.
+    """
+    halves = data.decode("utf-8", "surrogatepass").encode("utf-16-le", "surrogatepass")
+    return halves.decode("utf-16-le", "replace").encode()
+
+
+def mend_json(data: bytes) -> bytes:
+    r"""JSON with ``\ufffd`` for each escape of half a surrogate pair.
+
+    Browsers write half an emoji like that, and msgspec refuses to read it.
+    """
+    return _ESCAPE.sub(lambda match: rb"\ufffd" if match[1] else match[0], data)
+
+
+def ascii_json(data: bytes) -> bytes:
+    """JSON with escapes for all that is not ASCII, in surrogate pairs beyond U+FFFF.
+
+    Args:
+        data: JSON in UTF-8, or a text whose other characters all stand in JSON.
+    """
+    if data.isascii():
+        return data
+    return _NOT_ASCII.sub(_escaped, data.decode()).encode()
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return "\\u" + match[0].encode("utf-16-be").hex(" ", 2).replace(" ", "\\u")
+
+
+def length(data: bytes) -> int:
+    """How long JavaScript says that a text in UTF-8 is: its UTF-16 code units."""
+    return len(data) if data.isascii() else len(data.decode().encode("utf-16-le")) // 2

@@ -1,0 +1,90 @@
+"""JSONP: payloads in a script that calls a function, and in the field of a form.
+
+After revision 3 of Engine.IO's document, section "JSONP", and the transports of that name in
+engine.io and in socket.io 0.9.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+
+from chatcore.errors import EngineError
+
+_INDEX = re.compile(r"[0-9]{1,9}")
+_BROKEN = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_NEWLINE = re.compile(rb"(\\)?\\n")
+_to_json = msgspec.json.Encoder().encode
+_from_json = msgspec.json.Decoder(str).decode
+
+
+def function(prefix: str, index: str) -> bytes:
+    """The function that a client's script calls, as in ``___eio[3]``.
+
+    Args:
+        prefix: ``___eio``, or ``io.j`` for socket.io 0.9.
+        index: what the client put into its query, ``j`` or ``i``.
+
+    Raises:
+        EngineError: the index is not a number of 1 to 9 digits.
+    """
+    if _INDEX.fullmatch(index) is None:
+        raise EngineError("a JSONP request whose index is not a number")
+    return f"{prefix}[{index}]".encode()
+
+
+def encode(called: bytes, text: bytes) -> bytes:
+    """A script that calls a function with a text in UTF-8.
+
+    JSON allows two characters in strings that JavaScript did not, before 2019.
+    """
+    string = _to_json(text.decode())
+    if not string.isascii():
+        string = string.replace(b"\xe2\x80\xa8", rb"\u2028").replace(b"\xe2\x80\xa9", rb"\u2029")
+    return b"%b(%b);" % (called, string)
+
+
+def decode_form(body: bytes, *, limit: int) -> bytes:
+    """The field ``d`` of a form, whatever bytes it holds.
+
+    Args:
+        limit: the most bytes of it.
+
+    Raises:
+        EngineError: there is no such field, or more than one, it has a broken escape, or it is too
+            long.
+    """
+    fields = [field for field in body.split(b"&") if field.startswith(b"d=")]
+    if len(fields) != 1:
+        raise EngineError(f"a form with {len(fields)} fields d, where one should be")
+    field = fields[0][2:]
+    if len(field) > 3 * limit:  # an escape has three bytes for one
+        raise EngineError(f"a form whose field is longer than {limit} bytes")
+    if broken := _BROKEN.search(field):
+        raise EngineError("a form whose field has a broken escape", broken.start())
+    text = unquote_to_bytes(field.replace(b"+", b" "))
+    if len(text) > limit:
+        raise EngineError(f"a form whose field is longer than {limit} bytes")
+    return text
+
+
+def newlines(text: bytes) -> bytes:
+    r"""What a client of Engine.IO put into its form, from the text that came.
+
+    Browsers change newlines in forms: it writes them as ``\n``, and ``\n`` as ``\\n``.
+    """
+    return _NEWLINE.sub(lambda match: rb"\n" if match[1] else b"\n", text)
+
+
+def string(text: bytes) -> bytes:
+    """What a client of socket.io 0.9 put into its form, where it is a string in JSON.
+
+    Raises:
+        EngineError: it is none.
+    """
+    try:
+        return _from_json(text).encode()
+    except (ValueError, msgspec.MsgspecError) as problem:
+        raise EngineError(f"a form whose field is no string in JSON: {problem}") from None
