@@ -12,6 +12,7 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from chatcore.errors import EngineError
+from chatcore.wire.text import escape_lines
 
 _INDEX = re.compile(r"[0-9]{1,9}")
 _BROKEN = re.compile(rb"%(?![0-9A-Fa-f]{2})")
@@ -36,14 +37,8 @@ def function(prefix: str, index: str) -> bytes:
 
 
 def encode(called: bytes, text: bytes) -> bytes:
-    """A script that calls a function with a text in UTF-8.
-
-    JSON allows two characters in strings that JavaScript did not, before 2019.
-    """
-    string = _to_json(text.decode())
-    if not string.isascii():
-        string = string.replace(b"\xe2\x80\xa8", rb"\u2028").replace(b"\xe2\x80\xa9", rb"\u2029")
-    return b"%b(%b);" % (called, string)
+    """A script that calls a function with a text in UTF-8."""
+    return b"%b(%b);" % (called, escape_lines(_to_json(text.decode())))
 
 
 def decode_form(body: bytes, *, limit: int) -> bytes:

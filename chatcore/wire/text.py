@@ -109,6 +109,16 @@ def _escaped(match: re.Match[str]) -> str:
     return "\\u" + match[0].encode("utf-16-be").hex(" ", 2).replace(" ", "\\u")
 
 
+def escape_lines(data: bytes) -> bytes:
+    """JSON with escapes for U+2028 and U+2029, which end lines in JavaScript.
+
+    Strings in scripts could not hold them before 2019, and a dot in a pattern does not match them.
+    """
+    if data.isascii():
+        return data
+    return data.replace(b"\xe2\x80\xa8", rb"\u2028").replace(b"\xe2\x80\xa9", rb"\u2029")
+
+
 def length(data: bytes) -> int:
     """How long JavaScript says that a text in UTF-8 is: its UTF-16 code units."""
     return len(data) if data.isascii() else len(data.decode().encode("utf-16-le")) // 2

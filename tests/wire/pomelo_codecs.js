@@ -22,6 +22,8 @@ const browser = fromNpm('pomelo-protobuf/lib/client/protobuf.js');
 const pinus = fromNpm('pinus-protobuf/dist/encoder.js');
 const pinusDecoder = fromNpm('pinus-protobuf/dist/decoder.js');
 const protocol = fromNpm('pomelo-protocol');
+const sioconnector = fromNpm('pomelo/lib/connectors/sioconnector.js');
+const siosocket = fromNpm('pomelo/lib/connectors/siosocket.js').prototype;
 let encoders = {};
 let decoders = {};
 
@@ -71,6 +73,21 @@ const questions = {
     const component = fromNpm('pomelo/lib/components/protobuf.js')(app);
     component.stop(true, () => {});
     return { protos: JSON.stringify(component.getProtos()) };
+  },
+
+  // What Pomelo's clients of socket.io and its connector for them say to each other.
+  decodeComposed: ({ text }) => ({ message: sioconnector.decode(text) }),
+  encodeComposed: ({ id, route, body }) => {
+    const sent = [];
+    siosocket.send.call({ state: 0, socket: { send: (text) => sent.push(text) } },
+      sioconnector.encode(id, route, body));
+    return { text: sent[0] };
+  },
+  encodeComposedBatch: ({ messages }) => {
+    const sent = [];
+    const socket = { state: 0, socket: { send: (text) => sent.push(text) }, send: siosocket.send };
+    siosocket.sendBatch.call(socket, messages);
+    return { text: sent[0] };
   },
 
   encodeMessage: ({ id, type, compressed, route, body }) => ({
