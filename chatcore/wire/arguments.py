@@ -16,6 +16,7 @@ from chatcore.wire.body import encode as encode_json
 from chatcore.wire.text import mend_json
 
 T = TypeVar("T")
+_Json = bytes | msgspec.Raw
 
 LONGEST_PLACE = 4096
 """Bytes of a namespace, with the query that a client may put behind it."""
@@ -23,13 +24,14 @@ LONGEST_PLACE = 4096
 LARGEST_NUMBER = 2**53 - 1
 """Of an id: JavaScript counts no further."""
 
+_FAULTS = (ValueError, RecursionError, msgspec.MsgspecError)
 _NUMBER = re.compile(rb"0|[1-9][0-9]{0,15}")
 _items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _any = msgspec.json.Decoder(msgspec.Raw).decode
 _text = msgspec.json.Decoder(str).decode
 
 
-def read(decoder: Callable[[bytes], T], data: bytes, what: str) -> T:
+def read(decode: Callable[[_Json], T], data: _Json, what: str) -> T:
     """What a decoder of msgspec makes of JSON. Halves of surrogate pairs become U+FFFD.
 
     Args:
@@ -39,12 +41,13 @@ def read(decoder: Callable[[bytes], T], data: bytes, what: str) -> T:
         SocketioError: it is no JSON, or not what that decoder reads.
     """
     try:
-        return decoder(data)
-    except (ValueError, RecursionError, msgspec.MsgspecError) as problem:
-        mended = mend_json(data)
-        if mended == data:
-            raise SocketioError(f"{what} that can't be read: {problem}") from None
-    return read(decoder, mended, what)
+        return decode(data)
+    except _FAULTS:
+        mended = mend_json(bytes(data))
+    try:
+        return decode(mended)
+    except _FAULTS as problem:
+        raise SocketioError(f"{what} that can't be read: {problem}") from None
 
 
 def read_items(data: bytes, what: str) -> list[msgspec.Raw]:
@@ -63,10 +66,10 @@ def read_text(argument: msgspec.Raw) -> str:
     Raises:
         SocketioError: it is none.
     """
-    return read(_text, bytes(argument), "an argument that is to be a text, and")
+    return read(_text, argument, "an argument that is to be a text, and")
 
 
-def encode_text(text: bytes) -> bytes:
+def quote_text(text: bytes) -> bytes:
     """The JSON of an argument that is that text, given in UTF-8."""
     return encode_json(text.decode())
 

@@ -32,6 +32,7 @@ RESERVED = frozenset(
 )
 """Names that no event may have: to the libraries they mean something else."""
 
+_EVENTS, _ACKS = (EVENT, BINARY_EVENT), (ACK, BINARY_ACK)
 _WORDS = (
     "a connect",
     "a disconnect",
@@ -41,7 +42,8 @@ _WORDS = (
     "a binary event",
     "a binary acknowledgement",
 )
-_HEAD = re.compile(rb"([0-6])(?:([0-9]+)-)?(?:(/[^,\0-\x1f\x7f]*)(?:,|\Z))?([0-9]*)")
+_ZERO = ord("0")
+_HEAD = re.compile(rb"[0-6](?:([0-9]+)-)?(?:(/[^,\0-\x1f\x7f]*)(?:,|\Z))?([0-9]*)")
 _name = msgspec.json.Decoder(str | int).decode
 
 
@@ -88,17 +90,17 @@ def decode(text: bytes, version: int, *, most: int) -> SocketPacket:
     head = _HEAD.match(text)
     if head is None:
         raise SocketioError(f"a packet of the unknown kind {text[:1]!r}")
-    digit, attachments, namespace, number = head.groups()
-    kind, data = digit[0] - 48, text[head.end() :]
+    attachments, namespace, number = head.groups()
+    kind, data = text[0] - _ZERO, text[head.end() :]
     place = "/" if namespace is None else read_place(namespace, "a namespace")
     id = read_number(number, "a packet with an id") if number else None
     count = 0
     if attachments is not None or kind in BINARY:
         count = _read_count(kind, version, attachments, most)
-    if kind in (EVENT, BINARY_EVENT):
+    if kind in _EVENTS:
         name, arguments = _read_event(kind, data)
         return SocketPacket(kind, place, id, count, name, arguments)
-    if kind in (ACK, BINARY_ACK):
+    if kind in _ACKS:
         if id is None:
             raise SocketioError(f"{_WORDS[kind]} without an id")
         return SocketPacket(kind, place, id, count, "", read_items(data, _WORDS[kind]))
@@ -193,11 +195,10 @@ def _read_event(kind: int, data: bytes) -> tuple[str, list[msgspec.Raw]]:
     items = read_items(data, _WORDS[kind])
     if not items:
         raise SocketioError("an event without a name")
-    name = str(read(_name, bytes(items[0]), "an event with a name"))
+    name = read(_name, items[0], "an event with a name")
     if name in RESERVED:
         raise SocketioError(f"an event with the reserved name {name}")
-    del items[0]
-    return name, items
+    return str(name), items[1:]
 
 
 def _read_data(kind: int, data: bytes) -> bytes:

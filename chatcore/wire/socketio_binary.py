@@ -125,8 +125,7 @@ def _completed(packet: SocketPacket, attachments: list[bytes]) -> SocketPacket:
     left: list[bytes | None] = list(attachments)
     try:
         values = [
-            _put_back(read(_value, bytes(argument), "an argument"), left)
-            for argument in packet.arguments
+            _put_back(read(_value, argument, "an argument"), left) for argument in packet.arguments
         ]
     except RecursionError:
         raise SocketioError("an argument that is too deep") from None

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from chatcore.errors import BodyError, SocketioError
 from chatcore.wire import socketio
-from chatcore.wire.arguments import LARGEST_NUMBER, LONGEST_PLACE, encode_text, read_text
+from chatcore.wire.arguments import LARGEST_NUMBER, LONGEST_PLACE, quote_text, read_text
 from chatcore.wire.socketio import (
     ACK,
     BINARY_ACK,
@@ -173,7 +173,7 @@ def test_arguments_are_as_they_came() -> None:
 
 
 def test_texts_in_texts() -> None:
-    [argument] = decode(encode_event("message", [encode_text('a"\n中😀\0'.encode())])).arguments
+    [argument] = decode(encode_event("message", [quote_text('a"\n中😀\0'.encode())])).arguments
     assert read_text(argument) == 'a"\n中😀\0'
     for broken in ("1", "null", '"\xff"'):
         [argument] = decode(f'2["message",{broken}]'.encode("latin-1")).arguments
