@@ -89,8 +89,7 @@ def decode_payload(payload: bytes, *, limit: int, most: int) -> list[OldPacket]:
         most: how many packets there may be.
 
     Raises:
-        EngineError: it is empty or not UTF-8, a length is none or a lie, or there are too many
-            packets.
+        EngineError: it is not UTF-8, a length is none or a lie, or there are too many packets.
         SocketioError: one of them is broken or too long.
     """
     if not payload.startswith(_MARK):
