@@ -107,6 +107,12 @@ class Admission:
             where = self._where[guest] = neighbourhood(guest.address[0])
             self._here[where] = self._here.get(where, 0) + 1
 
+    def took_place(self, guest: IGuest, other: IGuest) -> None:
+        """Another stands for one who was let in, from now on."""
+        where = self._where.pop(guest, None)
+        if where is not None:
+            self._where[other] = where
+
     def left(self, guest: IGuest) -> None:
         """One is gone; nothing happens if it was never let in."""
         where = self._where.pop(guest, None)

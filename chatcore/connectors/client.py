@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from functools import partial
-from typing import Protocol
-
-from twisted.logger import Logger
 
 from chatcore.config.peers import shown
+from chatcore.connectors.guest import GOING_AWAY, INTERNAL_ERROR, POLICY, Guest, ICarrier, State
 from chatcore.connectors.outbox import Outbox
 from chatcore.connectors.parts import ConnectorParts
 from chatcore.deadlines import Deadlines
@@ -17,33 +14,8 @@ from chatcore.interfaces import Address
 from chatcore.sessions.session import Session
 from chatcore.wire import handshake
 
-NORMAL, GOING_AWAY, PROTOCOL_ERROR, POLICY, TOO_BIG = 1000, 1001, 1002, 1008, 1009
-INTERNAL_ERROR = 1011
-"""Close codes (RFC 6455, section 7.4.1)."""
 
-
-class State(Enum):
-    """Where a conversation stands."""
-
-    WAITING_FOR_HANDSHAKE = 0
-    DECIDING = 1
-    WAITING_FOR_ACK = 2
-    WORKING = 3
-    LEAVING = 4
-    CLOSED = 5
-
-
-class ICarrier(Protocol):
-    """What carries a conversation: a WebSocket, or another transport."""
-
-    def end(self, code: int, reason: str) -> None:
-        """Close in the transport's own way."""
-
-    def abort(self) -> None:
-        """Cut it off."""
-
-
-class Client:
+class Client(Guest):
     """A client; those who know what it speaks build on this.
 
     Args:
@@ -51,22 +23,10 @@ class Client:
         carrier: closes what carries it.
         address: where the client is, as far as is known: its host and port.
         outbox: where what is sent waits, if not in one of the kind that the settings ask for.
+        after: who it was before it was known what it speaks.
     """
 
-    log = Logger()
-
-    __slots__ = (
-        "_allowance",
-        "_asked",
-        "_carrier",
-        "_parts",
-        "_patience",
-        "_session",
-        "_state",
-        "_under_way",
-        "address",
-        "outbox",
-    )
+    __slots__ = ("_allowance", "_asked", "_patience", "_session", "_under_way", "outbox")
 
     def __init__(
         self,
@@ -75,27 +35,14 @@ class Client:
         carrier: ICarrier,
         address: Address,
         outbox: Outbox | None = None,
+        after: Guest | None = None,
     ) -> None:
-        self._parts = parts
-        self._carrier = carrier
-        self.address = address
-        self._state = State.WAITING_FOR_HANDSHAKE
+        super().__init__(parts=parts, carrier=carrier, address=address, after=after)
         self._session: Session | None = None
         self._under_way = 0
         self._asked: Waiting | None = None
         self.outbox = outbox or parts.make_outbox(parts=parts.outboxes, full=self._slow)
         self._allowance, self._patience = parts.allowances()
-        parts.came(self)
-
-    @property
-    def works(self) -> bool:
-        """Whether its handshake is through and it is not closed."""
-        return self._state is State.WORKING or self._state is State.LEAVING
-
-    @property
-    def is_new(self) -> bool:
-        """Whether it has not shaken hands yet."""
-        return self._state.value < State.WORKING.value
 
     @property
     def session(self) -> Session | None:
@@ -127,13 +74,6 @@ class Client:
             self.close("too many messages", POLICY)
         return False
 
-    def broken(self, problem: str, code: int = PROTOCOL_ERROR) -> None:
-        """What came breaks the protocol: close this connection, and only this one."""
-        if self._state is not State.CLOSED:
-            self._parts.counters.clients_broken += 1
-            self._tell("{client} broke the protocol: {why}", problem)
-            self.close(problem, code)
-
     def _failed(self) -> None:
         """What must not raise did, here or in the application: only this client goes."""
         if self._parts.failures.admit():
@@ -145,16 +85,10 @@ class Client:
         if self in self._parts.clients:  # it ends, whatever raised
             self._parts.closings.start(self)
 
-    def _tell(self, what: str, why: str = "") -> None:
-        """Log why this client is sent away, unless that is said too often already."""
-        if self._parts.faults.admit():
-            self.log.info(what, client=shown(self.address), why=why)
-
     def lost(self, reason: str) -> None:
         """The carrier is gone."""
         self.outbox.drop()
-        self._end(reason)
-        self._parts.gone(self)
+        super().lost(reason)
 
     # What others do with it.
 
@@ -210,37 +144,6 @@ class Client:
         """Write a kick; ``told`` is its body in JSON."""
         raise NotImplementedError
 
-    def close(self, reason: str, code: int = NORMAL, closings: Deadlines | None = None) -> None:
-        """Write what waits, and close.
-
-        Args:
-            closings: cut it off when it takes too long; after `CLOSING_SECONDS` unless given.
-        """
-        if self._state is not State.CLOSED:
-            self._end(reason)
-            patience = self._parts.closings if closings is None else closings
-            patience.start(self)
-            self._carrier.end(code, reason)
-
-    def no_handshake(self) -> None:
-        """The handshake took too long."""
-        self._parts.counters.clients_silent += 1
-        self.close("no handshake in time", POLICY)
-
-    def silent(self) -> None:
-        """No sign of life came for too long."""
-        self._parts.counters.clients_silent += 1
-        self.close("heartbeat timeout", POLICY)
-
-    def idle(self) -> None:
-        """No request and no notify came for too long."""
-        self._parts.counters.clients_idle += 1
-        self.close("idle for too long", POLICY)
-
-    def cut_off(self) -> None:
-        """It did not answer the close."""
-        self._carrier.abort()
-
     def _slow(self, why: str) -> None:
         if self._state is not State.CLOSED:
             self._parts.counters.clients_slow += 1
@@ -253,9 +156,8 @@ class Client:
         """Stop listening and sending; the session ends here, not when the socket is gone."""
         if self._state is State.CLOSED:
             return
-        self._state = State.CLOSED
+        super()._end(reason)
         parts = self._parts
-        parts.handshakes.stop(self)
         parts.silences.stop(self)
         if parts.idlers is not None:
             parts.idlers.stop(self)

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from functools import partial
 
 from chatcore.config.peers import shown
-from chatcore.connectors.client import POLICY, Client, ICarrier, State
+from chatcore.connectors.client import Client
 from chatcore.connectors.encoding import REFUSED, Encoding
+from chatcore.connectors.guest import POLICY, Guest, ICarrier, State
 from chatcore.connectors.outbox import Outbox
 from chatcore.connectors.parts import ConnectorParts
 from chatcore.connectors.signing import Verifier
@@ -33,6 +34,7 @@ class Connection(Client):
         encoding: how packages are written for it.
         address: where the client is, as far as is known: its host and port.
         outbox: where what is sent waits, if not in one of the kind that the settings ask for.
+        after: who it was before it was known that it speaks this.
     """
 
     __slots__ = ("_verifier", "encoding")
@@ -45,14 +47,15 @@ class Connection(Client):
         encoding: Encoding,
         address: Address,
         outbox: Outbox | None = None,
+        after: Guest | None = None,
     ) -> None:
-        super().__init__(parts=parts, carrier=carrier, address=address, outbox=outbox)
+        super().__init__(parts=parts, carrier=carrier, address=address, outbox=outbox, after=after)
         self.encoding = encoding
         self._verifier: Verifier | None = None
 
-    def carried(self, carrier: ICarrier, encoding: Encoding) -> None:
-        """It is known now what carries it, and how packages are written for that."""
-        self._carrier, self.encoding = carrier, encoding
+    def carried(self, carrier: ICarrier) -> None:
+        """It is carried by this from now on."""
+        self._carrier = carrier
 
     def received(self, frame: bytes) -> None:
         """Take a frame, which holds whole packages."""
@@ -154,7 +157,7 @@ class Connection(Client):
 
     def _work(self) -> None:
         self._state = State.WORKING
-        self._parts.handshakes.stop(self)
+        self._shook_hands()
         if self._parts.draining is not None:
             self._parts.draining.arrived(self)
             return

@@ -10,7 +10,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from chatcore.connectors.client import GOING_AWAY
+from chatcore.connectors.guest import GOING_AWAY
 from chatcore.connectors.parts import ConnectorParts, IClient, cut_off
 from chatcore.connectors.settings import DrainSettings
 from chatcore.deadlines import Deadlines

@@ -43,6 +43,10 @@ class IClient(Hashable, Protocol):
     address: Address
 
     @property
+    def now(self) -> IClient:
+        """Who it has become, since it is known what it speaks."""
+
+    @property
     def works(self) -> bool:
         """Whether its handshake is through and it is not closed."""
 
@@ -180,6 +184,12 @@ class ConnectorParts:
         self.clients[client] = None
         self.handshakes.start(client)
 
+    def took_place(self, guest: IClient, client: IClient) -> None:
+        """It is known now what somebody speaks who has connected before."""
+        del self.clients[guest]
+        self.clients[client] = None
+        self.admission.took_place(guest, client)
+
     def gone(self, client: IClient) -> None:
         """A client is gone."""
         self.clients.pop(client, None)
@@ -207,7 +217,7 @@ class ConnectorParts:
 
 
 def _no_handshake(client: IClient) -> None:
-    client.no_handshake()
+    client.now.no_handshake()
 
 
 def _silent(client: IClient) -> None:

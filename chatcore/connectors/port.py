@@ -20,9 +20,9 @@ from zope.interface import implementer
 from chatcore.config.peers import address_of, shown
 from chatcore.connectors.addresses import canonical
 from chatcore.connectors.answers import DRAINING, TCP_ONLY, UPGRADE, WELCOME, answer
-from chatcore.connectors.client import POLICY
 from chatcore.connectors.connection import Connection
 from chatcore.connectors.encoding import TCP, WEBSOCKET, Encoding
+from chatcore.connectors.guest import POLICY, Guest
 from chatcore.connectors.origins import Origins
 from chatcore.connectors.parts import ConnectorParts
 from chatcore.connectors.proxies import Proxies
@@ -107,7 +107,7 @@ class ClientFactory(Factory):
         arrival = Arrival(self, address)
         if known:
             arrival.settled = True
-            admission.entered(arrival.connection)
+            admission.entered(arrival.guest)
         return arrival
 
     def unproxied(self, address: Address, problem: str) -> None:
@@ -143,7 +143,7 @@ class Arrival:
         "_secure",
         "_spoke",
         "_step",
-        "connection",
+        "guest",
         "settled",
         "transport",
     )
@@ -156,7 +156,7 @@ class Arrival:
             Arrival._proxy if port.proxies.protocol else Arrival._first
         )
         self.transport: Any = None
-        self.connection = Connection(parts=port.parts, carrier=self, encoding=TCP, address=address)
+        self.guest = Guest(parts=port.parts, carrier=self, address=address)
 
     def makeConnection(self, transport: Any) -> None:
         # Called again by TLS, whose transport then takes the place of the one under it.
@@ -174,7 +174,7 @@ class Arrival:
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         if is_tls_error(reason):
             self._port.parts.counters.clients_broken += 1
-        self.connection.lost("disconnect")
+        self.guest.lost("disconnect")
 
     # ICarrier
 
@@ -201,16 +201,16 @@ class Arrival:
         try:
             found = read_header(data)
         except ProxyError as problem:
-            self._port.unproxied(self.connection.address, str(problem))
-            self.connection.close(str(problem), POLICY)
+            self._port.unproxied(self.guest.address, str(problem))
+            self.guest.close(str(problem), POLICY)
             return
         if found is None:
             self._buffer = data
             return
         source, length = found
         if source is not None:
-            self.connection.address = canonical(source[0]), source[1]
-        if self._port.proxies.may_forward(self.connection.address[0]) or self._settle():
+            self.guest.address = canonical(source[0]), source[1]
+        if self._port.proxies.may_forward(self.guest.address[0]) or self._settle():
             self._go_on(Arrival._first, data[length:])
 
     def _first(self, data: bytes) -> None:
@@ -221,14 +221,16 @@ class Arrival:
         elif first in _LETTERS:
             self._go_on(Arrival._request, data)
         elif not self._may_speak:
-            self.connection.broken("no TLS, where it is asked for")
+            self.guest.broken("no TLS, where it is asked for")
         elif first in NAMES and port.connector.tcp:
             if self.settled or self._settle():
-                tcp = ClientTcp(self.connection, port.parts.limits.package_bytes)
                 send_at_once(self.transport)
-                self._hand_over(tcp, TCP, data)
+                connection = self._connection(TCP)
+                tcp = ClientTcp(connection, port.parts.limits.package_bytes)
+                connection.carried(tcp)
+                self._hand_over(tcp, data)
         else:
-            self.connection.broken(f"a first byte {first:#04x} that nobody here understands")
+            self.guest.broken(f"a first byte {first:#04x} that nobody here understands")
 
     def _request(self, data: bytes) -> None:
         """The head of an HTTP request tells the rest."""
@@ -239,9 +241,7 @@ class Arrival:
                 return
             head, length = found
             if not self.settled:
-                self.connection.address = self._port.proxies.client(
-                    self.connection.address, head.fields
-                )
+                self.guest.address = self._port.proxies.client(self.guest.address, head.fields)
         except HttpError as problem:
             self._port.parts.counters.clients_broken += 1
             self._lingers = True
@@ -267,11 +267,13 @@ class Arrival:
             port.parts.counters.clients_foreign += 1
             self._say(answer(403, "Pages from there may not connect.\n"), "a foreign page")
         else:
-            websocket = port.websockets.made(self.connection)
+            connection = self._connection(WEBSOCKET)
+            websocket = port.websockets.made(connection)
+            connection.carried(websocket)
             if "origin" in head.fields:
                 # It was looked at here. Autobahn refuses all that are no URLs with a host.
                 data = _ORIGIN.sub(b"", data[:length]) + data[length:]
-            self._hand_over(websocket, WEBSOCKET, data)
+            self._hand_over(websocket, data)
 
     # What the steps are made of.
 
@@ -288,11 +290,11 @@ class Arrival:
     def _settle(self) -> bool:
         """Let the client in whose address is known now; False if it may not come."""
         admission = self._port.parts.admission
-        if not admission.admits(self.connection.address[0]):
-            self.connection.close("not let in", POLICY)
+        if not admission.admits(self.guest.address[0]):
+            self.guest.close("not let in", POLICY)
             return False
         self.settled = True
-        admission.entered(self.connection)
+        admission.entered(self.guest)
         return True
 
     def _start_tls(self, certificates: Certificates, data: bytes) -> None:
@@ -303,10 +305,20 @@ class Arrival:
         tls.makeConnection(under)
         tls.dataReceived(data)
 
-    def _hand_over(self, protocol: Any, encoding: Encoding, data: bytes) -> None:
+    def _connection(self, encoding: Encoding) -> Connection:
+        """It speaks Pomelo's protocol."""
+        guest = self.guest
+        return Connection(
+            parts=self._port.parts,
+            carrier=self,
+            encoding=encoding,
+            address=guest.address,
+            after=guest,
+        )
+
+    def _hand_over(self, protocol: Any, data: bytes) -> None:
         """Have another protocol in this one's place, as if it had been there from the start."""
         transport = self.transport
-        self.connection.carried(protocol, encoding)
         if self._secure:
             transport.wrappedProtocol = protocol
         else:
@@ -326,4 +338,4 @@ class Arrival:
         """Say one last thing, and close."""
         self._spoke = True
         self.transport.write(words)
-        self.connection.close(reason, POLICY)
+        self.guest.close(reason, POLICY)

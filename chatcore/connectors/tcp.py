@@ -9,8 +9,8 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from chatcore.connectors.client import GOING_AWAY, NORMAL
 from chatcore.connectors.connection import Connection
+from chatcore.connectors.guest import GOING_AWAY, NORMAL
 from chatcore.errors import PackageError
 from chatcore.turn import is_plain
 from chatcore.wire.package import PackageParser

@@ -11,8 +11,8 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from chatcore.connectors.answers import answer
-from chatcore.connectors.client import GOING_AWAY, NORMAL, PROTOCOL_ERROR, TOO_BIG
 from chatcore.connectors.connection import Connection
+from chatcore.connectors.guest import GOING_AWAY, NORMAL, PROTOCOL_ERROR, TOO_BIG
 from chatcore.connectors.parts import ConnectorParts
 from chatcore.turn import send_at_once
 from chatcore.wire import frame, package

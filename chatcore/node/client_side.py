@@ -15,8 +15,8 @@ from chatcore.channels.groups import GroupTable
 from chatcore.cluster.servers import ClusterServers
 from chatcore.config.servers import Server, Servers
 from chatcore.connectors.admission import Blacklist
-from chatcore.connectors.client import GOING_AWAY
 from chatcore.connectors.draining import Draining
+from chatcore.connectors.guest import GOING_AWAY
 from chatcore.connectors.parts import ConnectorParts
 from chatcore.connectors.settings import (
     ConnectorSettings,

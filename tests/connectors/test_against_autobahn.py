@@ -12,7 +12,7 @@ import pytest
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from twisted.internet.task import Clock
 
-from chatcore.connectors.client import NORMAL
+from chatcore.connectors.guest import NORMAL
 from chatcore.connectors.websocket import ClientWebSocket, WebSocketFactory
 
 from .clients import (

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from chatcore.connectors.client import NORMAL
+from chatcore.connectors.guest import NORMAL
 from chatcore.wire import message, package
 from chatcore.wire.body import Body
 from chatcore.wire.message import Message
