@@ -74,6 +74,15 @@ class Client(Guest):
             self.close("too many messages", POLICY)
         return False
 
+    def _may_ask(self, size: int, now: float, *, request: bool) -> bool:
+        """Whether the limits allow one more message of ``size`` bytes."""
+        allowance = self._allowance
+        if allowance is not None and not allowance.take(now, size):
+            self.bears(size, now)
+            return False
+        most = self._parts.limits.requests_under_way
+        return not (most and request and self._under_way > most)
+
     def _failed(self) -> None:
         """What must not raise did, here or in the application: only this client goes."""
         if self._parts.failures.admit():

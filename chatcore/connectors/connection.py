@@ -195,13 +195,7 @@ class Connection(Client):
 
     def _admit(self, each: Message, now: float) -> Message | None:
         """The message as it is to be served; None where a limit or its signature forbids it."""
-        parts = self._parts
-        allowance, size = self._allowance, len(each.body)
-        if allowance is not None and not allowance.take(now, size):
-            self.bears(size, now)
-            return None
-        most = parts.limits.requests_under_way
-        if most and self._under_way > most and each.kind == message.REQUEST:
+        if not self._may_ask(len(each.body), now, request=each.kind == message.REQUEST):
             return None
         if self._verifier is None:
             return each

@@ -12,6 +12,7 @@ from chatcore.errors import BodyError, PackageError
 from chatcore.wire import body, frame, message, package
 from chatcore.wire.body import Body
 from chatcore.wire.dictionary import Dictionary
+from chatcore.wire.message import Message
 from chatcore.wire.protobuf import Protos
 
 REFUSED = Body(FAILED)
@@ -86,19 +87,20 @@ class Encoding:
         code = self.codes.get(route, route)
         return self.package(package.DATA, self._write(route, body), message.push_head(code))
 
-    def is_json(self, route: str | int) -> bool:
-        """Whether what clients send to a route is JSON."""
-        return self.protos is None or route not in self.protos.client
+    def is_json(self, message: Message) -> bool:
+        """Whether the body of a client's message is JSON."""
+        return self.protos is None or message.route not in self.protos.client
 
-    def decode(self, route: str | int, data: bytes) -> Any:
-        """The value of a client's body.
+    def decode(self, message: Message) -> Any:
+        """The value of the body of a client's message.
 
         Raises:
             BodyError: it can't be read.
         """
+        route = message.route
         if self.protos is not None and route in self.protos.client:
-            return self.protos.client.decode(data, str(route))
-        return body.decode(data)
+            return self.protos.client.decode(message.body, str(route))
+        return body.decode(message.body)
 
     def _write(self, route: str | int, body: Body) -> bytes:
         if self.protos is not None and route in self.protos.server:

@@ -169,6 +169,21 @@ class Outbox:
         self.flush()
         return not (self._blocked or self._queue)
 
+    def move(self, transport: Any, into: Callable[[bytes], bytes]) -> None:
+        """Write to another transport from now on.
+
+        Args:
+            into: makes what the other transport is to be given of what waits.
+        """
+        waiting = self._rest()
+        self.drop()
+        self._transport.unregisterProducer()
+        self._parts.stuck.stop(self)
+        self._blocked = False
+        self.open(transport)
+        if waiting:
+            self.send(into(waiting))
+
     def close(self) -> None:
         """Give the transport all that waits, and stop: it may close now."""
         transport, self._transport = self._transport, None

@@ -23,10 +23,12 @@ from chatcore.connectors.answers import DRAINING, TCP_ONLY, UPGRADE, WELCOME, an
 from chatcore.connectors.connection import Connection
 from chatcore.connectors.encoding import TCP, WEBSOCKET, Encoding
 from chatcore.connectors.guest import POLICY, Guest
+from chatcore.connectors.http import HttpConnection, query_of
 from chatcore.connectors.origins import Origins
 from chatcore.connectors.parts import ConnectorParts
 from chatcore.connectors.proxies import Proxies
 from chatcore.connectors.settings import ConnectorSettings, ProxySettings
+from chatcore.connectors.socketio.lobby import Lobby, Trouble, is_socketio
 from chatcore.connectors.tcp import ClientTcp
 from chatcore.connectors.tls import Certificates
 from chatcore.connectors.watching import Watch
@@ -58,6 +60,7 @@ class ClientFactory(Factory):
         certificates: for TLS; None for a port without it.
         watches: what looks for changes in files as long as it takes clients in.
         plain: whether clients of a port with TLS may come without.
+        lobby: takes in those of socket.io; None where they may not come.
     """
 
     noisy = False
@@ -73,8 +76,10 @@ class ClientFactory(Factory):
         certificates: Certificates | None = None,
         watches: Iterable[Watch] = (),
         plain: bool = False,
+        lobby: Lobby | None = None,
     ) -> None:
         self.parts = parts
+        self.lobby = lobby
         self.connector = connector or ConnectorSettings()
         self.proxies = proxies or Proxies(ProxySettings())
         self.certificates = certificates
@@ -91,6 +96,8 @@ class ClientFactory(Factory):
     def stopFactory(self) -> None:
         for watch in self._watches:
             watch.stop()
+        if self.lobby is not None:
+            self.lobby.stop()
 
     def buildProtocol(self, addr: Any) -> Any:
         parts, proxies = self.parts, self.proxies
@@ -255,6 +262,8 @@ class Arrival:
         port = self._port
         if not self._may_speak:
             self._inform(head, 400, "This port speaks TLS: use wss:// or https://.\n")
+        elif port.lobby is not None and is_socketio(head.path):
+            self._socketio(port.lobby, head, data, length)
         elif head.just_looks and port.parts.draining is not None:
             self._inform(head, 503, DRAINING)
         elif not port.connector.websocket:
@@ -270,10 +279,27 @@ class Arrival:
             connection = self._connection(WEBSOCKET)
             websocket = port.websockets.made(connection)
             connection.carried(websocket)
-            if "origin" in head.fields:
-                # It was looked at here. Autobahn refuses all that are no URLs with a host.
-                data = _ORIGIN.sub(b"", data[:length]) + data[length:]
-            self._hand_over(websocket, data)
+            self._hand_over(websocket, _without_origin(head, data, length))
+
+    def _socketio(self, lobby: Lobby, head: Head, data: bytes, length: int) -> None:
+        """Hand the connection over to those who speak socket.io."""
+        port = self._port
+        if not head.asks_for_websocket:
+            http = HttpConnection(
+                port.parts, self.guest, most=lobby.settings.payload_bytes, serve=lobby.serve
+            )
+            self._hand_over(http, data)
+        elif not port.origins.allow(head.fields.get("origin")):
+            port.parts.counters.clients_foreign += 1
+            self._say(answer(403, "Pages from there may not connect.\n"), "a foreign page")
+        else:
+            try:
+                websocket = lobby.websocket(self.guest, query_of(head))
+            except (Trouble, HttpError) as trouble:
+                self._inform(head, trouble.status, f"{trouble}\n")
+            else:
+                send_at_once(self.transport)
+                self._hand_over(websocket, _without_origin(head, data, length))
 
     # What the steps are made of.
 
@@ -339,3 +365,8 @@ class Arrival:
         self._spoke = True
         self.transport.write(words)
         self.guest.close(reason, POLICY)
+
+
+def _without_origin(head: Head, data: bytes, length: int) -> bytes:
+    """A request whose origin was looked at: Autobahn refuses all that are no URLs with a host."""
+    return _ORIGIN.sub(b"", data[:length]) + data[length:] if "origin" in head.fields else data

@@ -24,6 +24,7 @@ class ConnectorSettings:
 
     websocket: bool = setting(True, "whether clients may come by WebSocket")
     tcp: bool = setting(True, "whether clients may come by plain TCP, as Pomelo's C client does")
+    socketio: bool = setting(True, "whether clients may come by socket.io, of any version")
     udp: bool = setting(
         False, "whether clients may also come by UDP, on the port of the same number"
     )
@@ -61,10 +62,40 @@ class ConnectorSettings:
     )
 
     def __post_init__(self) -> None:
-        if not (self.websocket or self.tcp or self.udp):
+        if not (self.websocket or self.tcp or self.socketio or self.udp):
             raise ValueError(
-                "websocket, tcp and udp are all turned off, so that no client could come"
+                "websocket, tcp, socketio and udp are all turned off, so that no client could come"
             )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SocketioSettings:
+    """What clients of socket.io are told, and may do."""
+
+    namespaces: tuple[str, ...] = setting(("/",), "namespaces that clients may connect to")
+    polling: bool = setting(True, "whether they may poll; all do so at first unless told not to")
+    old: bool = setting(True, "whether those of socket.io 0.9 may come")
+    ping_seconds: Annotated[float, Meta(gt=0)] = setting(
+        25.0, "seconds between signs of life, from clients (1.x, 2.x) or to them (others)"
+    )
+    patience_seconds: Annotated[float, Meta(gt=0)] = setting(
+        20.0, "seconds that a sign of life may be late, before the client is gone"
+    )
+    upgrade_seconds: Annotated[float, Meta(gt=0)] = setting(
+        10.0, "seconds that a client that polls may take to go on by WebSocket"
+    )
+    payload_bytes: Annotated[int, Meta(ge=1024, le=16 * 1024 * 1024)] = setting(
+        1_000_000, "bytes that a client may send in one request when it polls"
+    )
+    attachments: Count = setting(10, "binary arguments that one event may have")
+    cookie: str = setting(
+        "io", "name of the cookie that clients of 1.x and 2.x get with their id; none: no cookie"
+    )
+
+    def __post_init__(self) -> None:
+        for each in self.namespaces:
+            if not each.startswith("/") or "," in each or "?" in each:
+                raise ValueError(f"{each!r} is no namespace; write it as in '/admin'")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

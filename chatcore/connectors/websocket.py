@@ -137,12 +137,13 @@ class WebSocketFactory(WebSocketServerFactory):
     Args:
         parts: what the connections share.
         reactor: the reactor, or a test's clock.
+        texts: whether text frames have to be UTF-8.
     """
 
     protocol = ClientWebSocket
     noisy = False
 
-    def __init__(self, parts: ConnectorParts, reactor: Any) -> None:
+    def __init__(self, parts: ConnectorParts, reactor: Any, *, texts: bool = False) -> None:
         super().__init__(server="chatcore", reactor=reactor)
         self.parts = parts
         most = parts.limits.package_bytes + package.HEAD
@@ -152,7 +153,7 @@ class WebSocketFactory(WebSocketServerFactory):
             allowNullOrigin=True,
             webStatus=False,
             failByDrop=False,
-            utf8validateIncoming=False,
+            utf8validateIncoming=texts,
             # Our own deadlines watch over both handshakes.
             openHandshakeTimeout=0,
             closeHandshakeTimeout=0,
@@ -162,7 +163,7 @@ class WebSocketFactory(WebSocketServerFactory):
         names = WebSocketServerProtocol.CONFIG_ATTRS
         values = {name: getattr(self, name) for name in names}
         options = {n: staticmethod(v) if callable(v) else v for n, v in values.items()}
-        made: Any = type("ClientWebSocket", (ClientWebSocket,), options | {"CONFIG_ATTRS": ()})
+        made: Any = type(self.protocol.__name__, (self.protocol,), options | {"CONFIG_ATTRS": ()})
         self.protocol = made
 
     def made(self, connection: Connection) -> Any:

@@ -124,8 +124,11 @@ class Welcome:
 
         shaken = Handshake(request.sys, request.user, address)
 
-        def accept(user: Any) -> None:
+        def consulted(user: Any, refused: Refused | None) -> None:
             dialects = self._dialects
+            if refused is not None:
+                decided(refused)
+                return
             try:
                 reply = handshake.encode_reply(
                     heartbeat=self._heartbeat,
@@ -135,23 +138,39 @@ class Welcome:
                     user=user,
                 )
             except BodyError as problem:
-                self._fail(problem, decided)
+                decided(self._failed(problem))
                 return
             decided(Accepted(reply, dialects.of(encoding, shaken.type), verify))
 
+        return self.consult(shaken, consulted)
+
+    def consult(
+        self, shaken: Handshake, told: Callable[[Any, Refused | None], None]
+    ) -> Waiting | None:
+        """Ask the application whether a client may come in.
+
+        Args:
+            shaken: what the client says of itself.
+            told: told what the application answers it, or why it may not come.
+
+        Returns:
+            What that can be called off with; None if it is decided.
+        """
         if self._check_client is None and self._hook is None:
-            accept(None)
+            told(None, None)
             return None
 
         def asked(user: Any, problem: BaseException | None) -> None:
             if problem is None:
-                accept(user)
+                told(user, None)
             elif isinstance(problem, _TooOld):
-                decided(Refused(handshake.encode_refusal(TOO_OLD), "its client is too old", False))
+                reply = handshake.encode_refusal(TOO_OLD)
+                told(None, Refused(reply, "its client is too old", False))
             elif isinstance(problem, ClientError):
-                decided(Refused(handshake.encode_refusal(), "refused by the application", False))
+                reply = handshake.encode_refusal()
+                told(None, Refused(reply, "refused by the application", False))
             else:
-                self._fail(problem, decided)
+                told(None, self._failed(problem))
 
         return self._caller.call(asked, self._ask, shaken)
 
@@ -162,13 +181,13 @@ class Welcome:
             raise _TooOld
         return None if self._hook is None else await _value(self._hook(shaken))
 
-    def _fail(self, problem: BaseException, decided: Decided) -> None:
+    def _failed(self, problem: BaseException) -> Refused:
         self.log.error(
             "The application failed at a handshake: {problem!r}\n{trace}",
             problem=problem,
             trace="".join(traceback.format_exception(problem)).rstrip(),
         )
-        decided(Refused(handshake.encode_refusal(), "the server failed", broken=False))
+        return Refused(handshake.encode_refusal(), "the server failed", broken=False)
 
 
 class _TooOld(Exception):

@@ -12,7 +12,14 @@ from chatcore.config.tls_files import TlsFiles
 from chatcore.connectors.parts import ConnectorParts
 from chatcore.connectors.port import ClientFactory
 from chatcore.connectors.proxies import Proxies
-from chatcore.connectors.settings import ConnectorSettings, Limits, ProxySettings, TlsSettings
+from chatcore.connectors.settings import (
+    ConnectorSettings,
+    Limits,
+    ProxySettings,
+    SocketioSettings,
+    TlsSettings,
+)
+from chatcore.connectors.socketio.lobby import Lobby
 from chatcore.connectors.tls import Certificates, load_context
 from chatcore.connectors.watching import Watch
 
@@ -50,10 +57,13 @@ def client_factory(
             files=files, minimum=tls.minimum, seconds=tls.reload_seconds, clock=reactor
         )
         watches.append(certificates.watch)
+    connector = settings[ConnectorSettings]
+    lobby = Lobby(parts, settings[SocketioSettings], reactor) if connector.socketio else None
     return ClientFactory(
         parts,
         reactor,
-        connector=settings[ConnectorSettings],
+        lobby=lobby,
+        connector=connector,
         proxies=Proxies(settings[ProxySettings]),
         certificates=certificates,
         watches=watches,

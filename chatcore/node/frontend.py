@@ -130,7 +130,7 @@ class Frontend:
     ) -> None:
         """Serve a message in the midst of filters, which may wait."""
         text, encoding = str(message.route), session.connection.encoding
-        decode = partial(encoding.decode, text, message.body)
+        decode = partial(encoding.decode, message)
         copy = copy_of(session, self._sessions)
         request = Request(route=text, session=copy, notify=reply is None, decode=decode)
 
@@ -151,7 +151,8 @@ class Frontend:
                 else:
                     outcome.came({} if body is EMPTY else body.value)  # filters may change it
 
-            payload = route + body_items(request, message.body if encoding.is_json(text) else None)
+            sent = message.body if encoding.is_json(message) else None
+            payload = route + body_items(request, sent)
             problem = self._send(copy, text, payload, None if reply is None else done, server_type)
             if problem is not None:
                 return Failed(problem)
@@ -169,7 +170,7 @@ class Frontend:
     def _answer_here(self, session: Session, message: Message, reply: Reply | None) -> None:
         route = str(message.route)
         try:
-            msg = session.connection.encoding.decode(route, message.body)
+            msg = session.connection.encoding.decode(message)
         except BodyError:
             self._refuse(reply)
             return
@@ -192,13 +193,13 @@ class Frontend:
         route: bytes,
     ) -> None:
         encoding = session.connection.encoding
-        if encoding.is_json(message.route):
+        if encoding.is_json(message):
             payload = route + item(b"body", message.body)
         else:
             # Schemas are an affair of the frontend and its client: who comes after a change of
             # them has others than who was there before, and no backend knows which.
             try:
-                value = pack(encoding.decode(message.route, message.body))
+                value = pack(encoding.decode(message))
             except (BodyError, *UNPACKABLE):  # an application's coder reads whatever it likes
                 self._refuse(reply)
                 return

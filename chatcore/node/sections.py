@@ -9,6 +9,7 @@ from chatcore.connectors.settings import (
     Limits,
     OutboxSettings,
     ProxySettings,
+    SocketioSettings,
     TlsSettings,
 )
 from chatcore.links.settings import LinkSettings
@@ -17,6 +18,7 @@ from chatcore.sessions.settings import SessionSettings
 
 SECTIONS: dict[str, type] = {
     "connector": ConnectorSettings,
+    "socketio": SocketioSettings,
     "limits": Limits,
     "heartbeat": HeartbeatSettings,
     "outbox": OutboxSettings,

@@ -126,6 +126,11 @@ class SessionService:
         self._counters.sessions_now += 1
         return session
 
+    def speaks_otherwise(self, session: Session) -> None:
+        """The client of a session is written to in another way from now on."""
+        if session.uid is not None:
+            self._uid_changed(session.uid)
+
     def get(self, id: int) -> Session | None:
         """The session with that number."""
         return self._by_id.get(id)

@@ -6,23 +6,26 @@ a state machine.
 
 from __future__ import annotations
 
-_FINAL_BINARY = 0x82
+TEXT, BINARY = 0x81, 0x82
+"""How a whole frame begins, by what its payload is."""
+
 _FINAL_PONG = 0x8A
 
 
-def head(size: int) -> bytes:
-    """What stands before the payload of a whole, unmasked binary frame.
+def head(size: int, kind: int = BINARY) -> bytes:
+    """What stands before the payload of a whole, unmasked frame.
 
     Such frames serve every receiver.
 
     Args:
         size: bytes of the payload.
+        kind: `TEXT` or `BINARY`.
     """
     if size < 126:
-        return bytes((_FINAL_BINARY, size))
+        return bytes((kind, size))
     if size < 0x10000:
-        return (_FINAL_BINARY << 24 | 126 << 16 | size).to_bytes(4, "big")
-    return (_FINAL_BINARY << 8 | 127).to_bytes(2, "big") + size.to_bytes(8, "big")
+        return (kind << 24 | 126 << 16 | size).to_bytes(4, "big")
+    return (kind << 8 | 127).to_bytes(2, "big") + size.to_bytes(8, "big")
 
 
 def encode_pong(payload: bytes) -> bytes:
@@ -30,16 +33,17 @@ def encode_pong(payload: bytes) -> bytes:
     return bytes((_FINAL_PONG, len(payload))) + payload
 
 
-def decode_lone(data: bytes, limit: int) -> bytes | None:
-    """The payload of ``data`` if it is exactly one whole, masked, final binary frame.
+def decode_lone(data: bytes, limit: int, kind: int = BINARY) -> bytes | None:
+    """The payload of ``data`` if it is exactly one whole, masked, final frame of a kind.
 
     This is what a client's request nearly always looks like. For anything else, None: then the
     full state machine has to look at it.
 
     Args:
         limit: the longest payload to take, in bytes; a longer one is left to the state machine.
+        kind: `TEXT` or `BINARY`; a text is not verified to be UTF-8.
     """
-    if len(data) < 6 or data[0] != _FINAL_BINARY or not data[1] & 0x80:
+    if len(data) < 6 or data[0] != kind or not data[1] & 0x80:
         return None
     size, at = data[1] & 0x7F, 2
     if size >= 126:

@@ -42,6 +42,11 @@ class Head:
     fields: Mapping[str, str]
 
     @property
+    def path(self) -> str:
+        """What is asked for, without the query."""
+        return self.target.partition("?")[0]
+
+    @property
     def asks_for_websocket(self) -> bool:
         """Whether it is to become a WebSocket (RFC 6455, section 4.1)."""
         return (

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from chatcore.errors import MessageError
 
@@ -24,13 +24,15 @@ class Message(NamedTuple):
     """One message.
 
     ``id`` is 0 for a notify or a push. ``route`` is its text, its code in the route dictionary,
-    or empty for a response.
+    or empty for a response. ``value`` is there where the body has come as a value already, because
+    JSON has no form for what is in it.
     """
 
     kind: int
     id: int
     route: str | int
     body: bytes
+    value: Any = None
 
 
 def decode(data: bytes) -> Message:

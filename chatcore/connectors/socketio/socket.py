@@ -1,0 +1,68 @@
+"""A client's place in one namespace: what has a session there."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from chatcore.connectors.socketio.encoding import SocketEncoding, encoding_of
+from chatcore.connectors.socketio.framing import Framing
+from chatcore.interfaces import Address
+from chatcore.sessions.session import Session
+from chatcore.wire import socketio
+
+
+class IOwner(Protocol):
+    """The client, as its places see it."""
+
+    address: Address
+    outbox: Any
+
+    def kick_from(self, socket: Socket, reason: str) -> None:
+        """Tell it that it is kicked out of a namespace."""
+
+
+class Socket:
+    """A client in a namespace; its session's connection.
+
+    Args:
+        client: whose it is.
+        namespace: where.
+        framing: how packets are written for the client's transport.
+    """
+
+    __slots__ = ("_client", "encoding", "namespace", "session")
+
+    def __init__(self, client: IOwner, namespace: str, framing: Framing) -> None:
+        self._client = client
+        self.namespace = namespace
+        self.encoding: SocketEncoding = encoding_of(framing, namespace, pomelo=False)
+        self.session: Session | None = None
+
+    @property
+    def address(self) -> Address:
+        return self._client.address
+
+    @property
+    def outbox(self) -> Any:
+        return self._client.outbox
+
+    def kick(self, reason: str) -> None:
+        self._client.kick_from(self, reason)
+
+    def speaks(self, framing: Framing, *, pomelo: bool) -> None:
+        """It is written to in another way from now on."""
+        self.encoding = encoding_of(framing, self.namespace, pomelo=pomelo)
+
+    def kicked(self, told: bytes) -> bytes:
+        """What tells the client that it is kicked.
+
+        Args:
+            told: a kick's body in JSON, as Pomelo's clients get it.
+        """
+        encoding = self.encoding
+        if encoding.pomelo:
+            first = encoding.message(b'{"route":"onKick",' + told[1:])
+        else:
+            event = socketio.encode_event("onKick", (told,), namespace=self.namespace)
+            first = encoding.packet(event)
+        return first + encoding.packet(socketio.encode_disconnect(namespace=self.namespace))

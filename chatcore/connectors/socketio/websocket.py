@@ -1,0 +1,148 @@
+"""Clients of socket.io over WebSocket, and those that try whether they can go on by it."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from chatcore.connectors.guest import Guest
+from chatcore.connectors.parts import ConnectorParts
+from chatcore.connectors.settings import SocketioSettings
+from chatcore.connectors.socketio.client import SocketioClient
+from chatcore.connectors.socketio.framing import FRAMES
+from chatcore.connectors.websocket import ClientWebSocket, WebSocketFactory
+from chatcore.deadlines import Deadlines
+from chatcore.errors import EngineError
+from chatcore.interfaces import Address
+from chatcore.wire import frame
+from chatcore.wire.engineio import PING, PONG, UPGRADE, EnginePacket, decode_frame
+
+_PROBE = b"probe"
+
+
+class ISpeaker(Protocol):
+    """Who speaks Engine.IO over a WebSocket."""
+
+    def opened(self, transport: Any) -> None:
+        """The WebSocket is there."""
+
+    def take(self, packets: list[EnginePacket]) -> None:
+        """Take packets."""
+
+
+class SocketioWebSocket(ClientWebSocket):
+    """A WebSocket that carries Engine.IO's packets.
+
+    Attributes:
+        revision: of the protocol.
+        connection: who speaks it.
+    """
+
+    revision: int
+    connection: Any
+
+    def dataReceived(self, data: bytes) -> None:
+        if self.state == self.STATE_OPEN and not self.data and self.current_frame is None:
+            payload = frame.decode_lone(data, self._limit, frame.TEXT)
+            if payload is not None and payload.isascii() and not self.inside_message:
+                self.onMessage(payload, False)
+                return
+        super().dataReceived(data)
+
+    def onOpen(self) -> None:
+        self.connection.opened(self.transport)
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        try:
+            packet = decode_frame(payload, isBinary, self.revision, limit=self._limit)
+        except EngineError as problem:
+            self.connection.broken(str(problem))
+        else:
+            self.connection.take((packet,))
+
+    def onPing(self, payload: bytes) -> None:
+        if self.connection.bears():
+            self.transport.write(frame.encode_pong(payload))
+
+
+class SocketioWebSocketFactory(WebSocketFactory):
+    """Makes the WebSockets for clients of socket.io.
+
+    Args:
+        parts: what all clients share.
+        reactor: the reactor, or a test's clock.
+    """
+
+    protocol = SocketioWebSocket
+
+    def __init__(self, parts: ConnectorParts, reactor: Any) -> None:
+        super().__init__(parts, reactor, texts=True)
+
+
+class Probes:
+    """What all share who try whether they can go on by WebSocket."""
+
+    def __init__(self, parts: ConnectorParts, settings: SocketioSettings) -> None:
+        self.all = parts
+        self.times = Deadlines(settings.upgrade_seconds, parts.clock, Probe.too_late)
+
+
+class Probe(Guest):
+    """A client that polls, on a WebSocket with which it tries whether it can go on by that.
+
+    Args:
+        client: the client.
+    """
+
+    __slots__ = ("_client", "_probed", "_socket", "_times")
+
+    def __init__(
+        self,
+        *,
+        probes: Probes,
+        client: SocketioClient,
+        socket: SocketioWebSocket,
+        address: Address,
+        after: Guest,
+    ) -> None:
+        super().__init__(parts=probes.all, carrier=socket, address=address, after=after)
+        self._client, self._socket, self._times = client, socket, probes.times
+        self._probed = False
+
+    def opened(self, transport: Any) -> None:
+        self._shook_hands()
+        self._times.start(self)
+
+    def bears(self) -> bool:
+        """It has no time to do much."""
+        return True
+
+    def take(self, packets: list[EnginePacket]) -> None:
+        for packet in packets:
+            polling = self._client.polling
+            if packet == EnginePacket(PING, _PROBE) and polling is not None:
+                self._probed = True
+                framing = FRAMES[self._client.revision.engine]
+                self._socket.transport.write(framing.text(b"%d%b" % (PONG, _PROBE)))
+                polling.release()
+            elif packet.kind == UPGRADE and self._probed and polling is not None:
+                self._upgrade()
+            else:
+                self.broken("a WebSocket that is to take the place of polling, and does not")
+
+    def _upgrade(self) -> None:
+        client, socket = self._client, self._socket
+        self._times.stop(self)
+        socket.connection = client
+        self._parts.gone(self)
+        client.upgraded(socket, socket.transport, FRAMES[client.revision.engine])
+
+    def too_late(self) -> None:
+        """It takes too long."""
+        self.close("no upgrade in time")
+
+    def lost(self, reason: str) -> None:
+        self._times.stop(self)
+        polling = self._client.polling
+        if polling is not None:
+            polling.upgrading = False
+        super().lost(reason)
