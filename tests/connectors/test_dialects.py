@@ -137,7 +137,7 @@ class TestProtobuf:
         client.say((package.DATA, message.encode_request(5, "chat.chatHandler.send", body)))
         asked = connector.asked[-1]
         encoding = asked.session.connection.encoding
-        assert encoding.decode(asked.message.route, asked.message.body) == {"content": "hi"}
+        assert encoding.decode(asked.message) == {"content": "hi"}
         assert asked.reply is not None
         asked.reply(Body(answer))
         connector.reactor.settle()
