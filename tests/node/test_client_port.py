@@ -238,7 +238,7 @@ class TestTls:
     @pytest.mark.parametrize("udp", [False, True])
     def test_nothing_to_come_by(self, tmp_path: Path, udp: bool) -> None:
         app = self.application(tmp_path, {"id": "front-2"})
-        given = {"websocket": False, "tcp": False, "udp": udp}
+        given = {"websocket": False, "tcp": False, "socketio": False, "udp": udp}
         said = [Assignment(key=f"connector.{k}", value=v, source="test") for k, v in given.items()]
         servers = load_servers(app, "development")
         if udp:
