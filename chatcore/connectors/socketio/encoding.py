@@ -11,9 +11,8 @@ from functools import cache
 from typing import Any
 
 from chatcore.connectors.socketio.framing import Framing, join
-from chatcore.dispatch.dispatcher import FAILED
 from chatcore.errors import BodyError, SocketioError
-from chatcore.wire import body, composed, socketio
+from chatcore.wire import body, composed, socketio, socketio0
 from chatcore.wire.arguments import quote_text
 from chatcore.wire.body import Body
 from chatcore.wire.engineio import MESSAGE
@@ -49,6 +48,14 @@ class SocketEncoding:
         """One packet of Socket.IO."""
         return self.framing.text(_MESSAGE + text)
 
+    def event(self, name: str, json: bytes) -> bytes:
+        """An event with one argument."""
+        return self.packet(socketio.encode_event(name, (json,), namespace=self.namespace))
+
+    def disconnect(self) -> bytes:
+        """What ends the client's stay in the namespace."""
+        return self.packet(socketio.encode_disconnect(namespace=self.namespace))
+
     def push(self, route: str, body: Body) -> bytes:
         """A push.
 
@@ -62,12 +69,15 @@ class SocketEncoding:
             json = body.json
         except BodyError:
             return self._with_bytes(socketio.EVENT, [route, body.value])
-        return self.packet(socketio.encode_event(route, (json,), namespace=self.namespace))
+        return self.event(route, json)
 
     def message(self, text: bytes) -> bytes:
         """One of Pomelo's messages."""
-        said = quote_text(text)
-        return self.packet(socketio.encode_event(COMPOSED, (said,), namespace=self.namespace))
+        return self.event(COMPOSED, quote_text(text))
+
+    def response(self, id: int, body: Body) -> bytes:
+        """The answer to one of Pomelo's requests; raises as `acknowledgement` does."""
+        return self.message(composed.encode_response(id, body.json))
 
     def acknowledgement(self, id: int, body: Body) -> bytes:
         """The answer to an event that asked for one.
@@ -102,10 +112,37 @@ class SocketEncoding:
         return body.decode(message.body) if message.value is None else message.value
 
 
-REFUSED = Body(FAILED)
+class OldEncoding(SocketEncoding):
+    """How a client of socket.io 0.9 is written to. It takes no bytes."""
+
+    __slots__ = ()
+
+    @property
+    def _endpoint(self) -> str:
+        return "" if self.namespace == "/" else self.namespace
+
+    def packet(self, text: bytes) -> bytes:
+        return self.framing.text(text)
+
+    def event(self, name: str, json: bytes) -> bytes:
+        return self.packet(socketio0.encode_event(name, (json,), endpoint=self._endpoint))
+
+    def message(self, text: bytes) -> bytes:
+        return self.packet(socketio0.encode_message(text, endpoint=self._endpoint))
+
+    def disconnect(self) -> bytes:
+        return self.packet(socketio0.encode_disconnect(endpoint=self._endpoint))
+
+    def acknowledgement(self, id: int, body: Body) -> bytes:
+        return self.packet(socketio0.encode_ack(id, (body.json,), endpoint=self._endpoint))
+
+    def _with_bytes(self, kind: int, values: list[Any], id: int | None = None) -> bytes:
+        raise BodyError("can't be sent to socket.io 0.9: it has bytes in it, or no form in JSON")
 
 
 @cache
-def encoding_of(framing: Framing, namespace: str, *, pomelo: bool) -> SocketEncoding:
+def encoding_of(
+    framing: Framing, namespace: str, *, pomelo: bool, old: bool = False
+) -> SocketEncoding:
     """The encoding for a kind of clients; there are as many as namespaces, and few of those."""
-    return SocketEncoding(framing, namespace, pomelo)
+    return (OldEncoding if old else SocketEncoding)(framing, namespace, pomelo)

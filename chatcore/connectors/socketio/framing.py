@@ -74,6 +74,11 @@ def _parts_of(held: bytes) -> Iterator[tuple[int, bytes]]:
         at = stop
 
 
+def texts_of(held: bytes) -> list[bytes]:
+    """The texts that are held, where nothing else is."""
+    return [data for _, data in _parts_of(held)]
+
+
 def packets_of(held: bytes) -> list[EnginePacket]:
     """The packets that are held."""
     return [

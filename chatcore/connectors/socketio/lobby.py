@@ -10,9 +10,10 @@ from chatcore.connectors.http import Exchange
 from chatcore.connectors.origins import Origins
 from chatcore.connectors.parts import ConnectorParts
 from chatcore.connectors.settings import SocketioSettings
-from chatcore.connectors.socketio.client import REVISIONS, Revision, SocketioClient, SocketioParts
+from chatcore.connectors.socketio.client import SocketioParts
+from chatcore.connectors.socketio.engine import REVISIONS, EngineClient, Revision
 from chatcore.connectors.socketio.framing import FRAMES, HELD
-from chatcore.connectors.socketio.polling import Polling, allowed, posted
+from chatcore.connectors.socketio.polling import FORMS, Polling, allowed, posted
 from chatcore.connectors.socketio.websocket import Probe, Probes, SocketioWebSocketFactory
 from chatcore.errors import EngineError
 from chatcore.wire import body, jsonp
@@ -128,11 +129,11 @@ class Lobby:
         except EngineError:
             raise Trouble(BAD_REQUEST) from None
 
-    def _client(self, sid: str, revision: Revision) -> SocketioClient:
+    def _client(self, sid: str, revision: Revision) -> EngineClient:
         client = self._shared.clients.get(sid)
         if client is None:
             raise Trouble(UNKNOWN_SID)
-        if client.revision is not revision:
+        if not isinstance(client, EngineClient) or client.revision is not revision:
             raise Trouble(BAD_REQUEST)
         return client
 
@@ -142,7 +143,7 @@ class Lobby:
             return
         sid = secrets.token_urlsafe(15)
         polling: Any = None
-        client = SocketioClient(
+        client = EngineClient(
             shared=self._shared,
             sid=sid,
             revision=revision,
@@ -151,7 +152,7 @@ class Lobby:
             carrier=polling,
             address=exchange.guest.address,
         )
-        polling = Polling(client, revision.engine)
+        polling = Polling(client, FORMS[revision.engine])
         client.carried(polling)
         self._parts.admission.entered(client)
         if revision.engine == 3 and self.settings.cookie:
@@ -160,7 +161,7 @@ class Lobby:
         polling.poll(exchange)
         client.opened(polling)
 
-    def _take(self, exchange: Exchange, client: SocketioClient, revision: Revision) -> None:
+    def _take(self, exchange: Exchange, client: EngineClient, revision: Revision) -> None:
         """A client sends packets."""
         try:
             packets = posted(exchange, revision.engine, self._parts.limits.package_bytes)
@@ -197,7 +198,7 @@ class Lobby:
                 after=guest,
             )
             return socket
-        socket.connection = SocketioClient(
+        socket.connection = EngineClient(
             shared=self._shared,
             sid=secrets.token_urlsafe(15),
             revision=revision,

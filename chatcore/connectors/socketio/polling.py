@@ -15,7 +15,48 @@ BYTES, SCRIPT = "application/octet-stream", "text/javascript; charset=UTF-8"
 MOST_PACKETS = 1000
 """Packets that a client may send in one request."""
 
-_NOOP, _CLOSE = HELD.text(b"%d" % NOOP), HELD.text(b"%d" % CLOSE)
+
+class IForm(Protocol):
+    """How a client that polls is answered.
+
+    Attributes:
+        noop: a packet without a meaning.
+        close: the packet that ends it; both are held.
+    """
+
+    noop: bytes
+    close: bytes
+
+    def payload(self, poll: Exchange, held: bytes) -> tuple[str, bytes]:
+        """An answer: its media type and its bytes."""
+
+
+class EngineForm:
+    """As Engine.IO has it.
+
+    Args:
+        revision: of the protocol.
+    """
+
+    noop, close = HELD.text(b"%d" % NOOP), HELD.text(b"%d" % CLOSE)
+
+    def __init__(self, revision: int) -> None:
+        self._revision = revision
+
+    def payload(self, poll: Exchange, held: bytes) -> tuple[str, bytes]:
+        packets, index = packets_of(held), poll.query.get("j")
+        if self._revision == 4:
+            kind, content = TEXT, engineio4.encode(packets)
+        elif index is not None or poll.query.get("b64") == "1":
+            kind, content = TEXT, engineio3.encode_texts(packets)
+        else:
+            kind, content = BYTES, engineio3.encode_bytes(packets)
+        if index is None:
+            return kind, content
+        return SCRIPT, jsonp.encode(jsonp.function("___eio", index), content)
+
+
+FORMS = {3: EngineForm(3), 4: EngineForm(4)}
 
 
 class IPolled(Protocol):
@@ -33,7 +74,7 @@ class Polling:
 
     Args:
         client: whom it carries.
-        revision: of Engine.IO's protocol.
+        form: how it is answered.
 
     Attributes:
         headers: further headers of the next answer.
@@ -43,16 +84,16 @@ class Polling:
     __slots__ = (
         "_client",
         "_ended",
+        "_form",
         "_poll",
         "_producer",
         "_rest",
-        "_revision",
         "headers",
         "upgrading",
     )
 
-    def __init__(self, client: IPolled, revision: int) -> None:
-        self._client, self._revision = client, revision
+    def __init__(self, client: IPolled, form: IForm) -> None:
+        self._client, self._form = client, form
         self._poll: Exchange | None = None
         self._producer: Any = None
         self._rest = b""
@@ -70,7 +111,7 @@ class Polling:
         self._poll = exchange
         exchange.lost = self._unpolled
         if self._ended:
-            self._answer(self._rest + _CLOSE)
+            self._answer(self._rest + self._form.close)
             self._client.lost("disconnect")
             return
         if self._producer is not None:
@@ -81,8 +122,12 @@ class Polling:
     def release(self) -> None:
         """Answer the poll that waits, because the client wants to go on by WebSocket."""
         self.upgrading = True
+        self.ease()
+
+    def ease(self) -> None:
+        """Have the client poll anew, if it does."""
         if self._poll is not None:
-            self.write(_NOOP)
+            self.write(self._form.noop)
 
     def _unpolled(self) -> None:
         """The connection on which a poll came is gone."""
@@ -113,7 +158,7 @@ class Polling:
     def end(self, code: int, reason: str) -> None:
         self._ended = True
         if self._poll is not None:
-            self._answer(self._rest + _CLOSE)
+            self._answer(self._rest + self._form.close)
             self._client.lost(reason)
 
     def abort(self) -> None:
@@ -125,23 +170,9 @@ class Polling:
     def _answer(self, held: bytes) -> None:
         poll, self._poll = self._poll, None
         assert poll is not None
-        kind, content = payload(poll, self._revision, packets_of(held))
+        kind, content = self._form.payload(poll, held)
         headers, self.headers = (*allowed(poll), *self.headers), ()
         poll.answer(200, content, kind=kind, headers=headers)
-
-
-def payload(poll: Exchange, revision: int, packets: list[EnginePacket]) -> tuple[str, bytes]:
-    """The answer to a poll, in the form that it asks for: its media type and its bytes."""
-    index = poll.query.get("j")
-    if revision == 4:
-        kind, content = TEXT, engineio4.encode(packets)
-    elif index is not None or poll.query.get("b64") == "1":
-        kind, content = TEXT, engineio3.encode_texts(packets)
-    else:
-        kind, content = BYTES, engineio3.encode_bytes(packets)
-    if index is None:
-        return kind, content
-    return SCRIPT, jsonp.encode(jsonp.function("___eio", index), content)
 
 
 def posted(exchange: Exchange, revision: int, limit: int) -> list[EnginePacket]:

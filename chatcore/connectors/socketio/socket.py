@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from chatcore.connectors.socketio.encoding import SocketEncoding, encoding_of
-from chatcore.connectors.socketio.framing import Framing
+from chatcore.connectors.socketio.encoding import SocketEncoding
 from chatcore.interfaces import Address
 from chatcore.sessions.session import Session
-from chatcore.wire import socketio
 
 
 class IOwner(Protocol):
@@ -27,15 +25,14 @@ class Socket:
     Args:
         client: whose it is.
         namespace: where.
-        framing: how packets are written for the client's transport.
+        encoding: how it is written to.
     """
 
     __slots__ = ("_client", "encoding", "namespace", "session")
 
-    def __init__(self, client: IOwner, namespace: str, framing: Framing) -> None:
+    def __init__(self, client: IOwner, namespace: str, encoding: SocketEncoding) -> None:
         self._client = client
-        self.namespace = namespace
-        self.encoding: SocketEncoding = encoding_of(framing, namespace, pomelo=False)
+        self.namespace, self.encoding = namespace, encoding
         self.session: Session | None = None
 
     @property
@@ -49,10 +46,6 @@ class Socket:
     def kick(self, reason: str) -> None:
         self._client.kick_from(self, reason)
 
-    def speaks(self, framing: Framing, *, pomelo: bool) -> None:
-        """It is written to in another way from now on."""
-        self.encoding = encoding_of(framing, self.namespace, pomelo=pomelo)
-
     def kicked(self, told: bytes) -> bytes:
         """What tells the client that it is kicked.
 
@@ -63,6 +56,5 @@ class Socket:
         if encoding.pomelo:
             first = encoding.message(b'{"route":"onKick",' + told[1:])
         else:
-            event = socketio.encode_event("onKick", (told,), namespace=self.namespace)
-            first = encoding.packet(event)
-        return first + encoding.packet(socketio.encode_disconnect(namespace=self.namespace))
+            first = encoding.event("onKick", told)
+        return first + encoding.disconnect()

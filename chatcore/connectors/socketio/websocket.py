@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from chatcore.connectors.guest import Guest
 from chatcore.connectors.parts import ConnectorParts
 from chatcore.connectors.settings import SocketioSettings
-from chatcore.connectors.socketio.client import SocketioClient
+from chatcore.connectors.socketio.engine import EngineClient
 from chatcore.connectors.socketio.framing import FRAMES
 from chatcore.connectors.websocket import ClientWebSocket, WebSocketFactory
 from chatcore.deadlines import Deadlines
@@ -99,7 +99,7 @@ class Probe(Guest):
         self,
         *,
         probes: Probes,
-        client: SocketioClient,
+        client: EngineClient,
         socket: SocketioWebSocket,
         address: Address,
         after: Guest,

@@ -1,0 +1,196 @@
+"""Clients of socket.io 1.x to 4.x, over Engine.IO's transports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+from urllib.parse import parse_qsl
+
+from chatcore.connectors.guest import Guest, ICarrier, State
+from chatcore.connectors.socketio.client import SocketioClient, SocketioParts
+from chatcore.connectors.socketio.encoding import COMPOSED, SocketEncoding, encoding_of
+from chatcore.connectors.socketio.framing import HELD, Framing, reframed
+from chatcore.connectors.socketio.socket import Socket
+from chatcore.errors import MessageError, WireError
+from chatcore.interfaces import Address
+from chatcore.wire import body, socketio
+from chatcore.wire.arguments import read_text
+from chatcore.wire.engineio import CLOSE, MESSAGE, NAMES, NOOP, OPEN, PING, PONG, EnginePacket
+from chatcore.wire.socketio import SocketPacket
+from chatcore.wire.socketio_binary import SocketDecoder
+
+_QUOTE = b'"'
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A revision of Engine.IO's protocol, and the version of Socket.IO's that goes with it."""
+
+    engine: int
+    socket: int
+
+    @property
+    def asks(self) -> bool:
+        """Whether the server asks for signs of life, rather than the client."""
+        return self.engine >= 4
+
+
+REVISIONS = {3: Revision(3, 4), 4: Revision(4, 5)}
+
+
+class EngineClient(SocketioClient):
+    """A client that speaks Engine.IO.
+
+    Args:
+        revision: of the protocol.
+        framing: how packets are written for its transport.
+        query: what it said in its first request.
+    """
+
+    __slots__ = ("_decoder", "_framing", "_query", "revision")
+
+    def __init__(
+        self,
+        *,
+        shared: SocketioParts,
+        sid: str,
+        revision: Revision,
+        framing: Framing,
+        query: Mapping[str, str],
+        carrier: ICarrier,
+        address: Address,
+        after: Guest | None = None,
+    ) -> None:
+        super().__init__(
+            shared=shared,
+            sid=sid,
+            version=str(revision.engine),
+            carrier=carrier,
+            address=address,
+            after=after,
+        )
+        self.revision, self._framing, self._query = revision, framing, query
+        self._decoder = SocketDecoder(
+            revision.socket,
+            most=shared.settings.attachments,
+            limit=shared.all.limits.package_bytes,
+        )
+
+    # Engine.IO: what carries it is there, packets, signs of life.
+
+    def opened(self, transport: Any) -> None:
+        """What carries it is there."""
+        settings, limits = self._shared.settings, self._parts.limits
+        self.outbox.open(transport)
+        said: dict[str, Any] = {
+            "sid": self.sid,
+            "upgrades": ["websocket"] if self._framing is HELD else [],
+            "pingInterval": round(settings.ping_seconds * 1000),
+            "pingTimeout": round(settings.patience_seconds * 1000),
+        }
+        if self.revision.engine >= 4:
+            said["maxPayload"] = min(settings.payload_bytes, limits.package_bytes)
+        self._say(OPEN, body.encode(said))
+        self._lives()
+        if self.revision.asks:
+            self._shared.pings.start(self)
+        else:
+            self._connect("/", dict(self._query))
+
+    def _say(self, kind: int, data: bytes = b"") -> None:
+        self.outbox.send(self._framing.text(b"%d%b" % (kind, data)))
+
+    def ping(self) -> None:
+        self._say(PING)
+        self._shared.pings.start(self)
+
+    def _lives(self) -> None:
+        self._shared.silences.start(self)
+
+    def upgraded(self, carrier: ICarrier, transport: Any, framing: Framing) -> None:
+        """It goes on by WebSocket."""
+        self._carrier, self._framing = carrier, framing
+        for socket in self._sockets.values():
+            self._write_to(socket, pomelo=socket.encoding.pomelo)
+        self.outbox.move(transport, partial(reframed, framing=framing))
+
+    def take(self, packets: Iterable[EnginePacket]) -> None:
+        """Take packets."""
+        try:
+            for each in packets:
+                if self._state is State.CLOSED:
+                    return
+                self._packet(each)
+        except WireError as problem:
+            self.broken(str(problem))
+        except Exception:
+            self._failed()
+
+    def _packet(self, packet: EnginePacket) -> None:
+        kind, data, binary = packet
+        self._lives()
+        if kind == MESSAGE:
+            complete = self._decoder.feed(data, binary)
+            if complete is not None:
+                self._socket_packet(complete)
+            else:
+                self.bears(len(data))
+        elif kind == PING and not self.revision.asks:
+            if self.bears(len(data)):
+                self._say(PONG, data)
+        elif kind == CLOSE:
+            self.close("disconnect")
+        elif kind in (PONG, NOOP):
+            self.bears(len(data))
+        else:
+            raise MessageError(f"a packet of the kind {NAMES[kind]}, which is out of place")
+
+    # Socket.IO.
+
+    def _socket_packet(self, packet: SocketPacket) -> None:
+        kind = packet.kind
+        if kind == socketio.CONNECT:
+            if self.bears(len(packet.data)):
+                self._connect(packet.namespace, self._auth(packet))
+            return
+        socket = self._sockets.get(packet.namespace)
+        if socket is None or socket.session is None:
+            self.bears()
+        elif kind in (socketio.EVENT, socketio.BINARY_EVENT):
+            arguments = packet.arguments
+            if (
+                packet.name == COMPOSED
+                and len(arguments) == 1
+                and bytes(arguments[0]).startswith(_QUOTE)
+            ):
+                self._composed(socket, read_text(arguments[0]))
+                return
+            value = packet.values[0] if packet.values else None
+            self._event(socket, packet.name, arguments, packet.id, value)
+        elif kind == socketio.DISCONNECT:
+            self._disconnect(socket, "disconnect")
+        else:
+            self.bears()
+
+    def _auth(self, packet: SocketPacket) -> Any:
+        """What it says of itself: ``auth`` of 4.x, or the queries of older ones."""
+        if packet.data:
+            return body.decode(packet.data)
+        return {**self._query, **dict(parse_qsl(packet.query))}
+
+    def _encoding(self, namespace: str, *, pomelo: bool) -> SocketEncoding:
+        return encoding_of(self._framing, namespace, pomelo=pomelo)
+
+    def _say_connected(self, socket: Socket) -> None:
+        namespace = socket.namespace
+        sid = self.sid if namespace == "/" else f"{namespace}#{self.sid}"
+        connect = socketio.encode_connect(self.revision.socket, sid, namespace=namespace)
+        self._say(MESSAGE, connect)
+
+    def _say_refused(self, namespace: str, why: str) -> None:
+        error = socketio.encode_error(self.revision.socket, why, namespace=namespace)
+        self._say(MESSAGE, error)
+        if not (self._sockets or self.revision.asks):
+            self.close(why)

@@ -1,0 +1,168 @@
+"""Clients of socket.io 0.9, over WebSocket and polling (version 1 of its protocol)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from chatcore.connectors.guest import Guest, ICarrier, State
+from chatcore.connectors.http import TEXT, Exchange
+from chatcore.connectors.socketio.client import SocketioClient, SocketioParts
+from chatcore.connectors.socketio.encoding import COMPOSED, SocketEncoding, encoding_of
+from chatcore.connectors.socketio.framing import HELD, Framing, texts_of
+from chatcore.connectors.socketio.polling import SCRIPT
+from chatcore.connectors.socketio.socket import Socket
+from chatcore.errors import EngineError, WireError
+from chatcore.interfaces import Address
+from chatcore.wire import jsonp, socketio0
+from chatcore.wire.arguments import read_text
+from chatcore.wire.socketio0 import OldPacket
+
+VERSION = "0.9"
+
+UNAUTHORIZED = socketio0.REASONS.index("unauthorized")
+NOT_HANDSHAKEN = socketio0.REASONS.index("client not handshaken")
+RECONNECT = socketio0.ADVICE.index("reconnect")
+
+
+class OldForm:
+    """How a poll is answered."""
+
+    noop = HELD.text(socketio0.ENCODED_NOOP)
+    close = HELD.text(socketio0.encode_disconnect())
+
+    def payload(self, poll: Exchange, held: bytes) -> tuple[str, bytes]:
+        content, index = socketio0.encode_payload(texts_of(held)), poll.query.get("i")
+        if index is None:
+            return TEXT, content
+        return SCRIPT, jsonp.encode(jsonp.function("io.j", index), content)
+
+
+OLD_FORM = OldForm()
+
+
+class OldClient(SocketioClient):
+    """A client of socket.io 0.9.
+
+    Args:
+        framing: how packets are written for its transport.
+        query: what it said when it shook hands.
+    """
+
+    __slots__ = ("_framing", "_query")
+
+    def __init__(
+        self,
+        *,
+        shared: SocketioParts,
+        sid: str,
+        framing: Framing,
+        query: dict[str, str],
+        carrier: ICarrier,
+        address: Address,
+        after: Guest | None = None,
+    ) -> None:
+        super().__init__(
+            shared=shared,
+            sid=sid,
+            version=VERSION,
+            carrier=carrier,
+            address=address,
+            after=after,
+        )
+        self._framing, self._query = framing, query
+
+    def opened(self, transport: Any) -> None:
+        """What carries it is there."""
+        self.outbox.open(transport)
+        self._lives()
+        self._shared.pings.start(self)
+        self._connect("/", dict(self._query))
+
+    def _lives(self) -> None:
+        self._shared.silences.start(self)
+
+    def ping(self) -> None:
+        self._say(socketio0.ENCODED_HEARTBEAT)
+        self._shared.pings.start(self)
+
+    def _say(self, packet: bytes) -> None:
+        self.outbox.send(self._framing.text(packet))
+
+    def take(self, packets: Iterable[OldPacket]) -> None:
+        """Take packets."""
+        try:
+            for each in packets:
+                if self._state is State.CLOSED:
+                    return
+                self._packet(each)
+        except WireError as problem:
+            self.broken(str(problem))
+        except Exception:
+            self._failed()
+
+    def _packet(self, packet: OldPacket) -> None:
+        self._lives()
+        kind = packet.kind
+        namespace = packet.endpoint or "/"
+        if kind == socketio0.CONNECT:
+            if self.bears():
+                self._connect(namespace, dict(self._query))
+            return
+        if kind == socketio0.DISCONNECT and not packet.endpoint:
+            self.close("disconnect")
+            return
+        socket = self._sockets.get(namespace)
+        if socket is None or socket.session is None:
+            self.bears()
+        elif kind == socketio0.MESSAGE:
+            self._acknowledge_at_once(packet)
+            self._composed(socket, packet.data.decode())
+        elif kind == socketio0.EVENT:
+            self._old_event(socket, packet)
+        elif kind == socketio0.DISCONNECT:
+            self._disconnect(socket, "disconnect")
+        else:
+            self.bears(len(packet.data))
+
+    def _old_event(self, socket: Socket, packet: OldPacket) -> None:
+        arguments = packet.arguments
+        if packet.name == COMPOSED and len(arguments) == 1 and bytes(arguments[0]).startswith(b'"'):
+            self._acknowledge_at_once(packet)
+            self._composed(socket, read_text(arguments[0]))
+            return
+        id = packet.id if packet.answers else None
+        if id is None:
+            self._acknowledge_at_once(packet)
+        self._event(socket, packet.name, arguments, id)
+
+    def _acknowledge_at_once(self, packet: OldPacket) -> None:
+        if packet.id is not None and not packet.answers:
+            self._say(socketio0.encode_ack(packet.id, endpoint=packet.endpoint))
+
+    def _encoding(self, namespace: str, *, pomelo: bool) -> SocketEncoding:
+        return encoding_of(self._framing, namespace, pomelo=pomelo, old=True)
+
+    def _say_connected(self, socket: Socket) -> None:
+        endpoint = "" if socket.namespace == "/" else socket.namespace
+        self._say(socketio0.encode_connect(endpoint=endpoint))
+
+    def _say_refused(self, namespace: str, why: str) -> None:
+        endpoint = "" if namespace == "/" else namespace
+        self._say(socketio0.encode_error(UNAUTHORIZED, endpoint=endpoint))
+        if not self._sockets:
+            self.close(why)
+
+
+def old_posted(exchange: Exchange, limit: int, most: int) -> list[OldPacket]:
+    """The packets that a client has sent.
+
+    Raises:
+        EngineError: they can't be read.
+    """
+    body = exchange.body
+    if "i" in exchange.query:
+        body = jsonp.string(jsonp.decode_form(body, limit=limit))
+    if not body:
+        raise EngineError("an empty payload")
+    return socketio0.decode_payload(body, limit=limit, most=most)
