@@ -23,7 +23,7 @@ from chatcore.connectors.answers import DRAINING, TCP_ONLY, UPGRADE, WELCOME, an
 from chatcore.connectors.connection import Connection
 from chatcore.connectors.encoding import TCP, WEBSOCKET, Encoding
 from chatcore.connectors.guest import POLICY, Guest
-from chatcore.connectors.http import HttpConnection, query_of
+from chatcore.connectors.http import HttpConnection
 from chatcore.connectors.origins import Origins
 from chatcore.connectors.parts import ConnectorParts
 from chatcore.connectors.proxies import Proxies
@@ -294,7 +294,7 @@ class Arrival:
             self._say(answer(403, "Pages from there may not connect.\n"), "a foreign page")
         else:
             try:
-                websocket = lobby.websocket(self.guest, query_of(head))
+                websocket = lobby.websocket(self.guest, head)
             except (Trouble, HttpError) as trouble:
                 self._inform(head, trouble.status, f"{trouble}\n")
             else:

@@ -6,17 +6,24 @@ import secrets
 from typing import Any
 
 from chatcore.connectors.guest import Guest
-from chatcore.connectors.http import Exchange
+from chatcore.connectors.http import Exchange, query_of
 from chatcore.connectors.origins import Origins
 from chatcore.connectors.parts import ConnectorParts
 from chatcore.connectors.settings import SocketioSettings
 from chatcore.connectors.socketio.client import SocketioParts
 from chatcore.connectors.socketio.engine import REVISIONS, EngineClient, Revision
 from chatcore.connectors.socketio.framing import FRAMES, HELD
+from chatcore.connectors.socketio.old_lobby import OldLobby, is_old
 from chatcore.connectors.socketio.polling import FORMS, Polling, allowed, posted
-from chatcore.connectors.socketio.websocket import Probe, Probes, SocketioWebSocketFactory
+from chatcore.connectors.socketio.websocket import (
+    Probe,
+    Probes,
+    SocketioWebSocketFactory,
+    reader,
+)
 from chatcore.errors import EngineError
 from chatcore.wire import body, jsonp
+from chatcore.wire.http import Head
 
 PATH = "/socket.io"
 
@@ -30,6 +37,8 @@ MESSAGES = (
     "Unsupported protocol version",
 )
 """What Engine.IO's clients are told, by the number of the error."""
+
+READERS = {number: reader(number) for number in REVISIONS}
 
 _JSON = "application/json"
 
@@ -72,18 +81,31 @@ class Lobby:
         self._shared = SocketioParts(parts, settings)
         self._probes = Probes(parts, settings)
         self._websockets = SocketioWebSocketFactory(parts, reactor)
+        self._old = OldLobby(self._shared, self._websockets)
 
     def stop(self) -> None:
         """Forget the timers."""
         self._shared.stop()
         self._probes.times.clear()
+        self._old.stop()
 
     # Requests.
 
     def serve(self, exchange: Exchange) -> None:
         """Act on a request."""
+        head = exchange.head
         try:
-            self._serve(exchange)
+            if not is_socketio(head.path):  # a connection may be used for several things
+                raise Trouble(BAD_REQUEST)
+            if not self._origins.allow(head.fields.get("origin")):
+                self._parts.counters.clients_foreign += 1
+                raise Trouble(FORBIDDEN)
+            if head.method == "OPTIONS":
+                exchange.answer(204, headers=[*allowed(exchange), *_PREFLIGHT])
+            elif is_old(head.path) and self.settings.old:
+                self._old.serve(exchange)
+            else:
+                self._serve(exchange)
         except Trouble as trouble:
             self._parts.counters.clients_broken += 1
             exchange.answer(
@@ -92,12 +114,6 @@ class Lobby:
 
     def _serve(self, exchange: Exchange) -> None:
         head, query = exchange.head, exchange.query
-        if not self._origins.allow(head.fields.get("origin")):
-            self._parts.counters.clients_foreign += 1
-            raise Trouble(FORBIDDEN)
-        if head.method == "OPTIONS":
-            exchange.answer(204, headers=[*allowed(exchange), *_PREFLIGHT])
-            return
         revision = _revision(query)
         if query.get("transport") != "polling" or not self.settings.polling:
             raise Trouble(UNKNOWN_TRANSPORT)
@@ -175,17 +191,21 @@ class Lobby:
 
     # WebSockets.
 
-    def websocket(self, guest: Guest, query: dict[str, str]) -> Any:
+    def websocket(self, guest: Guest, head: Head) -> Any:
         """What speaks with who asks for a WebSocket.
 
         Raises:
             Trouble: it may not have one.
+            HttpError: its query has too many fields.
         """
+        if is_old(head.path) and self.settings.old:
+            return self._old.websocket(guest, head.path)
+        query = query_of(head)
         revision = _revision(query)
         if query.get("transport") != "websocket":
             raise Trouble(UNKNOWN_TRANSPORT)
         socket: Any = self._websockets.buildProtocol(None)
-        socket.revision = revision.engine
+        socket.read = READERS[revision.engine]
         if "sid" in query:
             client = self._client(query["sid"], revision)
             if client.polling is None or client.polling.upgrading:

@@ -49,7 +49,7 @@ class OldClient(SocketioClient):
         query: what it said when it shook hands.
     """
 
-    __slots__ = ("_framing", "_query")
+    __slots__ = ("_framing", "_query", "_unknown")
 
     def __init__(
         self,
@@ -71,10 +71,19 @@ class OldClient(SocketioClient):
             after=after,
         )
         self._framing, self._query = framing, query
+        self._unknown = False
+
+    def unknown(self) -> None:
+        """It has not shaken hands here; it is told when its WebSocket is there."""
+        self._unknown = True
 
     def opened(self, transport: Any) -> None:
         """What carries it is there."""
         self.outbox.open(transport)
+        if self._unknown:
+            self._say(socketio0.encode_error(NOT_HANDSHAKEN, RECONNECT))
+            self.close("it has not shaken hands here")
+            return
         self._lives()
         self._shared.pings.start(self)
         self._connect("/", dict(self._query))

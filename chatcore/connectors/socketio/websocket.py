@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from chatcore.connectors.guest import Guest
 from chatcore.connectors.parts import ConnectorParts
@@ -11,33 +12,43 @@ from chatcore.connectors.socketio.engine import EngineClient
 from chatcore.connectors.socketio.framing import FRAMES
 from chatcore.connectors.websocket import ClientWebSocket, WebSocketFactory
 from chatcore.deadlines import Deadlines
-from chatcore.errors import EngineError
+from chatcore.errors import EngineError, WireError
 from chatcore.interfaces import Address
-from chatcore.wire import frame
+from chatcore.wire import frame, socketio0
 from chatcore.wire.engineio import PING, PONG, UPGRADE, EnginePacket, decode_frame
+from chatcore.wire.socketio0 import OldPacket
 
 _PROBE = b"probe"
 
 
-class ISpeaker(Protocol):
-    """Who speaks Engine.IO over a WebSocket."""
+Read = Callable[[bytes, bool, int], Any]
 
-    def opened(self, transport: Any) -> None:
-        """The WebSocket is there."""
 
-    def take(self, packets: list[EnginePacket]) -> None:
-        """Take packets."""
+def reader(revision: int) -> Read:
+    """What makes a packet of a message, by the revision of Engine.IO's protocol."""
+
+    def read(payload: bytes, binary: bool, limit: int) -> EnginePacket:
+        return decode_frame(payload, binary, revision, limit=limit)
+
+    return read
+
+
+def read_old(payload: bytes, binary: bool, limit: int) -> OldPacket:
+    """A packet of socket.io 0.9."""
+    if binary:
+        raise EngineError("bytes, where packets are text")
+    return socketio0.decode(payload, limit=limit)
 
 
 class SocketioWebSocket(ClientWebSocket):
-    """A WebSocket that carries Engine.IO's packets.
+    """A WebSocket that carries socket.io's packets, one in each message.
 
     Attributes:
-        revision: of the protocol.
-        connection: who speaks it.
+        read: makes a packet of a message, given whether that is binary, and its most bytes.
+        connection: who takes the packets.
     """
 
-    revision: int
+    read: Read
     connection: Any
 
     def dataReceived(self, data: bytes) -> None:
@@ -53,8 +64,8 @@ class SocketioWebSocket(ClientWebSocket):
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         try:
-            packet = decode_frame(payload, isBinary, self.revision, limit=self._limit)
-        except EngineError as problem:
+            packet = self.read(payload, isBinary, self._limit)
+        except WireError as problem:
             self.connection.broken(str(problem))
         else:
             self.connection.take((packet,))
@@ -116,7 +127,7 @@ class Probe(Guest):
         """It has no time to do much."""
         return True
 
-    def take(self, packets: list[EnginePacket]) -> None:
+    def take(self, packets: Sequence[EnginePacket]) -> None:
         for packet in packets:
             polling = self._client.polling
             if packet == EnginePacket(PING, _PROBE) and polling is not None:
