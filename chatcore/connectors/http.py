@@ -175,8 +175,10 @@ class HttpConnection:
 
     def end(self, code: int, reason: str) -> None:
         self._ends = True
-        if self._current is not None:
-            return
+        if self._current is None:
+            self._hang_up()
+
+    def _hang_up(self) -> None:
         if self._lingers and is_plain(self._transport):
             # Closing while more comes in would take back what was just said.
             self._transport.loseWriteConnection()
@@ -246,6 +248,9 @@ class HttpConnection:
         self._current = None
         close = close or self._ends or not _persists(exchange.head)
         self._write(exchange.head, status, content, kind, headers, close=close)
+        if self._ends:
+            self._hang_up()
+            return
         if close:
             self.guest.close("answered")
             return

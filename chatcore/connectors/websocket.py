@@ -56,6 +56,10 @@ class ClientWebSocket(WebSocketServerProtocol):
             if payload is not None and not self.inside_message:
                 self.connection.received(payload)
                 return
+        self._take(data)
+
+    def _take(self, data: bytes) -> None:
+        """Take whatever comes, by Autobahn's state machine."""
         self._dataReceived(data)
         if self.state == self.STATE_CLOSED:
             # Autobahn answered a close, or a bad HTTP request. That may take its time to leave.

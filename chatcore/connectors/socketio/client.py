@@ -89,6 +89,11 @@ class SocketioClient(Client):
         return next((each.session for each in self._sockets.values() if each.session), None)
 
     @property
+    def closed(self) -> bool:
+        """Whether it is closed, or is being closed."""
+        return self._state is State.CLOSED
+
+    @property
     def polling(self) -> Polling | None:
         """What carries it, where it polls."""
         carrier = self._carrier

@@ -134,10 +134,12 @@ class Lobby:
                 client.broken("two polls at once")
                 return
             polling.poll(exchange)
-        elif head.method == "POST":
-            self._take(exchange, client, revision)
-        else:
+        elif head.method != "POST":
             raise Trouble(BAD_METHOD)
+        elif client.closed:
+            raise Trouble(UNKNOWN_SID)
+        else:
+            self._take(exchange, client, revision)
 
     def _check_script(self, index: str) -> None:
         try:

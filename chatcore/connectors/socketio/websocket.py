@@ -57,7 +57,7 @@ class SocketioWebSocket(ClientWebSocket):
             if payload is not None and payload.isascii() and not self.inside_message:
                 self.onMessage(payload, False)
                 return
-        super().dataReceived(data)
+        self._take(data)
 
     def onOpen(self) -> None:
         self.connection.opened(self.transport)
