@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from functools import partial
 from typing import Any
 
 from twisted.logger import Logger
@@ -12,7 +11,7 @@ from chatcore.channels.scheduling import Push, Scheduler
 from chatcore.errors import WireError
 from chatcore.interfaces import PushScheduler
 from chatcore.sessions.service import SessionService
-from chatcore.sessions.session import Session
+from chatcore.sessions.session import IConnection, Session
 from chatcore.telemetry import Counters, Seen
 
 MOST_FAILURES = 100
@@ -38,10 +37,9 @@ class Group:
         self.targets: dict[Any, list[Any]] | None = None
 
 
-def _targets(sessions: Iterable[Session]) -> dict[Any, list[Any]]:
+def _targets(connections: Iterable[IConnection]) -> dict[Any, list[Any]]:
     targets: dict[Any, list[Any]] = {}
-    for session in sessions:
-        connection = session.connection
+    for connection in connections:
         targets.setdefault(connection.encoding, []).append(connection.outbox)
     return targets
 
@@ -77,7 +75,6 @@ class GroupTable:
         # Who is gone, by backend and channel, until the backend says that it knows.
         self._leaving: dict[str, dict[tuple[str, str], None]] = {}
         self._scheduler = None if schedule is None else Scheduler(schedule)
-        self._send = self._write if schedule is None else self._put_off
         sessions.on_uid_changed(self._uid_changed)
 
     def join(self, backend: str, channel: str, uids: Iterable[str]) -> None:
@@ -221,34 +218,51 @@ class GroupTable:
         group = self._backends.get(backend, {}).get(channel)
         if group is None:
             return
+        if self._scheduler is not None:
+            self._put_off(self._scheduler, self._connections(group.uids), route, encode, droppable)
+            return
         targets = group.targets
         if targets is None:
-            targets = group.targets = self._targets(group.uids)
-        self._send(targets, route, encode, droppable)
+            targets = group.targets = _targets(self._connections(group.uids))
+        self._write(targets, route, encode, droppable)
 
     def push_to_uids(
         self, uids: Iterable[str], route: str, encode: Encode, *, droppable: bool = False
     ) -> None:
         """Send to all sessions of these uids; who isn't here is passed over."""
-        self._send(self._targets(dict.fromkeys(uids)), route, encode, droppable)
+        self._send(self._connections(dict.fromkeys(uids)), route, encode, droppable)
 
     def push_to_sessions(
         self, sessions: Iterable[Session], route: str, encode: Encode, *, droppable: bool = False
     ) -> None:
         """Send to each of these."""
-        self._send(_targets(sessions), route, encode, droppable)
+        self._send([session.connection for session in sessions], route, encode, droppable)
 
-    def _targets(self, uids: Iterable[str]) -> dict[Any, list[Any]]:
-        return _targets(session for uid in uids for session in self._sessions.by_uid(uid))
+    def _connections(self, uids: Iterable[str]) -> list[IConnection]:
+        return [session.connection for uid in uids for session in self._sessions.by_uid(uid)]
+
+    def _send(
+        self, connections: list[IConnection], route: str, encode: Encode, droppable: bool
+    ) -> None:
+        if self._scheduler is None:
+            self._write(_targets(connections), route, encode, droppable)
+        else:
+            self._put_off(self._scheduler, connections, route, encode, droppable)
 
     def _put_off(
-        self, targets: dict[Any, list[Any]], route: str, encode: Encode, droppable: bool
+        self,
+        scheduler: Scheduler,
+        connections: list[IConnection],
+        route: str,
+        encode: Encode,
+        droppable: bool,
     ) -> None:
-        assert self._scheduler is not None
-        count = sum(map(len, targets.values()))
-        if count:
-            write = partial(self._write, targets, route, encode, droppable)
-            self._scheduler.take(Push(route, count, droppable, write))
+        def write() -> None:
+            # Only now: a client may be written to in another way than before.
+            self._write(_targets(connections), route, encode, droppable)
+
+        if connections:
+            scheduler.take(Push(route, len(connections), droppable, write))
 
     def _write(
         self, targets: dict[Any, list[Any]], route: str, encode: Encode, droppable: bool

@@ -51,6 +51,14 @@ class Client(Guest):
 
     # What the carrier says.
 
+    def flush(self) -> None:
+        self.outbox.flush()
+
+    def pinged(self, pong: bytes) -> None:
+        """The carrier was asked for a sign of life; the answer waits like everything else."""
+        if self._state is not State.CLOSED and self.bears():
+            self.outbox.send(pong)
+
     def bears(self, size: int = 0, now: float | None = None) -> bool:
         """Put up with what is of no use: what is refused, signs of life, what nobody listens to.
 

@@ -76,11 +76,6 @@ class Connection(Client):
         except Exception:
             self._failed()
 
-    def pinged(self, pong: bytes) -> None:
-        """The carrier was asked for a sign of life; the answer waits like everything else."""
-        if self._state is not State.CLOSED and self.bears():
-            self.outbox.send(pong)
-
     def _say_kicked(self, told: bytes) -> None:
         self.outbox.send(self.encoding.package(package.KICK, told))
 

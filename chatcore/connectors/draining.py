@@ -81,6 +81,11 @@ class Draining:
         host, port = client.address
         self._move(client, f"{host} {port}")
 
+    def took_place(self, guest: IClient, client: IClient) -> None:
+        if guest in self._here:
+            del self._here[guest]
+            self._here[client] = None
+
     def gone(self, client: IClient) -> None:
         self._closings.stop(client)
         self._here.pop(client, None)

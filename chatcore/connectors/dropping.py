@@ -49,7 +49,9 @@ class DroppingOutbox(Outbox):
         self._put(Waiting(data, self._parts.clock.seconds(), droppable=True))
 
     def _put(self, frames: Waiting) -> None:
-        if not self._due and not self._blocked:
+        if self._blocked:
+            self._waits()
+        elif not self._due:
             self._due = True
             self._flushes.at_end(self.flush)
         self._queue.append(frames)
@@ -133,9 +135,15 @@ class DroppingOutbox(Outbox):
     def _rest(self) -> bytes:
         return self._take(self._queued) or b""
 
+    def _translate(self, into: Callable[[bytes], bytes]) -> None:
+        self._forget_gone()
+        for each in self._queue:
+            each.data = into(each.data)
+        self.waiting = self._queued = sum(len(each.data) for each in self._queue)
+
     def resumeProducing(self) -> None:
         if self._blocked:
-            self._blocked = False
+            self._blocked = self._held = False
             self._parts.stuck.stop(self)
             self.waiting = self._queued
             self.flush()

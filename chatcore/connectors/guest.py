@@ -49,7 +49,7 @@ class Guest:
         after: who it was until now, in whose place it comes.
 
     Attributes:
-        now: who it has become.
+        now: who it has become, if the time for its handshake runs under its name.
     """
 
     log = Logger()
@@ -70,11 +70,11 @@ class Guest:
         self._state = State.WAITING_FOR_HANDSHAKE
         self.now: Guest = self
         # The time for its handshake runs under the name that it came with.
-        self._first = self if after is None else after
+        self._first: Guest = self if after is None else after._first
         if after is None:
             parts.came(self)
         else:
-            after.now = self
+            self._first.now = self
             parts.took_place(after, self)
 
     @property
@@ -105,6 +105,9 @@ class Guest:
         """Log why this client is sent away, unless that is said too often already."""
         if self._parts.faults.admit():
             self.log.info(what, client=shown(self.address), why=why)
+
+    def flush(self) -> None:
+        """Write what was collected: nothing may follow."""
 
     def lost(self, reason: str) -> None:
         """The carrier is gone."""

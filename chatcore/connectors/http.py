@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
 
-from twisted.internet.interfaces import IProtocol
+from twisted.internet.interfaces import IProtocol, IPushProducer
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from chatcore.connectors.guest import Guest
+from chatcore.connectors.guest import NORMAL, Guest
 from chatcore.connectors.parts import ConnectorParts
+from chatcore.connectors.proxies import Proxies
+from chatcore.deadlines import Deadlines
 from chatcore.errors import HttpError
-from chatcore.turn import is_plain
+from chatcore.interfaces import Address
+from chatcore.turn import is_plain, write_now
 from chatcore.wire.http import LONGEST_HEAD, Head, read_head
+from chatcore.wire.http_body import Body, body_of
 
 TEXT = "text/plain; charset=UTF-8"
 
@@ -30,25 +34,66 @@ Header = tuple[str, str]
 class Exchange:
     """A request, and the answer to it, of which there is one.
 
+    It is served when its head is there; who wants its body says so with `read`.
+
     Attributes:
         head: the request's.
         query: the query's fields; of those with one name, the first.
-        body: what came with it.
-        lost: called if its connection ends before it is answered.
+        address: whose request it is, as far as is known: a host and a port.
+        body: what comes with it.
+        lost: called if it can't be completed or answered: its connection is gone, or its body is
+            none, too long or too slow.
     """
 
-    __slots__ = ("_http", "body", "head", "lost", "query")
+    __slots__ = ("_http", "_then", "address", "body", "head", "lost", "query")
 
-    def __init__(self, http: HttpConnection, head: Head, body: bytes) -> None:
+    def __init__(self, http: HttpConnection, head: Head, body: Body, address: Address) -> None:
         self._http = http
-        self.head, self.body = head, body
+        self.head, self.body, self.address = head, body, address
         self.query = query_of(head)
         self.lost: Callable[[], None] = _nothing
+        self._then: Callable[[bytes], None] | None = None
 
     @property
-    def guest(self) -> Guest:
-        """Who asks."""
-        return self._http.guest
+    def is_forwarded(self) -> bool:
+        """Whether a proxy made it for somebody else."""
+        return self.address is not self._http.guest.address
+
+    @property
+    def is_read(self) -> bool:
+        """Whether somebody waits for its body."""
+        return self._then is not None
+
+    def bears(self) -> bool:
+        """Put up with a request of somebody who is not known; if there were too many, refuse it."""
+        if self._http.guest.bears():
+            return True
+        self.answer(429, close=True)
+        return False
+
+    def read(self, most: int, then: Callable[[bytes], None]) -> None:
+        """Have the body read.
+
+        Args:
+            most: its most bytes.
+            then: given the body, when all of it is there.
+
+        Raises:
+            HttpError: it is too long.
+        """
+        self.body.limit(most)
+        if self.body.done:
+            then(self.body.content)
+        else:
+            self._then = then
+            if self.head.fields.get("expect", "").lower() == "100-continue":
+                self._http.go_ahead()
+
+    def proceed(self) -> None:
+        """More of the body has come."""
+        if self.body.done and self._then is not None:
+            then, self._then = self._then, None
+            then(self.body.content)
 
     def answer(
         self,
@@ -79,7 +124,7 @@ def query_of(head: Head) -> dict[str, str]:
     """
     text = head.target.partition("?")[2]
     if text.count("&") >= MOST_FIELDS:
-        raise HttpError("a query with too many fields", 400)
+        raise HttpError("a query with too many fields")
     fields: dict[str, str] = {}
     for name, value in parse_qsl(text, keep_blank_values=True):
         fields.setdefault(name, value)
@@ -90,67 +135,126 @@ def _nothing() -> None:
     pass
 
 
-class Visitor(Guest):
-    """Who comes by HTTP: it may stay as long as it asks for something now and then."""
-
-    __slots__ = ()
-
-    def no_handshake(self) -> None:
-        self.close("it asks for nothing")
-
-    def asks(self) -> None:
-        """It has asked for something, and waits for the answer."""
-        self._parts.handshakes.stop(self._first)
-
-    def may_ask(self) -> None:
-        """It was answered, and has its time to ask for more."""
-        self._parts.handshakes.start(self._first)
-
-
-@implementer(IProtocol)
-class HttpConnection:
-    """A connection on which requests come.
-
-    The next request is read when the one before is answered. What comes meanwhile waits, and more
-    than that is not read.
+class HttpParts:
+    """What all connections share on which requests come.
 
     Args:
         parts: what all who connect share.
-        after: who it was until it was known that it speaks HTTP.
-        most: bytes that a request's body may have.
+        proxies: what is known of proxies, whose connections carry requests of many clients.
+        is_own: whether a request is one of those that are served.
         serve: acts on requests.
+        seconds: how long a connection may stay without a request.
+    """
+
+    def __init__(
+        self,
+        parts: ConnectorParts,
+        *,
+        proxies: Proxies,
+        is_own: Callable[[Head], bool],
+        serve: Callable[[Exchange], None],
+        seconds: float,
+    ) -> None:
+        self.all, self.proxies = parts, proxies
+        self.is_own, self.serve = is_own, serve
+        self.idle: Deadlines = parts.deadlines(seconds, HttpConnection.idle)
+        self.stuck: Deadlines = parts.deadlines(
+            parts.outboxes.settings.seconds, HttpConnection.slow
+        )
+        self.keep = f"timeout={seconds:.0f}" if seconds else ""
+
+    def client(self, peer: Address, fields: Mapping[str, str]) -> Address:
+        """Whose request it is that came from there; raises as `Proxies.client` does."""
+        return self.proxies.client(peer, fields) if self.proxies.may_forward(peer[0]) else peer
+
+
+class Visitor(Guest):
+    """Who comes by HTTP: it may stay as long as it asks for something now and then."""
+
+    _carrier: HttpConnection
+
+    __slots__ = ("_patience",)
+
+    def __init__(self, *, parts: ConnectorParts, http: HttpConnection, after: Guest) -> None:
+        super().__init__(parts=parts, carrier=http, address=after.address, after=after)
+        self._patience = parts.allowances()[1]
+        self._shook_hands()
+
+    @property
+    def is_new(self) -> bool:
+        return super().is_new and not self._carrier.busy
+
+    def bears(self) -> bool:
+        """Put up with a request of somebody who is not known; whether it may make it."""
+        patience = self._patience
+        if patience is None or patience.take(self._parts.clock.seconds(), 0):
+            return True
+        self._parts.counters.clients_flooding += 1
+        return False
+
+    def asks(self) -> None:
+        """The first of a request has come; the rest has to come in time."""
+        self._parts.handshakes.start(self)
+
+    def has_asked(self) -> None:
+        """All of a request has come."""
+        self._parts.handshakes.stop(self)
+
+    def no_handshake(self) -> None:
+        self._parts.counters.clients_silent += 1
+        self._carrier.refuse(HttpError("a request that takes too long", 408))
+
+    def close(self, reason: str, code: int = NORMAL, closings: Deadlines | None = None) -> None:
+        if self._carrier.busy:
+            self._carrier.is_last()
+        else:
+            super().close(reason, code, closings)
+
+
+@implementer(IProtocol, IPushProducer)
+class HttpConnection:
+    """A connection on which requests come.
+
+    A request is read when the one before is answered, and its answer has left. What comes meanwhile
+    waits, and more than that is not read.
+
+    Args:
+        shared: what all of them share.
+        after: who it was until it was known that it speaks HTTP.
+        give_back: given who makes a request that is not served here, and all that came.
     """
 
     __slots__ = (
+        "_blocked",
         "_buffer",
         "_current",
         "_ends",
-        "_lingers",
-        "_most",
+        "_give_back",
         "_parts",
         "_paused",
-        "_serve",
+        "_shared",
         "_transport",
         "guest",
     )
 
     def __init__(
-        self,
-        parts: ConnectorParts,
-        after: Guest,
-        *,
-        most: int,
-        serve: Callable[[Exchange], None],
+        self, shared: HttpParts, after: Guest, give_back: Callable[[Guest, bytes], None]
     ) -> None:
-        self._parts, self._most, self._serve = parts, most, serve
-        self.guest = Visitor(parts=parts, carrier=self, address=after.address, after=after)
+        self._shared, self._parts, self._give_back = shared, shared.all, give_back
         self._buffer = b""
         self._current: Exchange | None = None
-        self._ends = self._lingers = self._paused = False
+        self._ends = self._paused = self._blocked = False
         self._transport: Any = None
+        self.guest = Visitor(parts=shared.all, http=self, after=after)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request has come and waits for its answer."""
+        return self._current is not None and self._current.body.done
 
     def makeConnection(self, transport: Any) -> None:
         self._transport = transport
+        transport.registerProducer(self, True)
 
     def connectionMade(self) -> None:
         pass
@@ -158,28 +262,34 @@ class HttpConnection:
     def dataReceived(self, data: bytes) -> None:
         if self._ends and self._current is None:
             return
+        if not self._buffer and self._current is None:
+            self._shared.idle.stop(self)
+            self.guest.asks()
         self._buffer += data
-        if self._current is None:
-            self._read()
-        elif len(self._buffer) > LONGEST_HEAD + self._most and not self._paused:
-            self._paused = True
-            self._transport.pauseProducing()
+        self._go_on()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        current, self._current, self._ends = self._current, None, True
+        self._ends = True
+        self._shared.idle.stop(self)
+        self._shared.stuck.stop(self)
+        self._give_up()
+        self.guest.lost("disconnect")
+
+    def _give_up(self) -> None:
+        """The request under way will not be answered."""
+        current, self._current = self._current, None
         if current is not None:
             current.lost()
-        self.guest.lost("disconnect")
 
     # ICarrier
 
     def end(self, code: int, reason: str) -> None:
-        self._ends = True
-        if self._current is None:
-            self._hang_up()
-
-    def _hang_up(self) -> None:
-        if self._lingers and is_plain(self._transport):
+        self._ends, self._buffer = True, b""
+        self._shared.idle.stop(self)
+        self._give_up()
+        self._transport.unregisterProducer()
+        self._pause(False)
+        if is_plain(self._transport):
             # Closing while more comes in would take back what was just said.
             self._transport.loseWriteConnection()
         else:
@@ -188,50 +298,107 @@ class HttpConnection:
     def abort(self) -> None:
         self._transport.abortConnection()
 
+    def is_last(self) -> None:
+        """Close when the request under way is answered."""
+        self._ends = True
+
+    def idle(self) -> None:
+        """No request has come for too long."""
+        self.guest.close("it asks for nothing")
+
+    def slow(self) -> None:
+        """Answers are not read for too long."""
+        self._parts.counters.clients_slow += 1
+        self.abort()
+
+    # What the transport says.
+
+    def pauseProducing(self) -> None:
+        self._blocked = True
+        self._shared.stuck.start(self)
+
+    def resumeProducing(self) -> None:
+        self._blocked = False
+        self._shared.stuck.stop(self)
+        self._parts.turn.at_end(self._go_on)
+
+    def stopProducing(self) -> None:
+        pass
+
     # Requests.
 
-    def _read(self) -> None:
-        """Act on the next request if all of it is there."""
+    def _go_on(self) -> None:
+        """Act on what has come, as far as that can be done now."""
         try:
-            found = read_head(self._buffer)
-            size = 0 if found is None else self._size_of_body(found[0])
+            while self._buffer and self._step():
+                pass
         except HttpError as problem:
-            self._refuse(problem)
-            return
+            self._parts.counters.clients_broken += 1
+            self.refuse(problem)
+        except Exception:
+            self._failed()
+        # Only what waits for something else than itself becomes so long.
+        self._pause(len(self._buffer) > LONGEST_HEAD)
+
+    def _pause(self, pause: bool) -> None:
+        if pause != self._paused:
+            self._paused = pause
+            if pause:
+                self._transport.pauseProducing()
+            else:
+                self._transport.resumeProducing()
+
+    def _step(self) -> bool:
+        """Act on a part of what has come; False if that is all for now."""
+        current = self._current
+        if current is None:
+            return not (self._ends or self._blocked) and self._begin()
+        if current.body.done:
+            return False
+        self._buffer = current.body.feed(self._buffer)
+        if current.body.done:
+            self.guest.has_asked()
+        current.proceed()
+        return True
+
+    def _begin(self) -> bool:
+        """Act on the next request, if its head is there."""
+        found = read_head(self._buffer)
         if found is None:
-            return
-        head, begin = found
-        if len(self._buffer) < begin + size:
-            if head.fields.get("expect", "").lower() == "100-continue" and begin == len(
-                self._buffer
-            ):
-                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            return
-        body, self._buffer = self._buffer[begin : begin + size], self._buffer[begin + size :]
-        self.guest.asks()
-        try:
-            exchange = self._current = Exchange(self, head, body)
-        except HttpError as problem:
-            self._refuse(problem)
-            return
-        self._serve(exchange)
+            return False
+        head, size = found
+        if not self._shared.is_own(head):
+            self._transport.unregisterProducer()
+            self._give_back(self.guest, self._buffer)
+            self._buffer = b""
+            return False
+        address = self._shared.client(self.guest.address, head.fields)
+        body = body_of(head)
+        self._buffer = body.feed(self._buffer[size:])
+        if body.done:
+            self.guest.has_asked()
+        current = self._current = Exchange(self, head, body, address)
+        self._shared.serve(current)
+        if self._current is current and not (body.done or current.is_read):
+            raise HttpError("a body that nobody wants")
+        return True
 
-    def _size_of_body(self, head: Head) -> int:
-        fields = head.fields
-        if "transfer-encoding" in fields:
-            raise HttpError("a body whose length is not told before it", 411)
-        text = fields.get("content-length", "0")
-        if not (text.isascii() and text.isdigit() and len(text) < 16):
-            raise HttpError("a body whose length is no number", 400)
-        if int(text) > self._most:
-            raise HttpError(f"a body of {text} bytes; {self._most} at most", 413)
-        return int(text)
+    def go_ahead(self) -> None:
+        """Who waits for a word before it sends a body may send it."""
+        self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
-    def _refuse(self, problem: HttpError) -> None:
-        self._parts.counters.clients_broken += 1
-        self._lingers = True
-        self._write(None, problem.status, f"{problem}\n".encode(), TEXT, (), close=True)
+    def refuse(self, problem: HttpError) -> None:
+        """Say what is wrong with a request, and close."""
+        head = None if self._current is None else self._current.head
+        self._write(head, problem.status, f"{problem}\n".encode(), TEXT, (), close=True)
+        self._give_up()
         self.guest.close(str(problem))
+
+    def _failed(self) -> None:
+        """What must not raise did: only this connection goes."""
+        if self._parts.failures.admit():
+            self.guest.log.failure("A request met a mistake here")
+        self.abort()
 
     def answered(
         self,
@@ -246,25 +413,23 @@ class HttpConnection:
         if self._current is not exchange:
             return  # its connection is gone
         self._current = None
-        close = close or self._ends or not _persists(exchange.head)
+        close = (
+            close
+            or self._ends
+            or not exchange.body.done
+            or not _persists(exchange.head)
+            or self._parts.draining is not None
+        )
         self._write(exchange.head, status, content, kind, headers, close=close)
-        if self._ends:
-            self._hang_up()
-            return
         if close:
             self.guest.close("answered")
             return
-        self.guest.may_ask()
-        if self._paused:
-            self._paused = False
-            self._transport.resumeProducing()
         if self._buffer:
             # Not from within what acts on the one before.
+            self.guest.asks()
             self._parts.turn.at_end(self._go_on)
-
-    def _go_on(self) -> None:
-        if self._current is None and not self._ends and self._buffer:
-            self._read()
+        else:
+            self._shared.idle.start(self)
 
     def _write(
         self,
@@ -276,6 +441,7 @@ class HttpConnection:
         *,
         close: bool,
     ) -> None:
+        keep = self._shared.keep
         lines = [
             f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
             "Server: chatcore",
@@ -283,13 +449,14 @@ class HttpConnection:
             f"Content-Type: {kind}",
             f"Content-Length: {len(content)}",
             f"Connection: {'close' if close else 'keep-alive'}",
+            *([f"Keep-Alive: {keep}"] if keep and not close else ()),
             *(f"{name}: {value}" for name, value in headers),
             "",
             "",
         ]
         just_head = head is not None and head.method == "HEAD"
-        self._transport.write(
-            "\r\n".join(lines).encode("latin-1") + (b"" if just_head else content)
+        write_now(
+            self._transport, "\r\n".join(lines).encode("latin-1") + (b"" if just_head else content)
         )
 
 

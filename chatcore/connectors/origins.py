@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 Origin = tuple[str, str, int] | None
 """Scheme, host and port; None for ``null``, as which pages without an origin present themselves."""
@@ -26,6 +26,21 @@ def parse_origin(text: str) -> Origin:
         raise ValueError(f"{text!r} is no origin; write it as in https://chat.example.org")
     scheme, host, port = found.groups()
     return scheme, host, int(port) if port else _PORTS.get(scheme, 0)
+
+
+def origin_of(fields: Mapping[str, str], script: object) -> str | None:
+    """The page that makes a request, as far as it is told; ``null`` for one that hides.
+
+    Args:
+        fields: the headers, by name in small letters.
+        script: whether a script is asked for. Browsers fetch those for pages of all origins without
+            saying so; then only the page itself is named, where it does not forbid that.
+    """
+    origin = fields.get("origin")
+    if origin is not None or not script:
+        return origin
+    found = _ORIGIN.match(fields.get("referer", "").lower())
+    return "null" if found is None else found[0]
 
 
 class Origins:

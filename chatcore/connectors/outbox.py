@@ -86,6 +86,7 @@ class Outbox:
         "_blocked",
         "_flushes",
         "_full",
+        "_held",
         "_most",
         "_parts",
         "_queue",
@@ -100,7 +101,8 @@ class Outbox:
         self._full = full
         self._transport: Any = None
         self._queue: Any = []
-        self._blocked = False
+        # Whether nothing may be written now; and whether nothing waits all the same.
+        self._blocked = self._held = False
         self.waiting = 0
         """Bytes that have not left yet, those that the transport holds included."""
 
@@ -120,14 +122,23 @@ class Outbox:
             route: of a push; without a meaning here.
         """
         queue = self._queue
-        if not queue and not self._blocked:
-            self._flushes.at_end(self.flush)
+        if not queue:
+            if self._blocked:
+                self._waits()
+            else:
+                self._flushes.at_end(self.flush)
         queue.append(data)
         self.waiting += len(data)
         if self.waiting > self._most:
             self.flush()  # much in one turn is no crime where the client reads it
             if self.waiting > self._most:
                 self._over(len(data))
+
+    def _waits(self) -> None:
+        """Something waits for who does not read: its time to do so begins, if it has not."""
+        if self._held:
+            self._held = False
+            self._parts.stuck.start(self)
 
     def _over(self, size: int) -> None:
         """More waits than may, since something of ``size`` bytes was sent."""
@@ -146,7 +157,8 @@ class Outbox:
         """Send a push if the client keeps up, and give it up otherwise, whatever the policy is."""
         if self.waiting + len(data) > self._most:
             self.flush()
-        if self._blocked or self.waiting + len(data) > self._most:
+        behind = self._blocked and not self._held
+        if behind or self.waiting + len(data) > self._most:
             self._parts.counters.pushes_dropped += 1
         else:
             self.push(data, route)
@@ -167,31 +179,35 @@ class Outbox:
     def empties(self) -> bool:
         """Write what was collected; whether the client reads, so that nothing waits."""
         self.flush()
-        return not (self._blocked or self._queue)
+        return self._held or not (self._blocked or self._queue)
 
     def move(self, transport: Any, into: Callable[[bytes], bytes]) -> None:
         """Write to another transport from now on.
 
         Args:
-            into: makes what the other transport is to be given of what waits.
+            into: makes what the other transport is given of what waits for this one.
         """
-        waiting = self._rest()
-        self.drop()
         self._transport.unregisterProducer()
         self._parts.stuck.stop(self)
-        self._blocked = False
+        self._blocked = self._held = False
+        self._translate(into)
         self.open(transport)
-        if waiting:
-            self.send(into(waiting))
+        self._flushes.at_end(self.flush)
+
+    def _translate(self, into: Callable[[bytes], bytes]) -> None:
+        """Put all that waits into another form."""
+        self._queue = [into(each) for each in self._queue]
+        self.waiting = sum(map(len, self._queue))
 
     def close(self) -> None:
         """Give the transport all that waits, and stop: it may close now."""
         transport, self._transport = self._transport, None
         if transport is not None:
-            # Also of who does not read just now: the last of it may be why this is closed.
-            if self._queue:
-                write_now(transport, self._rest())
             transport.unregisterProducer()
+            # Also of who does not read just now: the last of it may be why this is closed.
+            rest = self._rest()
+            if rest:
+                write_now(transport, rest)
         self._parts.stuck.stop(self)
         self.drop()
 
@@ -208,13 +224,20 @@ class Outbox:
         self._full("it has not read for too long")
 
     def pauseProducing(self) -> None:
-        if not self._blocked:
-            self._blocked = True
+        if not self._blocked or self._held:
+            self._blocked, self._held = True, False
             self._parts.stuck.start(self)
+
+    def hold(self) -> None:
+        """Write nothing until it is asked for: the time to read it begins when something waits."""
+        if not self._blocked:
+            self._blocked = self._held = True
+            if self._queue:
+                self._waits()
 
     def resumeProducing(self) -> None:
         if self._blocked:
-            self._blocked = False
+            self._blocked = self._held = False
             self._parts.stuck.stop(self)
             self.waiting = 0
             self.flush()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import Protocol
+from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -89,6 +89,9 @@ class IDraining(Protocol):
     def arrived(self, client: IClient) -> None:
         """One has shaken hands only now."""
 
+    def took_place(self, guest: IClient, client: IClient) -> None:
+        """It is known now what one speaks who has connected before."""
+
     def gone(self, client: IClient) -> None:
         """One is gone."""
 
@@ -126,10 +129,11 @@ class ConnectorParts:
         self.limits, self.heartbeat = limits, heartbeat
         self.counters, self.sessions = counters, sessions
         self.welcome, self.serve = welcome, serve
-        self.handshakes = Deadlines(limits.handshake_seconds, clock, _no_handshake)
-        self.silences = Deadlines(heartbeat.silence, clock, _silent)
-        self.closings = Deadlines(CLOSING_SECONDS, clock, cut_off)
-        self.idlers = Deadlines(limits.idle_seconds, clock, _idle) if limits.idle_seconds else None
+        self.all_deadlines: list[Deadlines] = []
+        self.handshakes = self.deadlines(limits.handshake_seconds, _no_handshake)
+        self.silences = self.deadlines(heartbeat.silence, _silent)
+        self.closings = self.deadlines(CLOSING_SECONDS, cut_off)
+        self.idlers = self.deadlines(limits.idle_seconds, _idle) if limits.idle_seconds else None
         self.outboxes = OutboxParts(flushes=turn, settings=outbox, counters=counters, clock=clock)
         self.make_outbox = OUTBOXES[outbox.policy]
         # In the order in which they came.
@@ -147,6 +151,11 @@ class ConnectorParts:
             self.log.warn("{n} more {what} were not logged", n=count, what=what)
 
         return Rationed(MOST_LINES, later=self.clock.callLater, left_out=left_out)
+
+    def deadlines(self, seconds: float, expired: Callable[[Any], None]) -> Deadlines:
+        """Timeouts for some kind of clients, which end with these parts; as `Deadlines`."""
+        self.all_deadlines.append(Deadlines(seconds, self.clock, expired))
+        return self.all_deadlines[-1]
 
     def allowances(self) -> tuple[Allowance | None, Allowance | None]:
         """What a new client may send, and what is put up with beside that.
@@ -189,6 +198,8 @@ class ConnectorParts:
         del self.clients[guest]
         self.clients[client] = None
         self.admission.took_place(guest, client)
+        if self.draining is not None:
+            self.draining.took_place(guest, client)
 
     def gone(self, client: IClient) -> None:
         """A client is gone."""
@@ -208,9 +219,8 @@ class ConnectorParts:
 
     def stop(self) -> None:
         """Forget the timers."""
-        for deadlines in (self.handshakes, self.silences, self.closings, self.idlers):
-            if deadlines is not None:
-                deadlines.clear()
+        for deadlines in self.all_deadlines:
+            deadlines.clear()
         self.outboxes.stop()
         self.faults.stop()
         self.failures.stop()

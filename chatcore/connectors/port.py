@@ -23,12 +23,13 @@ from chatcore.connectors.answers import DRAINING, TCP_ONLY, UPGRADE, WELCOME, an
 from chatcore.connectors.connection import Connection
 from chatcore.connectors.encoding import TCP, WEBSOCKET, Encoding
 from chatcore.connectors.guest import POLICY, Guest
-from chatcore.connectors.http import HttpConnection
+from chatcore.connectors.http import HttpConnection, HttpParts
 from chatcore.connectors.origins import Origins
 from chatcore.connectors.parts import ConnectorParts
 from chatcore.connectors.proxies import Proxies
 from chatcore.connectors.settings import ConnectorSettings, ProxySettings
-from chatcore.connectors.socketio.lobby import Lobby, Trouble, is_socketio
+from chatcore.connectors.socketio.answers import Trouble
+from chatcore.connectors.socketio.lobby import Lobby, is_polling, is_socketio
 from chatcore.connectors.tcp import ClientTcp
 from chatcore.connectors.tls import Certificates
 from chatcore.connectors.watching import Watch
@@ -87,6 +88,17 @@ class ClientFactory(Factory):
         self.plain = plain or certificates is None
         self.origins = Origins(parts.limits.origins)
         self.websockets = WebSocketFactory(parts, reactor)
+        self.http = (
+            None
+            if lobby is None
+            else HttpParts(
+                parts,
+                proxies=self.proxies,
+                is_own=is_polling,
+                serve=lobby.serve,
+                seconds=lobby.settings.keep_seconds,
+            )
+        )
         self._unproxied = False
 
     def startFactory(self) -> None:
@@ -96,8 +108,6 @@ class ClientFactory(Factory):
     def stopFactory(self) -> None:
         for watch in self._watches:
             watch.stop()
-        if self.lobby is not None:
-            self.lobby.stop()
 
     def buildProtocol(self, addr: Any) -> Any:
         parts, proxies = self.parts, self.proxies
@@ -247,6 +257,9 @@ class Arrival:
                 self._buffer = data
                 return
             head, length = found
+            if self._port.http is not None and self._may_speak and is_polling(head):
+                self._poll(self._port.http, data)
+                return
             if not self.settled:
                 self.guest.address = self._port.proxies.client(self.guest.address, head.fields)
         except HttpError as problem:
@@ -257,11 +270,26 @@ class Arrival:
         if self.settled or self._settle():
             self._requested(head, data, length)
 
+    def _poll(self, http: HttpParts, data: bytes) -> None:
+        """Requests of those who poll may come, if from a proxy of many of them."""
+        self._hand_over(HttpConnection(http, self.guest, self._given_back), data)
+
+    def _given_back(self, guest: Guest, data: bytes) -> None:
+        """Where requests of those who poll came, another one came."""
+        port = self._port
+        self.guest = Guest(parts=port.parts, carrier=self, address=guest.address, after=guest)
+        self.settled = not port.proxies.may_forward(guest.address[0])
+        self._step, self._buffer, self._spoke = Arrival._request, b"", True
+        self._hand_over(self, data)
+
     def _requested(self, head: Head, data: bytes, length: int) -> None:
         """Answer a request, or hand the connection over to whoever serves it."""
         port = self._port
         if not self._may_speak:
             self._inform(head, 400, "This port speaks TLS: use wss:// or https://.\n")
+        elif head.asks_for_websocket and not port.origins.allow(head.fields.get("origin")):
+            port.parts.counters.clients_foreign += 1
+            self._say(answer(403, "Pages from there may not connect.\n"), "a foreign page")
         elif port.lobby is not None and is_socketio(head.path):
             self._socketio(port.lobby, head, data, length)
         elif head.just_looks and port.parts.draining is not None:
@@ -272,9 +300,6 @@ class Arrival:
             self._inform(head, 200, WELCOME)
         elif not head.asks_for_websocket:
             self._inform(head, 426, WELCOME, UPGRADE)
-        elif not port.origins.allow(head.fields.get("origin")):
-            port.parts.counters.clients_foreign += 1
-            self._say(answer(403, "Pages from there may not connect.\n"), "a foreign page")
         else:
             connection = self._connection(WEBSOCKET)
             websocket = port.websockets.made(connection)
@@ -282,24 +307,14 @@ class Arrival:
             self._hand_over(websocket, _without_origin(head, data, length))
 
     def _socketio(self, lobby: Lobby, head: Head, data: bytes, length: int) -> None:
-        """Hand the connection over to those who speak socket.io."""
-        port = self._port
-        if not head.asks_for_websocket:
-            http = HttpConnection(
-                port.parts, self.guest, most=lobby.settings.payload_bytes, serve=lobby.serve
-            )
-            self._hand_over(http, data)
-        elif not port.origins.allow(head.fields.get("origin")):
-            port.parts.counters.clients_foreign += 1
-            self._say(answer(403, "Pages from there may not connect.\n"), "a foreign page")
+        """Hand the connection over to who speaks socket.io by WebSocket."""
+        try:
+            websocket = lobby.websocket(self.guest, head)
+        except (Trouble, HttpError) as trouble:
+            self._inform(head, trouble.status, f"{trouble}\n")
         else:
-            try:
-                websocket = lobby.websocket(self.guest, head)
-            except (Trouble, HttpError) as trouble:
-                self._inform(head, trouble.status, f"{trouble}\n")
-            else:
-                send_at_once(self.transport)
-                self._hand_over(websocket, _without_origin(head, data, length))
+            send_at_once(self.transport)
+            self._hand_over(websocket, _without_origin(head, data, length))
 
     # What the steps are made of.
 

@@ -11,6 +11,7 @@ from msgspec import Meta
 from chatcore.config.settings import setting
 from chatcore.connectors.addresses import parse_network
 from chatcore.connectors.origins import parse_origin
+from chatcore.wire.http import is_token
 
 Seconds = Annotated[float, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=0)]
@@ -84,6 +85,14 @@ class SocketioSettings:
     upgrade_seconds: Annotated[float, Meta(gt=0)] = setting(
         10.0, "seconds that a client that polls may take to go on by WebSocket"
     )
+    keep_seconds: Seconds = setting(
+        75.0, "seconds that an HTTP connection may stay without a request; 0 for ever"
+    )
+    script: str = setting(
+        "",
+        "file that is served at /socket.io/socket.io.js, as the client's library of your version,"
+        " seen from the application folder; none: nothing is served there",
+    )
     payload_bytes: Annotated[int, Meta(ge=1024, le=16 * 1024 * 1024)] = setting(
         1_000_000, "bytes that a client may send in one request when it polls"
     )
@@ -96,6 +105,8 @@ class SocketioSettings:
         for each in self.namespaces:
             if not each.startswith("/") or "," in each or "?" in each:
                 raise ValueError(f"{each!r} is no namespace; write it as in '/admin'")
+        if self.cookie and not is_token(self.cookie):
+            raise ValueError(f"{self.cookie!r} is no name for a cookie; write it as in 'io'")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

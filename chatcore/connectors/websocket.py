@@ -97,7 +97,7 @@ class ClientWebSocket(WebSocketServerProtocol):
         self.connection.received(payload)
 
     def onCloseFrame(self, code: int, reasonRaw: bytes) -> bool | None:
-        self.connection.outbox.flush()  # nothing may follow the answer to a close
+        self.connection.flush()  # nothing may follow the answer to a close
         return super().onCloseFrame(code, reasonRaw)
 
     def _fail_connection(self, code: int = PROTOCOL_ERROR, reason: str = "") -> None:

@@ -16,6 +16,7 @@ from chatcore.dispatch.calling import Caller, Waiting
 from chatcore.errors import BodyError, ClientError, HandshakeError
 from chatcore.interfaces import Address, CheckClient, HandshakeHook, IHandshake
 from chatcore.wire import handshake
+from chatcore.wire.body import encode
 from chatcore.wire.handshake import TOO_OLD
 
 
@@ -60,11 +61,13 @@ class Refused:
         reply: the body of the answer.
         why: for the log and for the close frame.
         broken: whether it broke the protocol, rather than the application's rules.
+        told: what the application says to it, in JSON; Pomelo's clients are told a code alone.
     """
 
     reply: bytes
     why: str
     broken: bool
+    told: bytes | None = None
 
 
 Decided = Callable[[Accepted | Refused], None]
@@ -168,7 +171,8 @@ class Welcome:
                 told(None, Refused(reply, "its client is too old", False))
             elif isinstance(problem, ClientError):
                 reply = handshake.encode_refusal()
-                told(None, Refused(reply, "refused by the application", False))
+                why = "refused by the application"
+                told(None, Refused(reply, why, broken=False, told=_json(problem.reply)))
             else:
                 told(None, self._failed(problem))
 
@@ -192,6 +196,13 @@ class Welcome:
 
 class _TooOld(Exception):
     """The application does not take clients of that type and version."""
+
+
+def _json(value: Any) -> bytes | None:
+    try:
+        return encode(value)
+    except BodyError:
+        return None
 
 
 def _text(value: object) -> str:

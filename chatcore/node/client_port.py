@@ -20,8 +20,10 @@ from chatcore.connectors.settings import (
     TlsSettings,
 )
 from chatcore.connectors.socketio.lobby import Lobby
+from chatcore.connectors.socketio.script import Script
 from chatcore.connectors.tls import Certificates, load_context
 from chatcore.connectors.watching import Watch
+from chatcore.errors import ConfigError
 
 
 def client_limits(server: Server, settings: Settings) -> Limits:
@@ -47,7 +49,7 @@ def client_factory(
         schemas: looks for changes in the protobuf schemas.
 
     Raises:
-        ConfigError: something is wrong with its certificate.
+        ConfigError: something is wrong with its certificate, or with a file that it serves.
     """
     tls, files = settings[TlsSettings], _tls_files(server, settings, folder)
     certificates = None
@@ -58,7 +60,10 @@ def client_factory(
         )
         watches.append(certificates.watch)
     connector = settings[ConnectorSettings]
-    lobby = Lobby(parts, settings[SocketioSettings], reactor) if connector.socketio else None
+    lobby = None
+    if connector.socketio:
+        said = settings[SocketioSettings]
+        lobby = Lobby(parts, said, reactor, script=_script(said.script, folder))
     return ClientFactory(
         parts,
         reactor,
@@ -69,6 +74,20 @@ def client_factory(
         watches=watches,
         plain=tls.plain,
     )
+
+
+def _script(name: str, folder: Path) -> Script | None:
+    if not name:
+        return None
+    file = folder / name
+    try:
+        return Script(file.read_bytes())
+    except OSError as problem:
+        raise ConfigError(
+            f"socketio.script can't be read: {problem.strerror}",
+            file=file,
+            advice="Name the library's file, seen from the application folder",
+        ) from None
 
 
 def check_certificate(server: Server, settings: Settings, folder: Path) -> None:

@@ -14,6 +14,7 @@ import msgspec
 from chatcore.errors import EngineError
 from chatcore.wire.text import escape_lines
 
+_FIELD = b"d="
 _INDEX = re.compile(r"[0-9]{1,9}")
 _BROKEN = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _NEWLINE = re.compile(rb"(\\)?\\n")
@@ -41,6 +42,11 @@ def encode(called: bytes, text: bytes) -> bytes:
     return b"%b(%b);" % (called, escape_lines(_to_json(text.decode())))
 
 
+def longest_form(limit: int) -> int:
+    """Bytes of a form, as it is sent, whose field has so many; an escape has three for one."""
+    return len(_FIELD) + 3 * limit
+
+
 def decode_form(body: bytes, *, limit: int) -> bytes:
     """The field ``d`` of a form, whatever bytes it holds.
 
@@ -51,11 +57,11 @@ def decode_form(body: bytes, *, limit: int) -> bytes:
         EngineError: there is no such field, or more than one, it has a broken escape, or it is too
             long.
     """
-    fields = [field for field in body.split(b"&") if field.startswith(b"d=")]
+    fields = [field for field in body.split(b"&") if field.startswith(_FIELD)]
     if len(fields) != 1:
         raise EngineError(f"a form with {len(fields)} fields d, where one should be")
-    field = fields[0][2:]
-    if len(field) > 3 * limit:  # an escape has three bytes for one
+    field = fields[0][len(_FIELD) :]
+    if len(field) > 3 * limit:
         raise EngineError(f"a form whose field is longer than {limit} bytes")
     if broken := _BROKEN.search(field):
         raise EngineError("a form whose field has a broken escape", broken.start())

@@ -82,6 +82,18 @@ class SocketDecoder:
         return _completed(packet, held)
 
 
+_BYTES = (bytes, bytearray, memoryview)
+
+
+def has_bytes(value: Any) -> bool:
+    """Whether there are bytes in a value: in its lists, tuples and dictionaries, or it itself."""
+    if isinstance(value, dict):
+        return any(map(has_bytes, value.values()))
+    if isinstance(value, (list, tuple)):
+        return any(map(has_bytes, value))
+    return isinstance(value, _BYTES)
+
+
 def encode_values(
     kind: int, values: Sequence[Any], *, namespace: str = "/", id: int | None = None
 ) -> tuple[bytes, list[bytes]]:
@@ -111,7 +123,7 @@ def encode_values(
 
 def _taken_out(value: Any, attachments: list[bytes]) -> Any:
     """A value with places where bytes were; those are added to ``attachments``."""
-    if isinstance(value, (bytes, bytearray, memoryview)):
+    if isinstance(value, _BYTES):
         attachments.append(bytes(value))
         return {"_placeholder": True, "num": len(attachments) - 1}
     if isinstance(value, (list, tuple)):

@@ -21,7 +21,7 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 from chatcore.config.tls_files import TlsFiles
-from chatcore.connectors.parts import ConnectorParts, Reply
+from chatcore.connectors.parts import CLOSING_SECONDS, ConnectorParts, Reply
 from chatcore.connectors.port import ClientFactory
 from chatcore.connectors.proxies import Proxies
 from chatcore.connectors.settings import (
@@ -30,7 +30,9 @@ from chatcore.connectors.settings import (
     Limits,
     OutboxSettings,
     ProxySettings,
+    SocketioSettings,
 )
+from chatcore.connectors.socketio.lobby import Lobby
 from chatcore.connectors.tls import Certificates
 from chatcore.connectors.welcome import Welcome
 from chatcore.dispatch.calling import Caller
@@ -199,6 +201,7 @@ class Connector:
     tls: TlsFiles | None = None
     plain: bool = False
     welcome: dict[str, Any] = field(default_factory=dict)
+    socketio: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         self.reactor = Reactor()
@@ -227,9 +230,13 @@ class Connector:
             certificates = Certificates(
                 files=self.tls, minimum="1.2", seconds=30, clock=self.reactor
             )
+        self.lobby = None
+        if self.socketio is not None:
+            self.lobby = Lobby(self.parts, SocketioSettings(**self.socketio), self.reactor)
         self.factory = ClientFactory(
             self.parts,
             self.reactor,
+            lobby=self.lobby,
             connector=ConnectorSettings(**self.connector),
             proxies=Proxies(ProxySettings(**self.proxy)),
             certificates=certificates,
@@ -280,13 +287,22 @@ class Connector:
             client.socket.room = 1 << 60
             client.hang_up()
         self.reactor.settle()
+        if self.lobby is not None:
+            # Clients that poll might have come back.
+            self.reactor.advance(60 + CLOSING_SECONDS)
+            self.reactor.settle()
+            self.reactor.advance(CLOSING_SECONDS)
+            self.reactor.settle()
         assert self.parts.clients == {}
         assert (self.counters.clients_now, self.counters.sessions_now) == (0, 0)
         assert len(self.sessions) == 0
         assert self.factory.websockets.countConnections == 0
-        for deadlines in ("handshakes", "silences", "closings"):
-            assert len(getattr(self.parts, deadlines)) == 0, deadlines
-        assert len(self.parts.idlers or ()) == 0
+        if self.lobby is not None:
+            assert self.lobby.clients == {}
+            assert self.lobby.websockets.countConnections == 0
+        assert [len(deadlines) for deadlines in self.parts.all_deadlines] == [
+            0 for _ in self.parts.all_deadlines
+        ]
         assert len(self.parts.outboxes.stuck) == 0
         self.parts.stop()
         self.caller.stop()

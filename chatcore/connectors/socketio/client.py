@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,8 +11,10 @@ import msgspec
 from chatcore.connectors.client import Client
 from chatcore.connectors.encoding import REFUSED
 from chatcore.connectors.guest import Guest, ICarrier, State
+from chatcore.connectors.http import Exchange
 from chatcore.connectors.parts import ConnectorParts, Reply
 from chatcore.connectors.settings import SocketioSettings
+from chatcore.connectors.socketio.answers import answer
 from chatcore.connectors.socketio.encoding import SocketEncoding
 from chatcore.connectors.socketio.polling import Polling
 from chatcore.connectors.socketio.socket import Socket
@@ -25,11 +27,19 @@ from chatcore.wire import composed, handshake, message
 from chatcore.wire.body import Body
 from chatcore.wire.message import Message
 
+RESERVED = frozenset(("EIO", "transport", "sid", "t", "j", "b64", "i", "jsonp", "disconnect"))
+"""Fields of a query that are the protocol's own."""
+
 TYPE = "socket.io"
 """The type that these clients have in a handshake."""
 
 UNKNOWN_NAMESPACE = "Invalid namespace"
 """What socket.io says of namespaces that there are not."""
+
+
+def said_in(query: Mapping[str, str]) -> dict[str, str]:
+    """What a client says of itself in a query."""
+    return {name: value for name, value in query.items() if name not in RESERVED}
 
 
 class SocketioParts:
@@ -44,13 +54,16 @@ class SocketioParts:
         self.all, self.settings = parts, settings
         self.clients: dict[str, SocketioClient] = {}
         silence = settings.ping_seconds + settings.patience_seconds
-        self.silences = Deadlines(silence, parts.clock, SocketioClient.silent)
-        self.pings = Deadlines(settings.ping_seconds, parts.clock, SocketioClient.ping)
+        self.silences: Deadlines = parts.deadlines(silence, _silent)
+        self.pings: Deadlines = parts.deadlines(settings.ping_seconds, _ping)
 
-    def stop(self) -> None:
-        """Forget the timers."""
-        self.silences.clear()
-        self.pings.clear()
+    def has_room(self, exchange: Exchange) -> bool:
+        """Whether who makes a request may stay here to poll; if not, it is refused."""
+        admission = self.all.admission
+        if admission.has_room() and admission.admits(exchange.address[0]):
+            return True
+        answer(exchange, status=503)
+        return False
 
 
 class SocketioClient(Client):
@@ -103,6 +116,12 @@ class SocketioClient(Client):
         """It is carried by this from now on."""
         self._carrier = carrier
 
+    def part(self) -> None:
+        """It says that it goes."""
+        if self.polling is not None:
+            self.polling.part()
+        self.close("disconnect")
+
     # What those say who know the protocol.
 
     def ping(self) -> None:
@@ -117,8 +136,12 @@ class SocketioClient(Client):
         """Tell it that it is in a namespace."""
         raise NotImplementedError
 
-    def _say_refused(self, namespace: str, why: str) -> None:
-        """Tell it that it is not."""
+    def _say_refused(self, namespace: str, why: str, told: bytes | None = None) -> None:
+        """Tell it that it is not.
+
+        Args:
+            told: what the application says to that, in JSON.
+        """
         raise NotImplementedError
 
     # Namespaces.
@@ -147,7 +170,7 @@ class SocketioClient(Client):
                 return
             del self._sockets[namespace]
             self._parts.counters.clients_turned_away += 1
-            self._say_refused(namespace, refused.why)
+            self._say_refused(namespace, refused.why, refused.told)
 
         waiting = self._parts.welcome.consult(Handshake(about, said, self.address), consulted)
         if waiting is not None:
@@ -167,14 +190,24 @@ class SocketioClient(Client):
         socket.session = parts.sessions.open(socket)
         self._say_connected(socket)
 
-    def _disconnect(self, socket: Socket, reason: str) -> None:
-        """It is in a namespace no more."""
+    def _disconnect(self, socket: Socket) -> None:
+        """It wants to be in a namespace no more; it may connect to another then, if soon."""
+        self._leave(socket, "disconnect")
+        if self._sockets:
+            return
+        if self._state is State.WORKING:
+            self._state = State.WAITING_FOR_HANDSHAKE
+            if self._parts.idlers is not None:
+                self._parts.idlers.stop(self)
+            self._parts.handshakes.start(self)
+        else:
+            self.close("disconnect")
+
+    def _leave(self, socket: Socket, reason: str) -> None:
         del self._sockets[socket.namespace]
         session, socket.session = socket.session, None
         if session is not None:
             self._parts.sessions.close(session, reason)
-        if not self._sockets:
-            self.close(reason)
 
     # Events.
 
@@ -288,7 +321,9 @@ class SocketioClient(Client):
             return
         self._parts.counters.clients_kicked += 1
         self.outbox.send(socket.kicked(handshake.encode_kick(reason)))
-        self._disconnect(socket, reason)
+        self._leave(socket, reason)
+        if not self._sockets:
+            self.close(reason)
 
     def _say_kicked(self, told: bytes) -> None:
         for socket in self._sockets.values():
@@ -314,3 +349,11 @@ class SocketioClient(Client):
     def lost(self, reason: str) -> None:
         self._shared.clients.pop(self.sid, None)
         super().lost(reason)
+
+
+def _silent(client: SocketioClient) -> None:
+    client.silent()
+
+
+def _ping(client: SocketioClient) -> None:
+    client.ping()

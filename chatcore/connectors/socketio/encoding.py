@@ -17,7 +17,7 @@ from chatcore.wire.arguments import quote_text
 from chatcore.wire.body import Body
 from chatcore.wire.engineio import MESSAGE
 from chatcore.wire.message import Message
-from chatcore.wire.socketio_binary import encode_values
+from chatcore.wire.socketio_binary import encode_values, has_bytes
 
 _MESSAGE = b"%d" % MESSAGE
 
@@ -65,11 +65,9 @@ class SocketEncoding:
         """
         if self.pomelo:
             return self.message(composed.encode_push(route, body.json))
-        try:
-            json = body.json
-        except BodyError:
+        if self._divides(body):
             return self._with_bytes(socketio.EVENT, [route, body.value])
-        return self.event(route, json)
+        return self.event(route, body.json)
 
     def message(self, text: bytes) -> bytes:
         """One of Pomelo's messages."""
@@ -85,11 +83,16 @@ class SocketEncoding:
         Raises:
             BodyError: the body can't be written.
         """
-        try:
-            json = body.json
-        except BodyError:
+        if self._divides(body):
             return self._with_bytes(socketio.ACK, [body.value], id)
-        return self.packet(socketio.encode_ack(id, (json,), namespace=self.namespace))
+        return self.packet(socketio.encode_ack(id, (body.json,), namespace=self.namespace))
+
+    def _divides(self, body: Body) -> bool:
+        """Whether bytes in a body go beside it; otherwise they become base64 in it."""
+        try:
+            return has_bytes(body.value)
+        except RecursionError:
+            raise BodyError("can't be sent as JSON: a value that is too deep") from None
 
     def _with_bytes(self, kind: int, values: list[Any], id: int | None = None) -> bytes:
         if kind == socketio.EVENT and values[0] in socketio.RESERVED:
@@ -113,7 +116,7 @@ class SocketEncoding:
 
 
 class OldEncoding(SocketEncoding):
-    """How a client of socket.io 0.9 is written to. It takes no bytes."""
+    """How a client of socket.io 0.9 is written to."""
 
     __slots__ = ()
 
@@ -136,8 +139,8 @@ class OldEncoding(SocketEncoding):
     def acknowledgement(self, id: int, body: Body) -> bytes:
         return self.packet(socketio0.encode_ack(id, (body.json,), endpoint=self._endpoint))
 
-    def _with_bytes(self, kind: int, values: list[Any], id: int | None = None) -> bytes:
-        raise BodyError("can't be sent to socket.io 0.9: it has bytes in it, or no form in JSON")
+    def _divides(self, body: Body) -> bool:
+        return False
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -9,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from chatcore.connectors.guest import Guest, ICarrier, State
-from chatcore.connectors.socketio.client import SocketioClient, SocketioParts
+from chatcore.connectors.socketio.client import SocketioClient, SocketioParts, said_in
 from chatcore.connectors.socketio.encoding import COMPOSED, SocketEncoding, encoding_of
 from chatcore.connectors.socketio.framing import HELD, Framing, reframed
 from chatcore.connectors.socketio.socket import Socket
@@ -46,10 +47,13 @@ class EngineClient(SocketioClient):
     Args:
         revision: of the protocol.
         framing: how packets are written for its transport.
-        query: what it said in its first request.
+        query: of its first request.
+
+    Attributes:
+        probe: the WebSocket on which it tries to go on, if it does.
     """
 
-    __slots__ = ("_decoder", "_framing", "_query", "revision")
+    __slots__ = ("_decoder", "_framing", "_said", "probe", "revision")
 
     def __init__(
         self,
@@ -71,7 +75,8 @@ class EngineClient(SocketioClient):
             address=address,
             after=after,
         )
-        self.revision, self._framing, self._query = revision, framing, query
+        self.revision, self._framing, self._said = revision, framing, said_in(query)
+        self.probe: Guest | None = None
         self._decoder = SocketDecoder(
             revision.socket,
             most=shared.settings.attachments,
@@ -82,7 +87,7 @@ class EngineClient(SocketioClient):
 
     def opened(self, transport: Any) -> None:
         """What carries it is there."""
-        settings, limits = self._shared.settings, self._parts.limits
+        settings = self._shared.settings
         self.outbox.open(transport)
         said: dict[str, Any] = {
             "sid": self.sid,
@@ -91,13 +96,13 @@ class EngineClient(SocketioClient):
             "pingTimeout": round(settings.patience_seconds * 1000),
         }
         if self.revision.engine >= 4:
-            said["maxPayload"] = min(settings.payload_bytes, limits.package_bytes)
+            said["maxPayload"] = settings.payload_bytes
         self._say(OPEN, body.encode(said))
         self._lives()
         if self.revision.asks:
             self._shared.pings.start(self)
         else:
-            self._connect("/", dict(self._query))
+            self._connect("/", self._said)
 
     def _say(self, kind: int, data: bytes = b"") -> None:
         self.outbox.send(self._framing.text(b"%d%b" % (kind, data)))
@@ -110,7 +115,8 @@ class EngineClient(SocketioClient):
         self._shared.silences.start(self)
 
     def upgraded(self, carrier: ICarrier, transport: Any, framing: Framing) -> None:
-        """It goes on by WebSocket."""
+        """It goes on by WebSocket, and what waits for it as well."""
+        self.probe = None
         self._carrier, self._framing = carrier, framing
         for socket in self._sockets.values():
             self._write_to(socket, pomelo=socket.encoding.pomelo)
@@ -141,7 +147,7 @@ class EngineClient(SocketioClient):
             if self.bears(len(data)):
                 self._say(PONG, data)
         elif kind == CLOSE:
-            self.close("disconnect")
+            self.part()
         elif kind in (PONG, NOOP):
             self.bears(len(data))
         else:
@@ -157,7 +163,9 @@ class EngineClient(SocketioClient):
             return
         socket = self._sockets.get(packet.namespace)
         if socket is None or socket.session is None:
-            self.bears()
+            if not self._sockets:
+                raise MessageError("a packet before it is connected")
+            self.bears(sum(map(len, packet.arguments)))
         elif kind in (socketio.EVENT, socketio.BINARY_EVENT):
             arguments = packet.arguments
             if (
@@ -170,27 +178,33 @@ class EngineClient(SocketioClient):
             value = packet.values[0] if packet.values else None
             self._event(socket, packet.name, arguments, packet.id, value)
         elif kind == socketio.DISCONNECT:
-            self._disconnect(socket, "disconnect")
+            self._disconnect(socket)
         else:
-            self.bears()
+            self.bears(sum(map(len, packet.arguments)))
 
     def _auth(self, packet: SocketPacket) -> Any:
-        """What it says of itself: ``auth`` of 4.x, or the queries of older ones."""
+        """What it says of itself: ``auth`` of 4.x, and the queries of all."""
         if packet.data:
-            return body.decode(packet.data)
-        return {**self._query, **dict(parse_qsl(packet.query))}
+            return {**self._said, **body.decode(packet.data)}
+        return {**self._said, **said_in(dict(parse_qsl(packet.query)))}
 
     def _encoding(self, namespace: str, *, pomelo: bool) -> SocketEncoding:
         return encoding_of(self._framing, namespace, pomelo=pomelo)
 
     def _say_connected(self, socket: Socket) -> None:
-        namespace = socket.namespace
-        sid = self.sid if namespace == "/" else f"{namespace}#{self.sid}"
-        connect = socketio.encode_connect(self.revision.socket, sid, namespace=namespace)
-        self._say(MESSAGE, connect)
+        namespace, version = socket.namespace, self.revision.socket
+        # From version 5 on it is told to others as well: who knows it must not be able to poll.
+        sid = secrets.token_urlsafe(15) if version > 4 else ""
+        self._say(MESSAGE, socketio.encode_connect(version, sid, namespace=namespace))
 
-    def _say_refused(self, namespace: str, why: str) -> None:
-        error = socketio.encode_error(self.revision.socket, why, namespace=namespace)
+    def _say_refused(self, namespace: str, why: str, told: bytes | None = None) -> None:
+        version = self.revision.socket
+        error = socketio.encode_error(version, why, data=told, namespace=namespace)
         self._say(MESSAGE, error)
         if not (self._sockets or self.revision.asks):
             self.close(why)
+
+    def _end(self, reason: str) -> None:
+        super()._end(reason)
+        if self.probe is not None:
+            self.probe.close("its client is gone")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import parse_qsl
 
 from chatcore.connectors.guest import Guest, ICarrier, State
 from chatcore.connectors.http import TEXT, Exchange
-from chatcore.connectors.socketio.client import SocketioClient, SocketioParts
+from chatcore.connectors.socketio.client import SocketioClient, SocketioParts, said_in
 from chatcore.connectors.socketio.encoding import COMPOSED, SocketEncoding, encoding_of
 from chatcore.connectors.socketio.framing import HELD, Framing, texts_of
 from chatcore.connectors.socketio.polling import SCRIPT
@@ -30,6 +31,7 @@ class OldForm:
 
     noop = HELD.text(socketio0.ENCODED_NOOP)
     close = HELD.text(socketio0.encode_disconnect())
+    patient = True
 
     def payload(self, poll: Exchange, held: bytes) -> tuple[str, bytes]:
         content, index = socketio0.encode_payload(texts_of(held)), poll.query.get("i")
@@ -46,10 +48,10 @@ class OldClient(SocketioClient):
 
     Args:
         framing: how packets are written for its transport.
-        query: what it said when it shook hands.
+        query: of the request that opened its transport.
     """
 
-    __slots__ = ("_framing", "_query", "_unknown")
+    __slots__ = ("_framing", "_said", "_unknown")
 
     def __init__(
         self,
@@ -70,7 +72,7 @@ class OldClient(SocketioClient):
             address=address,
             after=after,
         )
-        self._framing, self._query = framing, query
+        self._framing, self._said = framing, said_in(query)
         self._unknown = False
 
     def unknown(self) -> None:
@@ -86,7 +88,7 @@ class OldClient(SocketioClient):
             return
         self._lives()
         self._shared.pings.start(self)
-        self._connect("/", dict(self._query))
+        self._connect("/", self._said)
 
     def _lives(self) -> None:
         self._shared.silences.start(self)
@@ -116,21 +118,21 @@ class OldClient(SocketioClient):
         namespace = packet.endpoint or "/"
         if kind == socketio0.CONNECT:
             if self.bears():
-                self._connect(namespace, dict(self._query))
+                self._connect(namespace, {**self._said, **said_in(dict(parse_qsl(packet.query)))})
             return
         if kind == socketio0.DISCONNECT and not packet.endpoint:
-            self.close("disconnect")
+            self.part()
             return
         socket = self._sockets.get(namespace)
         if socket is None or socket.session is None:
-            self.bears()
+            self.bears(len(packet.data) + sum(map(len, packet.arguments)))
         elif kind == socketio0.MESSAGE:
             self._acknowledge_at_once(packet)
             self._composed(socket, packet.data.decode())
         elif kind == socketio0.EVENT:
             self._old_event(socket, packet)
         elif kind == socketio0.DISCONNECT:
-            self._disconnect(socket, "disconnect")
+            self._disconnect(socket)
         else:
             self.bears(len(packet.data))
 
@@ -156,22 +158,24 @@ class OldClient(SocketioClient):
         endpoint = "" if socket.namespace == "/" else socket.namespace
         self._say(socketio0.encode_connect(endpoint=endpoint))
 
-    def _say_refused(self, namespace: str, why: str) -> None:
+    def _say_refused(self, namespace: str, why: str, told: bytes | None = None) -> None:
         endpoint = "" if namespace == "/" else namespace
         self._say(socketio0.encode_error(UNAUTHORIZED, endpoint=endpoint))
         if not self._sockets:
+            self._say(socketio0.encode_disconnect())  # or its library would try again and again
             self.close(why)
 
 
-def old_posted(exchange: Exchange, limit: int, most: int) -> list[OldPacket]:
+def old_posted(content: bytes, limit: int, most: int) -> list[OldPacket]:
     """The packets that a client has sent.
 
+    Args:
+        limit: bytes that one of them may have.
+        most: how many there may be.
+
     Raises:
-        EngineError: they can't be read.
+        WireError: they can't be read.
     """
-    body = exchange.body
-    if "i" in exchange.query:
-        body = jsonp.string(jsonp.decode_form(body, limit=limit))
-    if not body:
+    if not content:
         raise EngineError("an empty payload")
-    return socketio0.decode_payload(body, limit=limit, most=most)
+    return socketio0.decode_payload(content, limit=limit, most=most)

@@ -1,13 +1,18 @@
-"""Where requests of socket.io 0.9 come to: its handshake, and the transports after it."""
+"""Where requests of socket.io 0.9 come to: its handshake, and the transports after it.
+
+After LearnBoost's socket.io-spec, version 1 of the protocol: "Handshake", "Transport connection",
+"Forced socket disconnection".
+"""
 
 from __future__ import annotations
 
 import re
-import secrets
+from functools import partial
 from typing import Any
 
 from chatcore.connectors.guest import Guest
-from chatcore.connectors.http import Exchange
+from chatcore.connectors.http import Exchange, query_of
+from chatcore.connectors.socketio.answers import answer
 from chatcore.connectors.socketio.client import SocketioParts
 from chatcore.connectors.socketio.framing import FRAMES, HELD
 from chatcore.connectors.socketio.old import (
@@ -17,20 +22,25 @@ from chatcore.connectors.socketio.old import (
     OldClient,
     old_posted,
 )
-from chatcore.connectors.socketio.polling import MOST_PACKETS, Polling, allowed
+from chatcore.connectors.socketio.polling import MOST_PACKETS, SCRIPT, Polling
+from chatcore.connectors.socketio.tickets import Tickets
 from chatcore.connectors.socketio.websocket import SocketioWebSocketFactory, read_old
 from chatcore.deadlines import Deadlines
-from chatcore.errors import WireError
+from chatcore.errors import EngineError, HttpError, WireError
 from chatcore.wire import jsonp, socketio0
+from chatcore.wire.http import Head
 
 POLL_SECONDS = 20.0
 """After which a poll is answered with nothing, so that no proxy gives it up."""
 
+HANDSHAKE_SECONDS = 30.0
+"""For which an id is good before a transport opens: clients try one for ten, then the next."""
+
 TRANSPORTS = ("websocket", "xhr-polling", "jsonp-polling")
 
-_PATH = re.compile(r"/socket\.io/1(?:/(?:([a-z-]+)/([\w-]{1,64}))?)?/?")
+# Who leaves a page names no transport.
+_PATH = re.compile(r"/socket\.io/1(?:/(?:([a-z-]*)/([\w-]{1,64}))?)?/?")
 _NOT_HANDSHAKEN = socketio0.encode_error(NOT_HANDSHAKEN, RECONNECT)
-_SCRIPT = "application/javascript"
 
 
 def is_old(path: str) -> bool:
@@ -49,54 +59,42 @@ class OldLobby:
     def __init__(self, shared: SocketioParts, websockets: SocketioWebSocketFactory) -> None:
         self._shared, self._parts = shared, shared.all
         self._websockets = websockets
-        # What those said who have shaken hands, until they come by a transport.
-        self._expected: dict[str, dict[str, str]] = {}
-        self._times = Deadlines(
-            self._parts.limits.handshake_seconds, self._parts.clock, self._forget
-        )
-        self._polls = Deadlines(POLL_SECONDS, self._parts.clock, Polling.ease)
-
-    def stop(self) -> None:
-        """Forget the timers."""
-        self._times.clear()
-        self._polls.clear()
-
-    def _forget(self, sid: str) -> None:
-        self._expected.pop(sid, None)
+        used = self._parts.deadlines(HANDSHAKE_SECONDS, _forget)
+        self._tickets = Tickets(HANDSHAKE_SECONDS, self._parts.clock, used)
+        self._polls: Deadlines = self._parts.deadlines(POLL_SECONDS, Polling.ease)
 
     def serve(self, exchange: Exchange) -> None:
         """Act on a request."""
         found = _PATH.fullmatch(exchange.head.path)
         assert found is not None
         transport, sid = found.groups()
-        if transport is None:
+        if sid is None:
             self._shake_hands(exchange)
-        elif transport not in TRANSPORTS[1:] or not self._shared.settings.polling:
-            exchange.answer(500, b"unknown transport", headers=allowed(exchange))
         elif "disconnect" in exchange.query:
             self._part(exchange, sid)
+        elif transport not in TRANSPORTS[1:] or not self._shared.settings.polling:
+            answer(exchange, b"unknown transport", status=500)
         elif exchange.head.method == "POST":
-            self._take(exchange, sid)
+            self._post(exchange, sid)
         else:
             self._poll(exchange, sid)
 
     def _shake_hands(self, exchange: Exchange) -> None:
-        settings, most = self._shared.settings, self._parts.limits.connections
-        if not self._parts.admission.has_room() or (most and len(self._expected) >= most):
-            exchange.answer(503, close=True)
+        if not (exchange.bears() and self._shared.has_room(exchange)):
             return
-        sid = secrets.token_urlsafe(15)
-        self._expected[sid] = exchange.query
-        self._times.start(sid)
+        settings = self._shared.settings
         silence = round(settings.ping_seconds + settings.patience_seconds)
         transports = TRANSPORTS if settings.polling else TRANSPORTS[:1]
-        said = socketio0.encode_handshake(sid, silence, silence, transports)
+        said = socketio0.encode_handshake(self._tickets.issue(), silence, silence, transports)
         index = exchange.query.get("jsonp")
-        if index is not None and index.isdigit():
+        if index is None:
+            answer(exchange, said)
+            return
+        try:
             script = jsonp.encode(jsonp.function("io.j", index), said)
-            exchange.answer(200, script, kind=_SCRIPT)
-        else:
-            exchange.answer(200, said, headers=allowed(exchange))
+        except EngineError as problem:
+            raise HttpError(str(problem)) from None
+        answer(exchange, script, kind=SCRIPT)
 
     def _client(self, sid: str) -> OldClient | None:
         client = self._shared.clients.get(sid)
@@ -105,82 +103,105 @@ class OldLobby:
     def _poll(self, exchange: Exchange, sid: str) -> None:
         client = self._client(sid)
         if client is None:
-            query = self._expected.pop(sid, None)
-            if query is None:
+            if not self._tickets.use(sid):
                 self._refuse(exchange)
                 return
-            client = self._take_in(exchange, sid, query)
+            if not self._shared.has_room(exchange):
+                return
+            client = self._take_in(exchange, sid)
         polling = client.polling
-        if polling is None or polling.polled:
+        if polling is None:
             self._refuse(exchange)
             return
+        if polling.polled and client.bears():
+            polling.ease()  # there are clients that try again while the poll before is on its way
         polling.poll(exchange)
-        self._polls.start(polling)
 
-    def _take_in(self, exchange: Exchange, sid: str, query: dict[str, str]) -> OldClient:
-        self._times.stop(sid)
+    def _take_in(self, exchange: Exchange, sid: str) -> OldClient:
         carrier: Any = None
         client = OldClient(
             shared=self._shared,
             sid=sid,
             framing=HELD,
-            query=query,
+            query=exchange.query,
             carrier=carrier,
-            address=exchange.guest.address,
+            address=exchange.address,
         )
-        polling = Polling(client, OLD_FORM)
+        polling = Polling(client, OLD_FORM, self._polls)
         client.carried(polling)
         self._parts.admission.entered(client)
         client.opened(polling)
         return client
 
-    def _take(self, exchange: Exchange, sid: str) -> None:
+    def _post(self, exchange: Exchange, sid: str) -> None:
         client = self._client(sid)
-        if client is None or client.polling is None:
+        polling = None if client is None else client.polling
+        if client is None or polling is None or client.closed:
+            self._refuse(exchange)
+            return
+        if polling.posting:
+            answer(exchange, status=400)
+            client.broken("two POSTs at once")
+            return
+        most = self._shared.settings.payload_bytes
+        if "i" in exchange.query:
+            most = jsonp.longest_form(most)
+        polling.post(exchange, most, partial(self._posted, exchange, client))
+
+    def _posted(self, exchange: Exchange, client: OldClient, content: bytes) -> None:
+        """A client has sent packets."""
+        if client.closed:
             self._refuse(exchange)
             return
         limit = self._parts.limits.package_bytes
         try:
-            packets = old_posted(exchange, limit, MOST_PACKETS)
+            if "i" in exchange.query:
+                form = jsonp.decode_form(content, limit=self._shared.settings.payload_bytes)
+                content = jsonp.string(form)
+            packets = old_posted(content, limit, MOST_PACKETS)
         except WireError as problem:
-            exchange.answer(400, close=True, headers=allowed(exchange))
+            answer(exchange, status=400)
             client.broken(str(problem))
             return
-        exchange.answer(200, b"1", headers=allowed(exchange))
+        answer(exchange, b"1")
         client.take(packets)
 
     def _part(self, exchange: Exchange, sid: str) -> None:
         """A client says that it goes."""
         client = self._client(sid)
         if client is not None:
-            client.close("disconnect")
-        exchange.answer(200, b"1", headers=allowed(exchange))
+            client.part()
+        elif not exchange.bears():
+            return
+        answer(exchange)
 
     def _refuse(self, exchange: Exchange) -> None:
         """Nobody with that id has shaken hands here."""
-        self._parts.counters.clients_broken += 1
-        kind, content = OLD_FORM.payload(exchange, HELD.text(_NOT_HANDSHAKEN))
-        exchange.answer(200, content, kind=kind, headers=allowed(exchange))
+        self._parts.counters.http_answers += 1
+        if exchange.bears():
+            kind, content = OLD_FORM.payload(exchange, HELD.text(_NOT_HANDSHAKEN))
+            answer(exchange, content, kind=kind)
 
-    def websocket(self, guest: Guest, path: str) -> Any:
-        """What speaks with who asks for a WebSocket."""
-        found = _PATH.fullmatch(path)
-        sid = found.group(2) if found is not None else None
-        query = self._expected.pop(sid or "", None)
-        socket: Any = self._websockets.buildProtocol(None)
-        socket.read = read_old
-        client = OldClient(
+    def websocket(self, guest: Guest, head: Head) -> Any:
+        """What speaks with who asks for a WebSocket; raises as `query_of` does."""
+        query = query_of(head)
+        found = _PATH.fullmatch(head.path)
+        sid = (found.group(2) if found is not None else None) or ""
+        known = self._tickets.use(sid)
+        socket = self._websockets.reading(read_old)
+        client = socket.connection = OldClient(
             shared=self._shared,
-            sid=sid if sid and query is not None else secrets.token_urlsafe(15),
+            sid=sid if known else self._tickets.issue(),
             framing=FRAMES[3],
-            query=query or {},
+            query=query,
             carrier=socket,
             address=guest.address,
             after=guest,
         )
-        socket.connection = client
-        if query is None:
+        if not known:
             client.unknown()
-        else:
-            self._times.stop(sid or "")
         return socket
+
+
+def _forget(ticket: str) -> None:
+    """A ticket that was used is not good any more in any case."""

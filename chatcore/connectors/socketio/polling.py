@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from chatcore.connectors.http import TEXT, Exchange, Header
+from chatcore.connectors.socketio.answers import answer
 from chatcore.connectors.socketio.framing import HELD, packets_of
+from chatcore.deadlines import Deadlines
 from chatcore.errors import EngineError
 from chatcore.wire import engineio3, engineio4, jsonp
 from chatcore.wire.engineio import CLOSE, NOOP, EnginePacket
 
 BYTES, SCRIPT = "application/octet-stream", "text/javascript; charset=UTF-8"
 
-MOST_PACKETS = 1000
+MOST_PACKETS = 10_000
 """Packets that a client may send in one request."""
 
 
@@ -22,10 +25,12 @@ class IForm(Protocol):
     Attributes:
         noop: a packet without a meaning.
         close: the packet that ends it; both are held.
+        patient: whether the client stays when a poll is broken off.
     """
 
     noop: bytes
     close: bytes
+    patient: bool
 
     def payload(self, poll: Exchange, held: bytes) -> tuple[str, bytes]:
         """An answer: its media type and its bytes."""
@@ -39,6 +44,7 @@ class EngineForm:
     """
 
     noop, close = HELD.text(b"%d" % NOOP), HELD.text(b"%d" % CLOSE)
+    patient = False
 
     def __init__(self, revision: int) -> None:
         self._revision = revision
@@ -47,7 +53,7 @@ class EngineForm:
         packets, index = packets_of(held), poll.query.get("j")
         if self._revision == 4:
             kind, content = TEXT, engineio4.encode(packets)
-        elif index is not None or poll.query.get("b64") == "1":
+        elif index is not None or poll.query.get("b64") == "1" or all(map(_is_ascii, packets)):
             kind, content = TEXT, engineio3.encode_texts(packets)
         else:
             kind, content = BYTES, engineio3.encode_bytes(packets)
@@ -57,6 +63,10 @@ class EngineForm:
 
 
 FORMS = {3: EngineForm(3), 4: EngineForm(4)}
+
+
+def _is_ascii(packet: EnginePacket) -> bool:
+    return not packet.binary and packet.data.isascii()
 
 
 class IPolled(Protocol):
@@ -69,36 +79,43 @@ class IPolled(Protocol):
 class Polling:
     """The transport of a polling client's outbox, and its carrier.
 
-    While no poll waits for an answer, the outbox is held up: a client that does not poll is one
-    that does not read.
+    While no poll waits for an answer, the outbox keeps what there is: it is as if the client did
+    not read.
 
     Args:
         client: whom it carries.
         form: how it is answered.
+        times: after which a poll is answered with nothing; None for those that wait for ever.
 
     Attributes:
         headers: further headers of the next answer.
+        posting: whether the client sends something just now.
         upgrading: whether the client tries whether it can go on by WebSocket.
     """
 
     __slots__ = (
         "_client",
         "_ended",
+        "_farewell",
         "_form",
+        "_gone",
+        "_outbox",
+        "_parted",
         "_poll",
-        "_producer",
         "_rest",
+        "_times",
         "headers",
+        "posting",
         "upgrading",
     )
 
-    def __init__(self, client: IPolled, form: IForm) -> None:
-        self._client, self._form = client, form
+    def __init__(self, client: IPolled, form: IForm, times: Deadlines | None = None) -> None:
+        self._client, self._form, self._times = client, form, times
         self._poll: Exchange | None = None
-        self._producer: Any = None
-        self._rest = b""
-        self._ended = False
-        self.upgrading = False
+        self._outbox: Any = None
+        self._rest, self._farewell = b"", form.close
+        self._ended = self._parted = self._gone = False
+        self.posting = self.upgrading = False
         self.headers: tuple[Header, ...] = ()
 
     @property
@@ -108,19 +125,36 @@ class Polling:
 
     def poll(self, exchange: Exchange) -> None:
         """A client asks what there is for it; it does so once at a time."""
-        self._poll = exchange
-        exchange.lost = self._unpolled
+        self._poll, exchange.lost = exchange, self._unpolled
+        if self._times is not None:
+            self._times.start(self)
         if self._ended:
-            self._answer(self._rest + self._form.close)
-            self._client.lost("disconnect")
-            return
-        if self._producer is not None:
-            self._producer.resumeProducing()
+            self._finish()
+        elif self._outbox is not None:
+            self._outbox.resumeProducing()
         if self.upgrading:
-            self.release()
+            self.ease()
+
+    def post(self, exchange: Exchange, most: int, then: Callable[[bytes], None]) -> None:
+        """The client sends something; it does so once at a time.
+
+        Args:
+            most: bytes that it may have.
+            then: given it, when all of it is there.
+
+        Raises:
+            HttpError: it is too long.
+        """
+
+        def read(content: bytes) -> None:
+            self.posting = False
+            then(content)
+
+        self.posting, exchange.lost = True, self.gone
+        exchange.read(most, read)
 
     def release(self) -> None:
-        """Answer the poll that waits, because the client wants to go on by WebSocket."""
+        """Answer all polls at once from now on, because the client wants to go on by WebSocket."""
         self.upgrading = True
         self.ease()
 
@@ -129,80 +163,96 @@ class Polling:
         if self._poll is not None:
             self.write(self._form.noop)
 
+    def part(self) -> None:
+        """The client goes: nothing is said to it any more."""
+        self._parted, self._farewell = True, self._form.noop
+
+    def retire(self) -> None:
+        """The client goes on by something else."""
+        self._gone = True
+        if self._poll is not None:
+            self._answer(self._form.noop)
+
+    def gone(self) -> None:
+        """The client will not poll again."""
+        if not self._gone:
+            self._gone = True
+            self._stop_time()
+            self._client.lost("disconnect")
+
     def _unpolled(self) -> None:
         """The connection on which a poll came is gone."""
         self._poll = None
-        if self._producer is not None:
-            self._producer.pauseProducing()
+        self._stop_time()
+        if self._form.patient and self._outbox is not None:
+            self._outbox.hold()
+        else:
+            self.gone()
+
+    def _stop_time(self) -> None:
+        if self._times is not None:
+            self._times.stop(self)
 
     # What an outbox needs of a transport.
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
-        self._producer = producer
+        self._outbox = producer
         if self._poll is None:
-            producer.pauseProducing()
+            producer.hold()
 
     def unregisterProducer(self) -> None:
-        self._producer = None
+        self._outbox = None
 
     def write(self, data: bytes) -> None:
-        if self._poll is None:
+        if self._outbox is None or self._poll is None:
             self._rest += data  # the last that there is to say
             return
         self._answer(data)
-        if self._producer is not None:
-            self._producer.pauseProducing()
+        self._outbox.hold()
 
     # ICarrier
 
     def end(self, code: int, reason: str) -> None:
         self._ended = True
         if self._poll is not None:
-            self._answer(self._rest + self._form.close)
-            self._client.lost(reason)
+            self._finish()
+        elif self._parted:
+            self.gone()
+
+    def _finish(self) -> None:
+        self._answer(self._rest + self._farewell)
+        self.gone()
 
     def abort(self) -> None:
         poll, self._poll = self._poll, None
         if poll is not None:
             poll.answer(400, close=True)
-        self._client.lost("disconnect")
+        self.gone()
 
     def _answer(self, held: bytes) -> None:
         poll, self._poll = self._poll, None
         assert poll is not None
+        self._stop_time()
         kind, content = self._form.payload(poll, held)
-        headers, self.headers = (*allowed(poll), *self.headers), ()
-        poll.answer(200, content, kind=kind, headers=headers)
+        headers, self.headers = self.headers, ()
+        answer(poll, content, kind=kind, headers=headers)
 
 
-def posted(exchange: Exchange, revision: int, limit: int) -> list[EnginePacket]:
+def posted(exchange: Exchange, content: bytes, revision: int, limit: int) -> list[EnginePacket]:
     """The packets that a client has sent.
 
     Args:
-        limit: bytes that they may have.
+        limit: bytes that one of them may have.
 
     Raises:
         EngineError: they can't be read.
     """
-    body = exchange.body
     if "j" in exchange.query:
-        body = jsonp.newlines(jsonp.decode_form(body, limit=limit))
-    elif exchange.head.fields.get("content-type", "").startswith(BYTES):
+        content = jsonp.newlines(content)
+    elif exchange.head.fields.get("content-type", "").lower().startswith(BYTES):
         if revision == 4:
             raise EngineError("bytes, where a payload is text")
-        return engineio3.decode_bytes(body, limit=limit, most=MOST_PACKETS)
+        return engineio3.decode_bytes(content, limit=limit, most=MOST_PACKETS)
     if revision == 4:
-        return engineio4.decode(body, limit=limit, most=MOST_PACKETS)
-    return engineio3.decode_texts(body, limit=limit, most=MOST_PACKETS)
-
-
-def allowed(exchange: Exchange) -> list[tuple[str, str]]:
-    """The headers that let a page of another origin read an answer (CORS)."""
-    origin = exchange.head.fields.get("origin")
-    if origin is None:
-        return [("Access-Control-Allow-Origin", "*")]
-    return [
-        ("Access-Control-Allow-Origin", origin),
-        ("Access-Control-Allow-Credentials", "true"),
-        ("Vary", "Origin"),
-    ]
+        return engineio4.decode(content, limit=limit, most=MOST_PACKETS)
+    return engineio3.decode_texts(content, limit=limit, most=MOST_PACKETS)

@@ -1,25 +1,16 @@
-"""Clients of socket.io over WebSocket, and those that try whether they can go on by it."""
+"""WebSockets that carry socket.io's packets."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from chatcore.connectors.guest import Guest
 from chatcore.connectors.parts import ConnectorParts
-from chatcore.connectors.settings import SocketioSettings
-from chatcore.connectors.socketio.engine import EngineClient
-from chatcore.connectors.socketio.framing import FRAMES
 from chatcore.connectors.websocket import ClientWebSocket, WebSocketFactory
-from chatcore.deadlines import Deadlines
 from chatcore.errors import EngineError, WireError
-from chatcore.interfaces import Address
 from chatcore.wire import frame, socketio0
-from chatcore.wire.engineio import PING, PONG, UPGRADE, EnginePacket, decode_frame
+from chatcore.wire.engineio import EnginePacket, decode_frame
 from chatcore.wire.socketio0 import OldPacket
-
-_PROBE = b"probe"
-
 
 Read = Callable[[bytes, bool, int], Any]
 
@@ -70,10 +61,6 @@ class SocketioWebSocket(ClientWebSocket):
         else:
             self.connection.take((packet,))
 
-    def onPing(self, payload: bytes) -> None:
-        if self.connection.bears():
-            self.transport.write(frame.encode_pong(payload))
-
 
 class SocketioWebSocketFactory(WebSocketFactory):
     """Makes the WebSockets for clients of socket.io.
@@ -88,72 +75,8 @@ class SocketioWebSocketFactory(WebSocketFactory):
     def __init__(self, parts: ConnectorParts, reactor: Any) -> None:
         super().__init__(parts, reactor, texts=True)
 
-
-class Probes:
-    """What all share who try whether they can go on by WebSocket."""
-
-    def __init__(self, parts: ConnectorParts, settings: SocketioSettings) -> None:
-        self.all = parts
-        self.times = Deadlines(settings.upgrade_seconds, parts.clock, Probe.too_late)
-
-
-class Probe(Guest):
-    """A client that polls, on a WebSocket with which it tries whether it can go on by that.
-
-    Args:
-        client: the client.
-    """
-
-    __slots__ = ("_client", "_probed", "_socket", "_times")
-
-    def __init__(
-        self,
-        *,
-        probes: Probes,
-        client: EngineClient,
-        socket: SocketioWebSocket,
-        address: Address,
-        after: Guest,
-    ) -> None:
-        super().__init__(parts=probes.all, carrier=socket, address=address, after=after)
-        self._client, self._socket, self._times = client, socket, probes.times
-        self._probed = False
-
-    def opened(self, transport: Any) -> None:
-        self._shook_hands()
-        self._times.start(self)
-
-    def bears(self) -> bool:
-        """It has no time to do much."""
-        return True
-
-    def take(self, packets: Sequence[EnginePacket]) -> None:
-        for packet in packets:
-            polling = self._client.polling
-            if packet == EnginePacket(PING, _PROBE) and polling is not None:
-                self._probed = True
-                framing = FRAMES[self._client.revision.engine]
-                self._socket.transport.write(framing.text(b"%d%b" % (PONG, _PROBE)))
-                polling.release()
-            elif packet.kind == UPGRADE and self._probed and polling is not None:
-                self._upgrade()
-            else:
-                self.broken("a WebSocket that is to take the place of polling, and does not")
-
-    def _upgrade(self) -> None:
-        client, socket = self._client, self._socket
-        self._times.stop(self)
-        socket.connection = client
-        self._parts.gone(self)
-        client.upgraded(socket, socket.transport, FRAMES[client.revision.engine])
-
-    def too_late(self) -> None:
-        """It takes too long."""
-        self.close("no upgrade in time")
-
-    def lost(self, reason: str) -> None:
-        self._times.stop(self)
-        polling = self._client.polling
-        if polling is not None:
-            polling.upgrading = False
-        super().lost(reason)
+    def reading(self, read: Read) -> Any:
+        """A WebSocket whose messages are read like that; its ``connection`` is to be set."""
+        socket: Any = self.buildProtocol(None)
+        socket.read = read
+        return socket

@@ -1,0 +1,1 @@
+"""Clients of socket.io, of every version."""
