@@ -179,6 +179,8 @@ class Polling:
             self._gone = True
             self._stop_time()
             self._client.lost("disconnect")
+            if self._poll is not None:
+                self._answer(self._rest + self._farewell)
 
     def _unpolled(self) -> None:
         """The connection on which a poll came is gone."""
