@@ -28,7 +28,7 @@ def parse_origin(text: str) -> Origin:
     return scheme, host, int(port) if port else _PORTS.get(scheme, 0)
 
 
-def origin_of(fields: Mapping[str, str], script: object) -> str | None:
+def origin_of(fields: Mapping[str, str], *, script: bool) -> str | None:
     """The page that makes a request, as far as it is told; ``null`` for one that hides.
 
     Args:

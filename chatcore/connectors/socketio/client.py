@@ -27,7 +27,7 @@ from chatcore.wire import composed, handshake, message
 from chatcore.wire.body import Body
 from chatcore.wire.message import Message
 
-RESERVED = frozenset(("EIO", "transport", "sid", "t", "j", "b64", "i", "jsonp", "disconnect"))
+RESERVED = frozenset(("EIO", "transport", "sid", "t", "j", "b64"))
 """Fields of a query that are the protocol's own."""
 
 TYPE = "socket.io"

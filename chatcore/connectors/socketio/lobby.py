@@ -12,15 +12,13 @@ from chatcore.connectors.settings import SocketioSettings
 from chatcore.connectors.socketio.answers import FORBIDDEN, Trouble, answer_preflight, refuse
 from chatcore.connectors.socketio.client import SocketioClient, SocketioParts
 from chatcore.connectors.socketio.engine_lobby import EngineLobby
+from chatcore.connectors.socketio.old import in_script
 from chatcore.connectors.socketio.old_lobby import OldLobby, is_old
 from chatcore.connectors.socketio.script import Script
 from chatcore.connectors.socketio.websocket import SocketioWebSocketFactory
 from chatcore.wire.http import Head
 
 PATH = "/socket.io"
-
-_SCRIPTS = ("j", "i", "jsonp")
-"""Fields of a query that ask for a script as an answer."""
 
 
 def is_polling(head: Head) -> bool:
@@ -31,6 +29,12 @@ def is_polling(head: Head) -> bool:
 def is_socketio(path: str) -> bool:
     """Whether a path belongs to socket.io."""
     return path == PATH or path.startswith(PATH + "/")
+
+
+def _wants_script(exchange: Exchange) -> bool:
+    if is_old(exchange.head.path):
+        return "jsonp" in exchange.query or in_script(exchange.head)
+    return "j" in exchange.query
 
 
 class Lobby:
@@ -78,7 +82,7 @@ class Lobby:
 
     def _check(self, exchange: Exchange) -> None:
         head, counters = exchange.head, self._parts.counters
-        origin = origin_of(head.fields, exchange.query.keys() & _SCRIPTS)
+        origin = origin_of(head.fields, script=_wants_script(exchange))
         if not self._origins.allow(origin):
             counters.clients_foreign += 1
             raise Trouble(FORBIDDEN)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
 from chatcore.connectors.guest import Guest, ICarrier, State
 from chatcore.connectors.http import TEXT, Exchange
-from chatcore.connectors.socketio.client import SocketioClient, SocketioParts, said_in
+from chatcore.connectors.socketio.client import SocketioClient, SocketioParts
 from chatcore.connectors.socketio.encoding import COMPOSED, SocketEncoding, encoding_of
 from chatcore.connectors.socketio.framing import HELD, Framing, texts_of
 from chatcore.connectors.socketio.polling import SCRIPT
@@ -17,13 +17,40 @@ from chatcore.errors import EngineError, WireError
 from chatcore.interfaces import Address
 from chatcore.wire import jsonp, socketio0
 from chatcore.wire.arguments import read_text
+from chatcore.wire.http import Head
 from chatcore.wire.socketio0 import OldPacket
 
 VERSION = "0.9"
 
+SCRIPTED = "jsonp-polling"
+"""The transport of pages in browsers that let them ask nobody but their own server."""
+
 UNAUTHORIZED = socketio0.REASONS.index("unauthorized")
 NOT_HANDSHAKEN = socketio0.REASONS.index("client not handshaken")
 RECONNECT = socketio0.ADVICE.index("reconnect")
+
+
+RESERVED = frozenset(("t", "i", "disconnect"))
+"""Fields of a query that are the protocol's own."""
+
+
+def _said_in(query: Mapping[str, str]) -> dict[str, str]:
+    """What a client says of itself in a query."""
+    return {name: value for name, value in query.items() if name not in RESERVED}
+
+
+def in_script(head: Head) -> bool:
+    """Whether a client that polls wants its answers as scripts, and sends forms."""
+    return f"/{SCRIPTED}/" in head.path
+
+
+def script_function(exchange: Exchange) -> bytes:
+    """What such a script calls.
+
+    Raises:
+        EngineError: the request has no number for it.
+    """
+    return jsonp.function("io.j", exchange.query.get("i", "0"))
 
 
 class OldForm:
@@ -34,10 +61,10 @@ class OldForm:
     patient = True
 
     def payload(self, poll: Exchange, held: bytes) -> tuple[str, bytes]:
-        content, index = socketio0.encode_payload(texts_of(held)), poll.query.get("i")
-        if index is None:
+        content = socketio0.encode_payload(texts_of(held))
+        if not in_script(poll.head):
             return TEXT, content
-        return SCRIPT, jsonp.encode(jsonp.function("io.j", index), content)
+        return SCRIPT, jsonp.encode(script_function(poll), content)
 
 
 OLD_FORM = OldForm()
@@ -72,7 +99,7 @@ class OldClient(SocketioClient):
             address=address,
             after=after,
         )
-        self._framing, self._said = framing, said_in(query)
+        self._framing, self._said = framing, _said_in(query)
         self._unknown = False
 
     def unknown(self) -> None:
@@ -118,7 +145,7 @@ class OldClient(SocketioClient):
         namespace = packet.endpoint or "/"
         if kind == socketio0.CONNECT:
             if self.bears():
-                self._connect(namespace, {**self._said, **said_in(dict(parse_qsl(packet.query)))})
+                self._connect(namespace, {**self._said, **dict(parse_qsl(packet.query))})
             return
         if kind == socketio0.DISCONNECT and not packet.endpoint:
             self.part()

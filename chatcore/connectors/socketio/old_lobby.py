@@ -12,21 +12,24 @@ from typing import Any
 
 from chatcore.connectors.guest import Guest
 from chatcore.connectors.http import Exchange, query_of
-from chatcore.connectors.socketio.answers import answer
+from chatcore.connectors.socketio.answers import BAD_REQUEST, Trouble, answer
 from chatcore.connectors.socketio.client import SocketioParts
 from chatcore.connectors.socketio.framing import FRAMES, HELD
 from chatcore.connectors.socketio.old import (
     NOT_HANDSHAKEN,
     OLD_FORM,
     RECONNECT,
+    SCRIPTED,
     OldClient,
+    in_script,
     old_posted,
+    script_function,
 )
 from chatcore.connectors.socketio.polling import MOST_PACKETS, SCRIPT, Polling
 from chatcore.connectors.socketio.tickets import Tickets
 from chatcore.connectors.socketio.websocket import SocketioWebSocketFactory, read_old
 from chatcore.deadlines import Deadlines
-from chatcore.errors import EngineError, HttpError, WireError
+from chatcore.errors import EngineError, WireError
 from chatcore.wire import jsonp, socketio0
 from chatcore.wire.http import Head
 
@@ -36,7 +39,7 @@ POLL_SECONDS = 20.0
 HANDSHAKE_SECONDS = 30.0
 """For which an id is good before a transport opens: clients try one for ten, then the next."""
 
-TRANSPORTS = ("websocket", "xhr-polling", "jsonp-polling")
+TRANSPORTS = ("websocket", "xhr-polling", SCRIPTED)
 
 # Who leaves a page names no transport.
 _PATH = re.compile(r"/socket\.io/1(?:/(?:([a-z-]*)/([\w-]{1,64}))?)?/?")
@@ -64,7 +67,19 @@ class OldLobby:
         self._polls: Deadlines = self._parts.deadlines(POLL_SECONDS, Polling.ease)
 
     def serve(self, exchange: Exchange) -> None:
-        """Act on a request."""
+        """Act on a request.
+
+        Raises:
+            Trouble: it asks for a script that would be none.
+        """
+        try:
+            if in_script(exchange.head):
+                script_function(exchange)
+            self._serve(exchange)
+        except EngineError:
+            raise Trouble(BAD_REQUEST) from None
+
+    def _serve(self, exchange: Exchange) -> None:
         found = _PATH.fullmatch(exchange.head.path)
         assert found is not None
         transport, sid = found.groups()
@@ -89,12 +104,9 @@ class OldLobby:
         index = exchange.query.get("jsonp")
         if index is None:
             answer(exchange, said)
-            return
-        try:
+        else:
             script = jsonp.encode(jsonp.function("io.j", index), said)
-        except EngineError as problem:
-            raise HttpError(str(problem)) from None
-        answer(exchange, script, kind=SCRIPT)
+            answer(exchange, script, kind=SCRIPT)
 
     def _client(self, sid: str) -> OldClient | None:
         client = self._shared.clients.get(sid)
@@ -144,7 +156,7 @@ class OldLobby:
             client.broken("two POSTs at once")
             return
         most = self._shared.settings.payload_bytes
-        if "i" in exchange.query:
+        if in_script(exchange.head):
             most = jsonp.longest_form(most)
         polling.post(exchange, most, partial(self._posted, exchange, client))
 
@@ -155,7 +167,7 @@ class OldLobby:
             return
         limit = self._parts.limits.package_bytes
         try:
-            if "i" in exchange.query:
+            if in_script(exchange.head):
                 form = jsonp.decode_form(content, limit=self._shared.settings.payload_bytes)
                 content = jsonp.string(form)
             packets = old_posted(content, limit, MOST_PACKETS)

@@ -293,6 +293,14 @@ class Socket(Web):
         return told
 
 
+def later(connector: Connector, seconds: float) -> None:
+    """Let time pass, as a reactor does that is not held up."""
+    while seconds > 0:
+        connector.reactor.advance(min(seconds, 0.5))
+        connector.reactor.settle()
+        seconds -= 0.5
+
+
 def reply(connector: Connector, value: Any) -> None:
     """Answer the oldest request."""
     asked = connector.asked.pop(0)
@@ -309,3 +317,92 @@ def push(session: Any, route: str, value: Any) -> None:
 
 def masked(data: bytes) -> bytes:
     return bytes(each ^ MASK[at % 4] for at, each in enumerate(data))
+
+
+class OldPoller:
+    """A client of socket.io 0.9 that polls on one connection and posts on another."""
+
+    def __init__(
+        self,
+        connector: Connector,
+        host: str = "192.0.2.1",
+        query: str = "",
+        transport: str = "xhr-polling",
+    ) -> None:
+        self.connector, self.host = connector, host
+        self.polls = Http(connector, host)
+        self.said = self.polls.get(f"/socket.io/1/?t=1{query}").text.split(":")
+        self.sid = self.said[0]
+        self.target = f"/socket.io/1/{transport}/{self.sid}?t=2{query}"
+
+    @cached_property
+    def posts(self) -> Http:
+        """Where it posts, from the first time on."""
+        return Http(self.connector, self.host)
+
+    @property
+    def client(self) -> Any:
+        """What stands for it on the server."""
+        assert self.connector.lobby is not None
+        return self.connector.lobby.clients[self.sid]
+
+    @property
+    def session(self) -> Any:
+        return self.client.session
+
+    def poll(self) -> None:
+        self.polls.ask("GET", self.target)
+
+    def polled(self) -> list[str]:
+        """The packets of the poll that was answered."""
+        answer = self.polls.answer()
+        assert answer.status == 200, answer
+        return self.decode(answer.text)
+
+    def decode(self, text: str) -> list[str]:
+        """The packets of a payload."""
+        if not text.startswith("\ufffd"):
+            return [text]
+        found = []
+        while text:
+            _, size, rest = text.split("\ufffd", 2)
+            units = rest.encode("utf-16-le")
+            found.append(units[: 2 * int(size)].decode("utf-16-le"))
+            text = units[2 * int(size) :].decode("utf-16-le")
+        return found
+
+    def packets(self) -> list[str]:
+        """Poll, and take what there is."""
+        self.poll()
+        return self.polled()
+
+    def post(self, *packets: str) -> Answer:
+        """Send packets."""
+        body = packets[0] if packets else ""
+        if len(packets) > 1:
+            sizes = [len(packet.encode("utf-16-le")) // 2 for packet in packets]
+            pairs = zip(sizes, packets, strict=True)
+            body = "".join(f"\ufffd{size}\ufffd{packet}" for size, packet in pairs)
+        return self.posts.post(self.target, body.encode(), Content_Type="text/plain;charset=UTF-8")
+
+    def say(self, *packets: str) -> None:
+        """Send packets, which are taken."""
+        answer = self.post(*packets)
+        assert (answer.status, answer.text) == (200, "1"), answer
+
+
+class OldSocket(Web):
+    """A client of socket.io 0.9 over a WebSocket."""
+
+    def __init__(self, connector: Connector, host: str = "192.0.2.1", query: str = "") -> None:
+        self.said = Http(connector, host).get(f"/socket.io/1/?t=1{query}").text.split(":")
+        self.sid = self.said[0]
+        more = query.replace("&", "?", 1)
+        super().__init__(connector, f"/socket.io/1/websocket/{self.sid}{more}", host)
+        assert self.status == 101, self.head
+        self.greeted = self.packets()
+
+    @property
+    def session(self) -> Any:
+        assert self.connector.lobby is not None
+        return self.connector.lobby.clients[self.sid].session

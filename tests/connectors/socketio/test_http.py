@@ -385,6 +385,7 @@ class TestWhoDoesNotRead:
         assert len(transport.protocol._buffer) < 100_000
         assert transport not in connector.reactor.readers
         assert is_served(connector, neighbour)
+
     def test_for_too_long(self, make_socketio: Make) -> None:
         connector = make_socketio(outbox={"seconds": 5}, limits={"messages_per_second": 0})
         http = Http(connector)
