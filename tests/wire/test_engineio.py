@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import unquote_to_bytes, urlencode
 
 import pytest
 from hypothesis import given
@@ -414,3 +414,18 @@ def test_limits_of_forms() -> None:
     for body in (b"d=%41+bc%2b", b"d=" + b"%41" * 5, b"d=" + b"a" * 13):
         with pytest.raises(EngineError, match="longer than 4 bytes"):
             jsonp.decode_form(body, limit=4)
+
+
+@given(
+    st.lists(st.one_of(st.binary(max_size=5), st.sampled_from([b"=", b"%3d", b"%0A", b"\n", b"+"])))
+)
+def test_the_field_of_a_form_is_read_as_others_do(pieces: list[bytes]) -> None:
+    field = re.sub(rb"%(?![0-9A-Fa-f]{2})|&", b"_", b"".join(pieces))
+    expected = unquote_to_bytes(field.replace(b"+", b" "))
+    assert jsonp.decode_form(b"d=" + field, limit=100) == expected
+
+
+@given(st.lists(st.sampled_from(["\\", "n", "\\n", "x", "\n"]), max_size=12).map("".join))
+def test_newlines_are_read_as_engine_io_does(text: str) -> None:
+    expected = re.sub(r"(\\)?\\n", lambda match: match[0][1:] if match[1] else "\n", text)
+    assert jsonp.newlines(text.encode()).decode() == expected
