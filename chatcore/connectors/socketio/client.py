@@ -91,6 +91,9 @@ class SocketioClient(Client):
     ) -> None:
         super().__init__(parts=shared.all, carrier=carrier, address=address, after=after)
         self._shared = shared
+        if self._patience is not None:
+            # Twice as many signs of life as are asked for are put up with, whatever else is not.
+            self._patience.rate += 2 / shared.settings.ping_seconds
         self.sid, self.version = sid, version
         self._sockets: dict[str, Socket] = {}
         self._asking: dict[str, Waiting] = {}

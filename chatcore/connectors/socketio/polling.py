@@ -95,6 +95,7 @@ class Polling:
 
     __slots__ = (
         "_client",
+        "_collects",
         "_ended",
         "_farewell",
         "_form",
@@ -114,7 +115,7 @@ class Polling:
         self._poll: Exchange | None = None
         self._outbox: Any = None
         self._rest, self._farewell = b"", form.close
-        self._ended = self._parted = self._gone = False
+        self._collects = self._ended = self._parted = self._gone = False
         self.posting = self.upgrading = False
         self.headers: tuple[Header, ...] = ()
 
@@ -131,9 +132,19 @@ class Polling:
         if self._ended:
             self._finish()
         elif self._outbox is not None:
-            self._outbox.resumeProducing()
+            self._collect(self._outbox)
         if self.upgrading:
             self.ease()
+
+    def _collect(self, outbox: Any) -> None:
+        """Answer with all that waits, in however many parts an outbox writes it."""
+        self._collects = True
+        outbox.resumeProducing()
+        self._collects = False
+        if self._rest and self._poll is not None:
+            rest, self._rest = self._rest, b""
+            self._answer(rest)
+            outbox.hold()
 
     def post(self, exchange: Exchange, most: int, then: Callable[[bytes], None]) -> None:
         """The client sends something; it does so once at a time.
@@ -206,8 +217,8 @@ class Polling:
         self._outbox = None
 
     def write(self, data: bytes) -> None:
-        if self._outbox is None or self._poll is None:
-            self._rest += data  # the last that there is to say
+        if self._collects or self._outbox is None:
+            self._rest += data
             return
         self._answer(data)
         self._outbox.hold()

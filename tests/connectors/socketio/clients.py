@@ -395,7 +395,9 @@ class OldSocket(Web):
     """A client of socket.io 0.9 over a WebSocket."""
 
     def __init__(self, connector: Connector, host: str = "192.0.2.1", query: str = "") -> None:
-        self.said = Http(connector, host).get(f"/socket.io/1/?t=1{query}").text.split(":")
+        http = Http(connector, host)
+        self.said = http.get(f"/socket.io/1/?t=1{query}").text.split(":")
+        http.hang_up()
         self.sid = self.said[0]
         more = query.replace("&", "?", 1)
         super().__init__(connector, f"/socket.io/1/websocket/{self.sid}{more}", host)
