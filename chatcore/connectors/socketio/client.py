@@ -326,11 +326,19 @@ class SocketioClient(Client):
         self.outbox.send(socket.kicked(handshake.encode_kick(reason)))
         self._leave(socket, reason)
         if not self._sockets:
-            self.close(reason)
+            self._dismiss(reason)
+
+    def _dismiss(self, reason: str) -> None:
+        """Close, after it was told that it is in no namespace: its library goes by itself then."""
+        if self.polling is not None:
+            self.polling.dismiss()
+        self.close(reason)
 
     def _say_kicked(self, told: bytes) -> None:
         for socket in self._sockets.values():
             self.outbox.send(socket.kicked(told))
+        if self.polling is not None:
+            self.polling.dismiss()
 
     def _end_session(self, reason: str) -> None:
         for socket in list(self._sockets.values()):

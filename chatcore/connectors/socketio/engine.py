@@ -202,7 +202,9 @@ class EngineClient(SocketioClient):
         error = socketio.encode_error(version, why, data=told, namespace=namespace)
         self._say(MESSAGE, error)
         if not (self._sockets or self.revision.asks):
-            self.close(why)
+            # Or its library would come again and again; later ones go by themselves.
+            self._say(MESSAGE, socketio.encode_disconnect())
+            self._dismiss(why)
 
     def _end(self, reason: str) -> None:
         super()._end(reason)

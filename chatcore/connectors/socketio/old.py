@@ -28,6 +28,8 @@ SCRIPTED = "jsonp-polling"
 UNAUTHORIZED = socketio0.REASONS.index("unauthorized")
 NOT_HANDSHAKEN = socketio0.REASONS.index("client not handshaken")
 RECONNECT = socketio0.ADVICE.index("reconnect")
+NOBODY = socketio0.encode_error(NOT_HANDSHAKEN, RECONNECT)
+"""What is said to those who are not known, or no more: they shake hands again."""
 
 
 RESERVED = frozenset(("t", "i", "disconnect"))
@@ -57,7 +59,8 @@ class OldForm:
     """How a poll is answered."""
 
     noop = HELD.text(socketio0.ENCODED_NOOP)
-    close = HELD.text(socketio0.encode_disconnect())
+    # After a disconnect, its library would not come back.
+    close = HELD.text(NOBODY)
     patient = True
 
     def payload(self, poll: Exchange, held: bytes) -> tuple[str, bytes]:
@@ -110,7 +113,7 @@ class OldClient(SocketioClient):
         """What carries it is there."""
         self.outbox.open(transport)
         if self._unknown:
-            self._say(socketio0.encode_error(NOT_HANDSHAKEN, RECONNECT))
+            self._say(NOBODY)
             self.close("it has not shaken hands here")
             return
         self._lives()
@@ -190,7 +193,7 @@ class OldClient(SocketioClient):
         self._say(socketio0.encode_error(UNAUTHORIZED, endpoint=endpoint))
         if not self._sockets:
             self._say(socketio0.encode_disconnect())  # or its library would try again and again
-            self.close(why)
+            self._dismiss(why)
 
 
 def old_posted(content: bytes, limit: int, most: int) -> list[OldPacket]:

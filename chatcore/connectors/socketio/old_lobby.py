@@ -16,9 +16,8 @@ from chatcore.connectors.socketio.answers import BAD_REQUEST, Trouble, answer
 from chatcore.connectors.socketio.client import SocketioParts
 from chatcore.connectors.socketio.framing import FRAMES, HELD
 from chatcore.connectors.socketio.old import (
-    NOT_HANDSHAKEN,
+    NOBODY,
     OLD_FORM,
-    RECONNECT,
     SCRIPTED,
     OldClient,
     in_script,
@@ -43,7 +42,6 @@ TRANSPORTS = ("websocket", "xhr-polling", SCRIPTED)
 
 # Who leaves a page names no transport.
 _PATH = re.compile(r"/socket\.io/1(?:/(?:([a-z-]*)/([\w-]{1,64}))?)?/?")
-_NOT_HANDSHAKEN = socketio0.encode_error(NOT_HANDSHAKEN, RECONNECT)
 
 
 def is_old(path: str) -> bool:
@@ -191,7 +189,7 @@ class OldLobby:
         """Nobody with that id has shaken hands here."""
         self._parts.counters.http_answers += 1
         if exchange.bears():
-            kind, content = OLD_FORM.payload(exchange, HELD.text(_NOT_HANDSHAKEN))
+            kind, content = OLD_FORM.payload(exchange, HELD.text(NOBODY))
             answer(exchange, content, kind=kind)
 
     def websocket(self, guest: Guest, head: Head) -> Any:

@@ -24,7 +24,7 @@ class IForm(Protocol):
 
     Attributes:
         noop: a packet without a meaning.
-        close: the packet that ends it; both are held.
+        close: what ends it and has it come again; both are held.
         patient: whether the client stays when a poll is broken off.
     """
 
@@ -96,6 +96,7 @@ class Polling:
     __slots__ = (
         "_client",
         "_collects",
+        "_dismissed",
         "_ended",
         "_farewell",
         "_form",
@@ -115,7 +116,7 @@ class Polling:
         self._poll: Exchange | None = None
         self._outbox: Any = None
         self._rest, self._farewell = b"", form.close
-        self._collects = self._ended = self._parted = self._gone = False
+        self._collects = self._ended = self._parted = self._dismissed = self._gone = False
         self.posting = self.upgrading = False
         self.headers: tuple[Header, ...] = ()
 
@@ -178,6 +179,10 @@ class Polling:
         """The client goes: nothing is said to it any more."""
         self._parted, self._farewell = True, self._form.noop
 
+    def dismiss(self) -> None:
+        """The client is told to go in what is written next, and need not be told again."""
+        self._dismissed = True
+
     def retire(self) -> None:
         """The client goes on by something else."""
         self._gone = True
@@ -191,7 +196,7 @@ class Polling:
             self._stop_time()
             self._client.lost("disconnect")
             if self._poll is not None:
-                self._answer(self._rest + self._farewell)
+                self._answer(self._farewell)
 
     def _unpolled(self) -> None:
         """The connection on which a poll came is gone."""
@@ -233,8 +238,15 @@ class Polling:
             self.gone()
 
     def _finish(self) -> None:
-        self._answer(self._rest + self._farewell)
-        self.gone()
+        """Say the last of what there is to say, and with the poll after that, that this is the end.
+
+        Clients act on the end at once, and forget what came in the same answer.
+        """
+        rest, self._rest = self._rest, b""
+        if rest and not self._parted:
+            self._answer(rest)
+        if self._poll is not None or self._dismissed:
+            self.gone()
 
     def abort(self) -> None:
         poll, self._poll = self._poll, None

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from chatcore.wire.body import Body
+
 from ..clients import Connector
 from .clients import Http, Poller, Socket, Web
 
@@ -35,8 +37,6 @@ def echo(connector: Connector) -> None:
 
 
 def encoding_body(message: Any) -> Any:
-    from chatcore.wire.body import Body
-
     return Body(message.value) if message.value is not None else Body(None, message.body)
 
 
@@ -406,6 +406,23 @@ class TestClose:
         assert poller.polls.get(poller.target).status == 400
         connector.reactor.advance(2)
         assert other.polls.get(other.target).status == 400
+
+    @BOTH
+    @pytest.mark.parametrize("polled", [False, True])
+    def test_by_the_server_after_messages(
+        self, connector: Connector, revision: int, polled: bool
+    ) -> None:
+        """The libraries close at once, and those of 4.x forget what came in the same answer."""
+        poller = connected(connector, revision)
+        if polled:
+            poller.poll()
+        poller.client.outbox.send(poller.session.connection.encoding.push("on1", Body(1)))
+        poller.client.close("enough")
+        if not polled:
+            poller.poll()
+        assert poller.polled() == ['42["on1",1]']
+        assert poller.packets() == ["1"]
+        assert poller.polls.get(poller.target).json["code"] == 1
 
     @BOTH
     def test_a_poll_that_is_broken_off(self, connector: Connector, revision: int) -> None:

@@ -192,7 +192,7 @@ class TestHeartbeats:
                 client.poll()
                 later(connector, seconds)
                 heard += client.polled()
-            assert heard == ["8::", "2::", "0::"]
+            assert heard == ["8::", "2::", "7:::1+0"]
             assert client.packets() == [UNKNOWN]
             assert client.packets() == [UNKNOWN]
         assert connector.counters.sessions_now == 0
@@ -282,7 +282,7 @@ class TestMessages:
         else:
             client.poll()
             assert client.post(packet).status == 400
-            assert client.polled() == ["0::"]
+            assert client.polled() == ["7:::1+0"]
         assert connector.counters.clients_broken == 1
         assert connector.counters.sessions_now == 1
         neighbour.say('5:::{"name":"a.b.c"}')
@@ -292,7 +292,7 @@ class TestMessages:
     def test_lengths_that_lie(self, connector: Connector, body: str) -> None:
         client = connected(connector, "xhr-polling")
         assert client.posts.post(client.target, body.encode()).status == 400
-        assert client.packets() == ["0::"]
+        assert client.packets() == ["7:::1+0"]
 
     def test_bytes(self, connector: Connector) -> None:
         client = connected(connector, "websocket")
@@ -388,7 +388,17 @@ class TestDisconnect:
             assert client.packets() == kick
             assert client.code == 1000
         else:
-            assert client.polled() == [*kick, "0::"]
+            assert client.polled() == kick
+            assert client.packets() == ["7:::1+0"]
+
+    def test_by_a_server_that_stops(self, connector: Connector) -> None:
+        """A disconnect would keep its library from coming back."""
+        client = connected(connector, "xhr-polling")
+        push(client.session, "on1", 1)
+        client.client.close("server stops")
+        assert client.packets() == ['5:::{"name":"on1","args":[1]}']
+        assert client.packets() == ["7:::1+0"]
+        assert connector.counters.clients_now == 1
 
     def test_a_poll_that_is_broken_off(self, connector: Connector) -> None:
         """The document has the client come back; so it waits, as long as for a heartbeat."""
@@ -416,7 +426,7 @@ class TestDisconnect:
         client.poll()
         Http(connector).ask("POST", client.target, Content_Length="10")
         assert client.post("2::").status == 400
-        assert client.polled() == ["0::"]
+        assert client.polled() == ["7:::1+0"]
 
     def test_the_websocket_is_gone(self, connector: Connector) -> None:
         """Its server takes that for a disconnect, and so does this one."""
@@ -454,7 +464,7 @@ class TestHook:
             client.packets()
             assert client.code == 1000
         else:
-            assert client.packets() == ["7:::2", "0::", "0::"]
+            assert client.packets() == ["7:::2", "0::"]
         assert connector.counters.sessions_now == 0
 
 
@@ -491,7 +501,7 @@ class TestScripts:
         client = self.client(connector)
         assert client.posts.post(client.target, form).status == 400
         client.poll()
-        assert client.polls.answer().text == 'io.j[3]("0::");'
+        assert client.polls.answer().text == 'io.j[3]("7:::1+0");'
 
     def test_a_form_of_a_million_bytes(self, make_socketio: Make) -> None:
         """Read as far as the limit allows, told by its length otherwise."""

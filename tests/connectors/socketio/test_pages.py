@@ -220,7 +220,7 @@ class TestScripts:
         (session,) = connector.sessions
         session.connection.kick("rude")
         connector.reactor.settle()
-        assert http.answer().text.endswith('2:411:1");')
+        assert http.answer().text.endswith('2:41");')
 
     @pytest.mark.parametrize("index", ["", "x", "-1", "1.5", "0)", "1" * 10, "٣"])
     @pytest.mark.parametrize("revision", [3, 4])
