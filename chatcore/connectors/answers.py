@@ -9,13 +9,26 @@ from http import HTTPStatus
 UPGRADE = (("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"))
 """The headers that go with 426 (RFC 9110, section 15.5.22)."""
 
-WELCOME = "This port speaks WebSocket, and Pomelo's protocol over WebSocket or TCP.\n"
-
-TCP_ONLY = "This port speaks Pomelo's protocol over TCP only.\n"
-"""What is said instead where clients may not come by WebSocket."""
+NO_SOCKETIO = "Clients of socket.io may not come here.\n"
+"""What they are told where that is so."""
 
 DRAINING = "This server sends its clients on to others, and takes no new ones.\n"
 """What health checks and people are told by a frontend that drains."""
+
+
+def welcome(*, websocket: bool, tcp: bool, socketio: bool) -> str:
+    """What people are told, and clients that come in a way in which they may not.
+
+    Args:
+        websocket: whether Pomelo's clients may come by WebSocket.
+        tcp: whether they may come by TCP.
+        socketio: whether clients of socket.io may come.
+    """
+    carriers = [name for name, on in (("WebSocket", websocket), ("TCP", tcp)) if on]
+    spoken = [f"Pomelo's protocol over {' or '.join(carriers)}"] if carriers else []
+    if socketio:
+        spoken.append("socket.io")
+    return f"This port speaks {', and '.join(spoken)}.\n"
 
 
 def answer(

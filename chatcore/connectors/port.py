@@ -19,7 +19,7 @@ from zope.interface import implementer
 
 from chatcore.config.peers import address_of, shown
 from chatcore.connectors.addresses import canonical
-from chatcore.connectors.answers import DRAINING, TCP_ONLY, UPGRADE, WELCOME, answer
+from chatcore.connectors.answers import DRAINING, NO_SOCKETIO, UPGRADE, answer, welcome
 from chatcore.connectors.connection import Connection
 from chatcore.connectors.encoding import TCP, WEBSOCKET, Encoding
 from chatcore.connectors.guest import POLICY, Guest
@@ -98,6 +98,11 @@ class ClientFactory(Factory):
                 serve=lobby.serve,
                 seconds=lobby.settings.keep_seconds,
             )
+        )
+        self.welcome = welcome(
+            websocket=self.connector.websocket,
+            tcp=self.connector.tcp,
+            socketio=lobby is not None,
         )
         self._unproxied = False
 
@@ -290,24 +295,27 @@ class Arrival:
         elif head.asks_for_websocket and not port.origins.allow(head.fields.get("origin")):
             port.parts.counters.clients_foreign += 1
             self._say(answer(403, "Pages from there may not connect.\n"), "a foreign page")
-        elif port.lobby is not None and is_socketio(head.path):
+        elif is_socketio(head.path):
             self._socketio(port.lobby, head, data, length)
         elif head.just_looks and port.parts.draining is not None:
             self._inform(head, 503, DRAINING)
         elif not port.connector.websocket:
-            self._inform(head, 200 if head.just_looks else 501, TCP_ONLY)
+            self._inform(head, 200 if head.just_looks else 501, port.welcome)
         elif head.just_looks:
-            self._inform(head, 200, WELCOME)
+            self._inform(head, 200, port.welcome)
         elif not head.asks_for_websocket:
-            self._inform(head, 426, WELCOME, UPGRADE)
+            self._inform(head, 426, port.welcome, UPGRADE)
         else:
             connection = self._connection(WEBSOCKET)
             websocket = port.websockets.made(connection)
             connection.carried(websocket)
             self._hand_over(websocket, _without_origin(head, data, length))
 
-    def _socketio(self, lobby: Lobby, head: Head, data: bytes, length: int) -> None:
+    def _socketio(self, lobby: Lobby | None, head: Head, data: bytes, length: int) -> None:
         """Hand the connection over to who speaks socket.io by WebSocket."""
+        if lobby is None:
+            self._inform(head, 404, NO_SOCKETIO)
+            return
         try:
             websocket = lobby.websocket(self.guest, head)
         except (Trouble, HttpError) as trouble:

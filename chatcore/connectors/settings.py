@@ -25,7 +25,11 @@ class ConnectorSettings:
 
     websocket: bool = setting(True, "whether clients may come by WebSocket")
     tcp: bool = setting(True, "whether clients may come by plain TCP, as Pomelo's C client does")
-    socketio: bool = setting(True, "whether clients may come by socket.io, of any version")
+    socketio: bool = setting(
+        True,
+        "whether clients may come by socket.io, of any version; never where messages have to be"
+        " signed",
+    )
     udp: bool = setting(
         False, "whether clients may also come by UDP, on the port of the same number"
     )
@@ -62,8 +66,13 @@ class ConnectorSettings:
         False, "whether clients have to sign every message, as Pomelo's useCrypto asks them to"
     )
 
+    @property
+    def takes_socketio(self) -> bool:
+        """Whether clients of socket.io may come: they sign nothing."""
+        return self.socketio and not self.signed
+
     def __post_init__(self) -> None:
-        if not (self.websocket or self.tcp or self.socketio or self.udp):
+        if not (self.websocket or self.tcp or self.takes_socketio or self.udp):
             raise ValueError(
                 "websocket, tcp, socketio and udp are all turned off, so that no client could come"
             )
@@ -90,8 +99,8 @@ class SocketioSettings:
     )
     script: str = setting(
         "",
-        "file that is served at /socket.io/socket.io.js, as the client's library of your version,"
-        " seen from the application folder; none: nothing is served there",
+        "file of the clients' library, which is served at /socket.io/socket.io.js, seen from the"
+        " application folder; none: nothing is served there",
     )
     payload_bytes: Annotated[int, Meta(ge=1024, le=16 * 1024 * 1024)] = setting(
         1_000_000, "bytes that a client may send in one request when it polls"

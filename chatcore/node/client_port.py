@@ -61,9 +61,9 @@ def client_factory(
         watches.append(certificates.watch)
     connector = settings[ConnectorSettings]
     lobby = None
-    if connector.socketio:
-        said = settings[SocketioSettings]
-        lobby = Lobby(parts, said, reactor, script=_script(said.script, folder))
+    if connector.takes_socketio:
+        script = load_script(server, settings, folder)
+        lobby = Lobby(parts, settings[SocketioSettings], reactor, script=script)
     return ClientFactory(
         parts,
         reactor,
@@ -76,9 +76,15 @@ def client_factory(
     )
 
 
-def _script(name: str, folder: Path) -> Script | None:
-    if not name:
-        return None
+def load_script(server: Server, settings: Settings, folder: Path) -> Script:
+    """The library of socket.io that a server has for pages, if it is to have one.
+
+    Raises:
+        ConfigError: its file can't be read.
+    """
+    name = settings[SocketioSettings].script
+    if not (name and server.frontend and settings[ConnectorSettings].takes_socketio):
+        return Script()
     file = folder / name
     try:
         return Script(file.read_bytes())

@@ -16,7 +16,7 @@ from chatcore.dispatch.components import Catalogue
 from chatcore.dispatch.loading import forget, load_application
 from chatcore.links.settings import LinkSettings
 from chatcore.links.tls import link_tls
-from chatcore.node.client_port import check_certificate
+from chatcore.node.client_port import check_certificate, load_script
 from chatcore.node.configuring import configure
 from chatcore.node.dialects import load_dialects
 from chatcore.node.sections import SECTIONS
@@ -56,5 +56,6 @@ def _verified(
                 load_dialects(complete, servers, settings[ConnectorSettings], coder)
         for server in servers.of_type(server_type):
             check_certificate(server, found[server_type], folder)
+            load_script(server, found[server_type], folder)
             link_tls(found[server_type][LinkSettings], folder, server.id, cast(IClock, Clock()))
     return found

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chatcore.connectors.answers import welcome
 from chatcore.wire import message, package
 
 from .clients import HANDSHAKE, UPGRADE, Client, Connector, frame, frames, is_served
@@ -124,6 +125,42 @@ class TestTurnedOff:
         assert client.take().startswith(b"HTTP/1.1 501 ")
         assert client.closed
         assert spoken(connector, [OVER_TCP]) == ([7], WELCOME)
+
+    @pytest.mark.parametrize("upgrades", [False, True])
+    def test_socketio(self, make: Make, upgrades: bool) -> None:
+        """Its clients are told at once, instead of waiting for what never comes."""
+        connector = make()
+        client = connector.connect()
+        kind = b"websocket" if upgrades else b"polling"
+        client.send(
+            (UPGRADE if upgrades else b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").replace(
+                b"GET /", b"GET /socket.io/?EIO=4&transport=" + kind
+            )
+        )
+        assert answered(client)[0::2] == (404, b"Clients of socket.io may not come here.\n")
+        assert client.closed
+        assert is_served(connector, connector.enter())
+
+    def test_all_but_socketio(self, make: Make) -> None:
+        connector = make(socketio={}, connector={"websocket": False, "tcp": False})
+        for said in (UPGRADE, HELLO):
+            client = connector.connect()
+            client.send(said)
+            assert client.closed
+        client = connector.connect()
+        client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert answered(client)[2] == b"This port speaks socket.io.\n"
+        client = connector.connect()
+        client.send(UPGRADE.replace(b"GET /", b"GET /socket.io/?EIO=3&transport=websocket"))
+        assert client.take().endswith(b"\x81\x0240")
+
+    def test_what_the_port_says_of_itself(self) -> None:
+        assert welcome(websocket=True, tcp=True, socketio=True) == (
+            "This port speaks Pomelo's protocol over WebSocket or TCP, and socket.io.\n"
+        )
+        assert welcome(websocket=False, tcp=True, socketio=False) == (
+            "This port speaks Pomelo's protocol over TCP.\n"
+        )
 
 
 def answered(client: Client) -> tuple[int, dict[str, str], bytes]:

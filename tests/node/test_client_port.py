@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 import pytest_twisted
@@ -16,6 +18,7 @@ from small_cluster import Cluster, until
 from twisted.internet import reactor
 from twisted.internet.address import IPv4Address
 from twisted.internet.ssl import Certificate, trustRootFromCertificates
+from twisted.internet.threads import deferToThread
 
 from chatcore.client import Client, ClientFailure
 from chatcore.config.servers import load_servers
@@ -186,6 +189,26 @@ async def test_a_backend_has_no_blacklist_to_add_to(make: Any) -> None:
     assert await client.request("back.backHandler.ban") == {"code": 500}
 
 
+def fetched(url: str) -> int:
+    """The status that a URL is answered with."""
+    try:
+        with urlopen(url, timeout=10) as answer:
+            return int(answer.status)
+    except HTTPError as problem:
+        return problem.code
+
+
+@pytest.mark.parametrize(
+    ("settings", "status"),
+    [({}, 200), ({"connector.socketio": False}, 404), ({"connector.signed": True}, 404)],
+)
+async def test_who_may_come_by_socketio(make: Any, settings: dict[str, Any], status: int) -> None:
+    """Nobody where every message has to be signed: its clients sign none."""
+    running = await make(settings=settings)
+    url = f"http://127.0.0.1:{running.port}/socket.io/?EIO=4&transport=polling"
+    assert await deferToThread(fetched, url) == status
+
+
 class TestTls:
     @pytest.mark.parametrize("given", ["settings", "entry"])
     async def test_both_protocols(self, make: Any, tmp_path: Path, given: str) -> None:
@@ -246,6 +269,17 @@ class TestTls:
         else:
             with pytest.raises(ConfigError, match="all turned off, so that no client could come"):
                 verify(app, servers, said)
+
+    def test_a_library_that_is_not_there(self, tmp_path: Path) -> None:
+        app = self.application(tmp_path, {"id": "front-2"})
+        said = Assignment(key="socketio.script", value="web/socket.io.js", source="app.py:3")
+        servers = load_servers(app, "development")
+        with pytest.raises(ConfigError, match=r"socketio\.script can't be read") as caught:
+            verify(app, servers, [said])
+        assert caught.value.file == app / "web/socket.io.js"
+        (app / "web").mkdir()
+        (app / "web/socket.io.js").write_text("var io")
+        verify(app, servers, [said])
 
     @pytest.mark.parametrize("key", ["certificate", "key"])
     def test_half_a_pair(self, tmp_path: Path, key: str) -> None:

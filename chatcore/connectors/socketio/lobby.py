@@ -14,7 +14,7 @@ from chatcore.connectors.socketio.client import SocketioClient, SocketioParts
 from chatcore.connectors.socketio.engine_lobby import EngineLobby
 from chatcore.connectors.socketio.old import in_script
 from chatcore.connectors.socketio.old_lobby import OldLobby, is_old
-from chatcore.connectors.socketio.script import Script
+from chatcore.connectors.socketio.script import Script, is_script
 from chatcore.connectors.socketio.websocket import SocketioWebSocketFactory
 from chatcore.wire.http import Head
 
@@ -44,7 +44,7 @@ class Lobby:
         parts: what all clients share.
         settings: what these are told, and may do.
         reactor: the reactor, or a test's clock.
-        script: the library that pages load from here; None for none.
+        script: the library that pages load from here.
 
     Attributes:
         websockets: makes their WebSockets.
@@ -58,7 +58,7 @@ class Lobby:
         *,
         script: Script | None = None,
     ) -> None:
-        self._parts, self.settings, self._script = parts, settings, script
+        self._parts, self.settings, self._script = parts, settings, script or Script()
         self._origins = Origins(parts.limits.origins)
         self._shared = SocketioParts(parts, settings)
         self.websockets = SocketioWebSocketFactory(parts, reactor)
@@ -95,7 +95,7 @@ class Lobby:
         if head.method == "OPTIONS":
             if exchange.bears():
                 answer_preflight(exchange)
-        elif self._script is not None and head.path == self._script.path:
+        elif is_script(head.path):
             if exchange.bears():
                 self._script.serve(exchange)
         elif is_old(head.path) and self.settings.old:

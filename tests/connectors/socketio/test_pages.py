@@ -274,8 +274,17 @@ class TestScriptFile:
         http.ask("POST", "/socket.io/socket.io.js")
         assert http.answer().status == 405
 
-    def test_nothing_else_is(self, make_socketio: Make, connector: Connector) -> None:
+    def test_nothing_else_is(self, make_socketio: Make) -> None:
         http = Http(self.serving(make_socketio))
-        for target in ("/socket.io/socket.io.min.js", "/socket.io/../app.py", "/socket.io/x.js"):
+        for target in ("/socket.io/../app.py", "/socket.io/x.js", "/socket.io/socket.io.js/x"):
             assert http.get(target).status == 400
-        assert Http(connector).get("/socket.io/socket.io.js").status == 400
+        answer = http.get("/socket.io/socket.io.min.js")
+        assert (answer.status, answer.fields["connection"]) == (404, "keep-alive")
+        assert "/socket.io/socket.io.js" in answer.text
+
+    @pytest.mark.parametrize("name", ["js", "min.js", "js.map", "slim.js", "esm.min.js"])
+    def test_where_there_is_none(self, connector: Connector, name: str) -> None:
+        """An old page looks for it there: the answer says what to do."""
+        answer = Http(connector).get(f"/socket.io/socket.io.{name}")
+        assert (answer.status, answer.fields["content-type"]) == (404, "text/plain; charset=UTF-8")
+        assert "set socketio.script" in answer.text
