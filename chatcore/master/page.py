@@ -46,9 +46,12 @@ from chatcore.errors import ConfigError
 CONFIG_EXIT: Final = 2
 SCRIPT: Final = "chatcore.js"
 
+# Servers for clients are on other ports; those of socket.io ask them by plain requests first.
+_POLICY: Final = b"default-src 'self'; connect-src 'self' ws: wss: http: https:"
+
 HEADERS: Final = (
     (b"Cache-Control", b"no-cache"),
-    (b"Content-Security-Policy", b"default-src 'self'; connect-src 'self' ws: wss:"),
+    (b"Content-Security-Policy", _POLICY),
     (b"Referrer-Policy", b"no-referrer"),
     (b"Server", b"chatcore"),
     (b"X-Content-Type-Options", b"nosniff"),

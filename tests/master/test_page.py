@@ -97,7 +97,9 @@ def test_every_answer_has_the_headers(get, path):
     assert headers["cache-control"] == "no-cache"
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "no-referrer"
-    assert headers["content-security-policy"] == "default-src 'self'; connect-src 'self' ws: wss:"
+    assert headers["content-security-policy"] == (
+        "default-src 'self'; connect-src 'self' ws: wss: http: https:"
+    )
     assert headers["server"] == "chatcore"
 
 
