@@ -12,10 +12,11 @@ from running import ROOT
 from chatcore.config.servers import load_servers
 from chatcore.node import verify
 
-from .staging import EXAMPLES
+from .staging import EXAMPLES, blocks
 
 FOLDERS = sorted(file.parent.parent for file in EXAMPLES.glob("*/config/servers.json"))
 NEW = [folder for folder in FOLDERS if folder.name != "chat"]
+ALL = sorted(folder for folder in EXAMPLES.iterdir() if folder.is_dir())
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
@@ -41,5 +42,12 @@ def test_all_of_them_can_run_at_once() -> None:
 
 def test_the_readme_of_the_project_names_them_all() -> None:
     readme = (ROOT / "README.md").read_text()
-    for folder in FOLDERS:
+    for folder in ALL:
         assert f"](examples/{folder.name})" in readme
+
+
+def test_that_of_socketio_is_a_page_for_the_chat() -> None:
+    readme = EXAMPLES / "socketio" / "README.md"
+    assert len(readme.read_text().splitlines()) <= 20
+    (shown,) = blocks(readme)
+    assert "chatcore start --app examples/chat\n" in shown
