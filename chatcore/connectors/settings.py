@@ -150,6 +150,14 @@ class Limits:
     udp_connections: Count = setting(
         5000, "of all connections, those over UDP: nobody proves that they are not invented"
     )
+    polling_handshakes: Count = setting(
+        5000,
+        "clients of socket.io that poll and have made their first request only, at most a quarter"
+        " of all connections; for one more, the oldest is forgotten",
+    )
+    polling_handshakes_per_address: Count = setting(
+        1000, "of those, how many may be at one IPv4 address, or at one /64 of IPv6"
+    )
     messages_per_second: Seconds = setting(
         200.0, "messages a second from one client; each 4096 bytes of one count as one more"
     )

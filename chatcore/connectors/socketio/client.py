@@ -16,6 +16,7 @@ from chatcore.connectors.parts import ConnectorParts, Reply
 from chatcore.connectors.settings import SocketioSettings
 from chatcore.connectors.socketio.answers import answer
 from chatcore.connectors.socketio.encoding import SocketEncoding
+from chatcore.connectors.socketio.newcomers import Newcomers
 from chatcore.connectors.socketio.polling import Polling
 from chatcore.connectors.socketio.socket import Socket
 from chatcore.connectors.welcome import Handshake, Refused
@@ -53,6 +54,7 @@ class SocketioParts:
     def __init__(self, parts: ConnectorParts, settings: SocketioSettings) -> None:
         self.all, self.settings = parts, settings
         self.clients: dict[str, SocketioClient] = {}
+        self.newcomers = Newcomers(parts)
         silence = settings.ping_seconds + settings.patience_seconds
         self.silences: Deadlines = parts.deadlines(silence, _silent)
         self.pings: Deadlines = parts.deadlines(settings.ping_seconds, _ping)
@@ -118,6 +120,13 @@ class SocketioClient(Client):
     def carried(self, carrier: ICarrier) -> None:
         """It is carried by this from now on."""
         self._carrier = carrier
+
+    def forget(self) -> None:
+        """It does not come back after its first request, or can't be waited for."""
+        if not self.closed:
+            self._parts.counters.clients_silent += 1
+        if self.polling is not None:
+            self.polling.gone()
 
     def part(self) -> None:
         """It says that it goes."""
@@ -359,6 +368,7 @@ class SocketioClient(Client):
 
     def lost(self, reason: str) -> None:
         self._shared.clients.pop(self.sid, None)
+        self._shared.newcomers.gone(self)
         super().lost(reason)
 
 

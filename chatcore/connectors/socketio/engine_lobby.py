@@ -82,10 +82,15 @@ class EngineLobby:
             raise Trouble(UNKNOWN_SID)
         if not isinstance(client, EngineClient) or client.revision is not revision:
             raise Trouble(BAD_REQUEST)
+        self._shared.newcomers.gone(client)
         return client
 
     def _take_in(self, exchange: Exchange, revision: Revision) -> None:
+        newcomers = self._shared.newcomers
         if not (exchange.bears() and self._shared.has_room(exchange)):
+            return
+        if not newcomers.admits(exchange.address[0]):
+            answer(exchange, status=503)
             return
         sid = secrets.token_urlsafe(15)
         polling: Any = None
@@ -101,6 +106,7 @@ class EngineLobby:
         polling = Polling(client, FORMS[revision.engine])
         client.carried(polling)
         self._parts.admission.entered(client)
+        newcomers.came(client)
         if revision.engine == 3 and self._settings.cookie:
             cookie = f"{self._settings.cookie}={sid}; Path=/; HttpOnly"
             polling.headers = (("Set-Cookie", cookie),)

@@ -10,6 +10,9 @@ from hashlib import blake2s
 from chatcore.deadlines import Deadlines, IClock
 
 _RANDOM, _TIME, _PROOF = 12, 6, 15
+MOST_USED = 65536
+"""Ids that may have been used within the time for which one is good; beyond, none is good."""
+
 _LENGTH = 4 * (_RANDOM + _TIME + _PROOF) // 3
 
 
@@ -36,7 +39,7 @@ class Tickets:
 
     def use(self, ticket: str) -> bool:
         """Whether an id is good; from now on it is not."""
-        if len(ticket) != _LENGTH or ticket in self._used:
+        if len(ticket) != _LENGTH or ticket in self._used or len(self._used) >= MOST_USED:
             return False
         try:
             data = urlsafe_b64decode(ticket)

@@ -44,6 +44,8 @@ def connected(connector: Connector, revision: int) -> Poller:
     poller = Poller(connector, revision)
     if revision == 4:
         poller.connect()
+    else:
+        poller.say("6")  # as real clients do, it comes back at once
     return poller
 
 

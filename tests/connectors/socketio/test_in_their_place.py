@@ -28,6 +28,7 @@ from .clients import (
     OldSocket,
     Poller,
     Socket,
+    Web,
     later,
     push,
     reply,
@@ -57,6 +58,8 @@ class Client:
             raw = (Poller if self.polls else Socket)(connector, revision, **how)
             if revision == 4:
                 raw.connect()
+            elif self.polls:
+                raw.say("6")  # as real clients do, it comes back at once
         self.raw = raw
         self.session: Session = raw.session
 
@@ -160,6 +163,82 @@ class TestConnections:
         assert Http(connector, "203.0.113.1").refused
         good.event()
         assert len(connector.asked) == 1
+
+
+class TestNewcomers:
+    """To begin to poll costs nothing, not even a connection."""
+
+    @pytest.mark.parametrize("revision", [3, 4])
+    def test_at_one_address(self, make_socketio: Make, revision: int) -> None:
+        connector = make_socketio(limits={"polling_handshakes_per_address": 3})
+        first, *_ = [Poller(connector, revision) for _ in range(3)]
+        answer = Http(connector).get(first.target.partition("&sid")[0])
+        assert (answer.status, answer.body) == (503, b"")
+        assert connector.counters.clients_crowded == 1
+        Poller(connector, revision, host="198.51.100.1")
+        first.poll()
+        Poller(connector, revision)
+        assert first.polls.waits == 1
+
+    @pytest.mark.parametrize("how", ["poll", "post", "websocket", "close"])
+    def test_who_comes_back_is_none(self, make_socketio: Make, how: str) -> None:
+        connector = make_socketio(limits={"polling_handshakes_per_address": 1})
+        for _ in range(3):
+            poller = Poller(connector, 3)
+            if how == "poll":
+                poller.poll()
+            elif how == "websocket":
+                Web(connector, poller.target.replace("polling", "websocket"))
+            else:
+                poller.say("1" if how == "close" else "2")
+        assert connector.lobby is not None
+        assert len(connector.lobby._shared.newcomers) == 0
+
+    @pytest.mark.parametrize("revision", [3, 4])
+    @pytest.mark.parametrize("limits", [{"polling_handshakes": 2}, {"connections": 11}])
+    def test_in_all(self, make_socketio: Make, revision: int, limits: dict[str, int]) -> None:
+        """The oldest makes room: who comes back does so at once."""
+        connector = make_socketio(limits=limits)
+        pollers = [Poller(connector, revision, host=f"198.51.100.{n}") for n in range(3)]
+        assert pollers[0].polls.get(pollers[0].target).json["code"] == 1
+        for each in pollers[1:]:
+            each.poll()
+            assert each.polls.waits == (revision == 3 or each.greeted == [])
+        assert connector.counters.clients_silent == 1
+
+    @pytest.mark.parametrize("revision", [3, 4])
+    def test_they_are_not_waited_for(self, connector: Connector, revision: int) -> None:
+        pollers = [Poller(connector, revision) for _ in range(2)]
+        later(connector, 9.5)
+        if revision == 4:
+            pollers[0].connect()
+        else:
+            pollers[0].poll()
+        later(connector, 0.5)
+        assert connector.lobby is not None
+        assert len(connector.lobby.clients) == 1
+        assert connector.counters.sessions_now == 1
+        assert connector.counters.clients_silent == 1
+
+    def test_a_flood(self, make_socketio: Make) -> None:
+        connector = make_socketio(limits={"messages_per_second": 0})
+        http, client = Http(connector), Client(connector, "poller 4")
+        statuses = [http.get(OPEN).status for _ in range(1500)]
+        assert statuses == [200] * 1000 + [503] * 500
+        client.event()
+        assert len(connector.asked) == 1
+        later(connector, 10)
+        assert connector.lobby is not None
+        assert len(connector.lobby.clients) == 1
+
+    def test_no_limit(self, make_socketio: Make) -> None:
+        limits = {
+            "polling_handshakes_per_address": 0,
+            "polling_handshakes": 0,
+            "messages_per_second": 0,
+        }
+        http = Http(make_socketio(limits=limits))
+        assert {http.get(OPEN).status for _ in range(1500)} == {200}
 
 
 class TestProxies:
@@ -511,6 +590,7 @@ class TestEnds:
     def test_the_handshake_takes_too_long(self, connector: Connector) -> None:
         socket = Socket(connector)
         poller, old = Poller(connector), OldPoller(connector)
+        poller.say("6")
         http = Http(connector)
         half = connector.connect()
         half.send(b"GET /socket.io/?EIO=4&transport=webs")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from chatcore.connectors.socketio import tickets
 from chatcore.errors import ClientError
 from chatcore.wire import jsonp
 
@@ -153,6 +154,16 @@ class TestTransports:
         assert Http(connector).get(f"/socket.io/1/xhr-polling/{client.sid}").text == UNKNOWN
         assert Web(connector, f"/socket.io/1/websocket/{client.sid}").packets() == [UNKNOWN]
         assert connector.counters.sessions_now == 0
+
+    def test_those_that_were_used_are_not_remembered_without_end(
+        self, connector: Connector, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(tickets, "MOST_USED", 3)
+        for _ in range(3):
+            assert OldPoller(connector).packets() == ["1::"]
+        assert OldPoller(connector).packets() == ["7:::1+0"]
+        later(connector, 30)
+        assert OldPoller(connector).packets() == ["1::"]
 
     def test_two_at_once(self, connector: Connector) -> None:
         """The one who is here stays."""

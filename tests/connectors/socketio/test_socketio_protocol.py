@@ -113,6 +113,7 @@ class TestConnect:
 
     def test_who_does_not_is_sent_away(self, connector: Connector) -> None:
         socket, poller = Socket(connector), Poller(connector)
+        poller.say("6")
         connector.reactor.advance(10)
         connector.reactor.settle()
         assert socket.packets() == []
