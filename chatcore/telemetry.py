@@ -27,8 +27,12 @@ class Counters:
     """WebSockets refused because of the page that opened them."""
     clients_unproxied: int = 0
     """Connections refused because no proxy that is trusted said whose they are."""
+    polling_now: int = 0
+    """Clients of socket.io that poll."""
+    upgrades: int = 0
+    """Clients of socket.io that polled, and went on by WebSocket."""
     http_answers: int = 0
-    """Plain HTTP requests on the client port, told what it is for."""
+    """Plain HTTP requests on the client port, told what it is for or what was wrong with them."""
     clients_broken: int = 0
     """Connections closed because of bytes that break the protocol."""
     clients_turned_away: int = 0

@@ -28,6 +28,9 @@ TEXT = "text/plain; charset=UTF-8"
 MOST_FIELDS = 100
 """Of a query."""
 
+MOST_HELD = 64 * 1024 * 1024
+"""Bytes of all requests that have not come whole; nobody can send more than that for nothing."""
+
 Header = tuple[str, str]
 
 
@@ -116,6 +119,9 @@ class Exchange:
         self._http.answered(self, status, content, kind, headers, close)
 
 
+_EMPTY_LINE = b"\r\n"
+
+
 def query_of(head: Head) -> dict[str, str]:
     """The fields of a request's query; of those with one name, the first.
 
@@ -144,6 +150,9 @@ class HttpParts:
         is_own: whether a request is one of those that are served.
         serve: acts on requests.
         seconds: how long a connection may stay without a request.
+
+    Attributes:
+        held: bytes of bodies that have not come whole.
     """
 
     def __init__(
@@ -162,6 +171,7 @@ class HttpParts:
             parts.outboxes.settings.seconds, HttpConnection.slow
         )
         self.keep = f"timeout={seconds:.0f}" if seconds else ""
+        self.held = 0
 
     def client(self, peer: Address, fields: Mapping[str, str]) -> Address:
         """Whose request it is that came from there; raises as `Proxies.client` does."""
@@ -230,6 +240,7 @@ class HttpConnection:
         "_current",
         "_ends",
         "_give_back",
+        "_held",
         "_parts",
         "_paused",
         "_shared",
@@ -243,6 +254,7 @@ class HttpConnection:
         self._shared, self._parts, self._give_back = shared, shared.all, give_back
         self._buffer = b""
         self._current: Exchange | None = None
+        self._held = 0
         self._ends = self._paused = self._blocked = False
         self._transport: Any = None
         self.guest = Visitor(parts=shared.all, http=self, after=after)
@@ -277,6 +289,7 @@ class HttpConnection:
 
     def _give_up(self) -> None:
         """The request under way will not be answered."""
+        self._hold(0)
         current, self._current = self._current, None
         if current is not None:
             current.lost()
@@ -355,14 +368,30 @@ class HttpConnection:
             return not (self._ends or self._blocked) and self._begin()
         if current.body.done:
             return False
-        self._buffer = current.body.feed(self._buffer)
-        if current.body.done:
+        body = current.body
+        self._buffer = body.feed(self._buffer)
+        if body.done:
             self.guest.has_asked()
+        self._hold(0 if body.done else body.held)
         current.proceed()
         return True
 
+    def _hold(self, size: int) -> None:
+        """So many bytes of the body under way are held until the rest has come."""
+        shared = self._shared
+        shared.held += size - self._held
+        self._held = size
+        if size and shared.held > MOST_HELD:
+            self._parts.counters.clients_refused += 1
+            raise HttpError("a request for which there is no room just now", 503)
+
     def _begin(self) -> bool:
         """Act on the next request, if its head is there."""
+        if self._buffer.startswith(_EMPTY_LINE):  # old browsers end a body with one
+            self._buffer = self._buffer[len(_EMPTY_LINE) :]
+            if not self._buffer:
+                self.guest.has_asked()
+                self._shared.idle.start(self)
         found = read_head(self._buffer)
         if found is None:
             return False
@@ -379,8 +408,10 @@ class HttpConnection:
             self.guest.has_asked()
         current = self._current = Exchange(self, head, body, address)
         self._shared.serve(current)
-        if self._current is current and not (body.done or current.is_read):
-            raise HttpError("a body that nobody wants")
+        if self._current is current and not body.done:
+            if not current.is_read:
+                raise HttpError("a body that nobody wants")
+            self._hold(body.held)
         return True
 
     def go_ahead(self) -> None:

@@ -56,7 +56,14 @@ def encode_bytes(packets: Iterable[EnginePacket]) -> bytes:
     return b"".join(pieces)
 
 
-def decode_texts(payload: bytes, *, limit: int, most: int) -> list[EnginePacket]:
+def longest_texts(size: int) -> int:
+    """Bytes of a payload of texts, as it is sent, that has so many: it may be in UTF-8 twice."""
+    return 2 * size
+
+
+def decode_texts(
+    payload: bytes, *, limit: int, most: int, size: int | None = None
+) -> list[EnginePacket]:
     """The packets of a payload of texts, be they in UTF-8 once or twice.
 
     Packets without anything, not even a kind, are passed over: ``0:`` is how engine.io-parser
@@ -65,14 +72,17 @@ def decode_texts(payload: bytes, *, limit: int, most: int) -> list[EnginePacket]
     Args:
         limit: the most bytes of a packet's data, after base64.
         most: how many packets there may be.
+        size: the most bytes of the payload, in UTF-8 once; None for any.
 
     Raises:
-        EngineError: it is empty or not UTF-8, a length is none or a lie, there are too many
-            packets, or one of them is broken or too long.
+        EngineError: it is empty, too long or not UTF-8, a length is none or a lie, there are too
+            many packets, or one of them is broken or too long.
     """
     if not payload:
         raise EngineError("an empty payload")
     once = _read_once(payload)
+    if size is not None and len(payload if once is None else once) > size:
+        raise EngineError(f"a payload of more than {size} bytes")
     if once is None:
         texts = _TEXTS.decode(payload, most=most)
     else:

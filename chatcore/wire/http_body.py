@@ -12,6 +12,8 @@ _LINE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n\0]*)?\r\n")
 _END = b"\r\n"
 _LONGEST_LINE = 1024
 """Bytes of what stands before a chunk, and of all that follows the last one."""
+MOST_CHUNKS = 16384
+"""Of one body: small ones cost more time than bytes."""
 
 
 class Sized:
@@ -31,6 +33,11 @@ class Sized:
     def done(self) -> bool:
         """Whether all of it has come."""
         return len(self._held) == self._size
+
+    @property
+    def held(self) -> int:
+        """How many bytes of it have come."""
+        return len(self._held)
 
     @property
     def content(self) -> bytes:
@@ -59,16 +66,21 @@ class Chunked:
     Extensions and trailers are passed over.
     """
 
-    __slots__ = ("_held", "_left", "_most", "_over", "_trailers", "_waiting", "done")
+    __slots__ = ("_chunks", "_held", "_left", "_most", "_over", "_trailers", "_waiting", "done")
 
     def __init__(self) -> None:
         self.done = False
+        self._chunks = 0
         self._held = bytearray()
         self._most = inf
         # Of the chunk: bytes that have not come, and whether what ends it is awaited.
         self._left, self._over = 0, False
         self._trailers: int | None = None
         self._waiting = b""
+
+    @property
+    def held(self) -> int:
+        return len(self._held)
 
     @property
     def content(self) -> bytes:
@@ -127,6 +139,9 @@ class Chunked:
         found = _LINE.fullmatch(line)
         if found is None:
             raise HttpError("a chunk whose length is no number")
+        self._chunks += 1
+        if self._chunks > MOST_CHUNKS:
+            raise HttpError(f"a body in more than {MOST_CHUNKS} chunks", 413)
         self._left = int(found[1], 16)
         self._check(self._left)
         if not self._left:

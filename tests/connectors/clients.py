@@ -295,10 +295,12 @@ class Connector:
             self.reactor.settle()
         assert self.parts.clients == {}
         assert (self.counters.clients_now, self.counters.sessions_now) == (0, 0)
+        assert self.counters.polling_now == 0
         assert len(self.sessions) == 0
         assert self.factory.websockets.countConnections == 0
         if self.lobby is not None:
             assert self.lobby.clients == {}
+            assert self.factory.http is None or self.factory.http.held == 0
             assert self.lobby.websockets.countConnections == 0
         assert [len(deadlines) for deadlines in self.parts.all_deadlines] == [
             0 for _ in self.parts.all_deadlines

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from chatcore.errors import HttpError
 from chatcore.wire.http import read_head
-from chatcore.wire.http_body import Body, Chunked, Sized, body_of
+from chatcore.wire.http_body import MOST_CHUNKS, Body, Chunked, Sized, body_of
 
 from .splits import CUTS, cut
 
@@ -84,6 +84,15 @@ class TestLimits:
             one.feed(said)
         assert caught.value.status == 413
         assert len(one.content) <= 5
+
+    def test_how_many_chunks(self) -> None:
+        """Each costs time, however small it is."""
+        one = Chunked()
+        one.feed(b"1\r\nx\r\n" * MOST_CHUNKS)
+        assert one.held == MOST_CHUNKS
+        with pytest.raises(HttpError, match="chunks") as caught:
+            one.feed(b"1\r\nx\r\n")
+        assert caught.value.status == 413
 
     def test_chunks_that_came_before_the_limit_was_known(self) -> None:
         one = Chunked()

@@ -24,6 +24,13 @@ _REMEMBERED = "600"
 """Seconds for which a browser need not ask again what it may."""
 
 
+_AS_IT_IS = (
+    ("Cache-Control", "no-store"),
+    # Or browsers might take what one client says to another for a page of ours.
+    ("X-Content-Type-Options", "nosniff"),
+)
+
+
 class Trouble(Exception):
     """A request that is refused, with the number of Engine.IO's error."""
 
@@ -46,7 +53,7 @@ def answer(
     headers: Iterable[Header] = (),
 ) -> None:
     """Answer so that pages of any origin that is allowed may read it, and nothing stores it."""
-    more = (*_allowed(exchange.head), ("Cache-Control", "no-store"), *headers)
+    more = (*_allowed(exchange.head), *_AS_IT_IS, *headers)
     exchange.answer(status, content, kind=kind, headers=more)
 
 

@@ -117,9 +117,14 @@ class SocketioClient(Client):
         carrier = self._carrier
         return carrier if isinstance(carrier, Polling) else None
 
-    def carried(self, carrier: ICarrier) -> None:
+    def polls(self, polling: Polling) -> None:
         """It is carried by this from now on."""
-        self._carrier = carrier
+        self._carrier = polling
+        self._parts.counters.polling_now += 1
+
+    def _polls_no_more(self) -> None:
+        if self.polling is not None:
+            self._parts.counters.polling_now -= 1
 
     def forget(self) -> None:
         """It does not come back after its first request, or can't be waited for."""
@@ -369,6 +374,7 @@ class SocketioClient(Client):
     def lost(self, reason: str) -> None:
         self._shared.clients.pop(self.sid, None)
         self._shared.newcomers.gone(self)
+        self._polls_no_more()
         super().lost(reason)
 
 

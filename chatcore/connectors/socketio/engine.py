@@ -117,6 +117,8 @@ class EngineClient(SocketioClient):
     def upgraded(self, carrier: ICarrier, transport: Any, framing: Framing) -> None:
         """It goes on by WebSocket, and what waits for it as well."""
         self.probe = None
+        self._polls_no_more()
+        self._parts.counters.upgrades += 1
         self._carrier, self._framing = carrier, framing
         for socket in self._sockets.values():
             self._write_to(socket, pomelo=socket.encoding.pomelo)

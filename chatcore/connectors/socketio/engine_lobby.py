@@ -21,7 +21,7 @@ from chatcore.connectors.socketio.answers import (
 from chatcore.connectors.socketio.client import SocketioParts
 from chatcore.connectors.socketio.engine import REVISIONS, EngineClient, Revision
 from chatcore.connectors.socketio.framing import FRAMES, HELD
-from chatcore.connectors.socketio.polling import FORMS, Polling, posted
+from chatcore.connectors.socketio.polling import FORMS, Polling, longest_post, posted
 from chatcore.connectors.socketio.upgrading import Probe, Probes
 from chatcore.connectors.socketio.websocket import SocketioWebSocketFactory, reader
 from chatcore.errors import EngineError
@@ -104,7 +104,7 @@ class EngineLobby:
             address=exchange.address,
         )
         polling = Polling(client, FORMS[revision.engine])
-        client.carried(polling)
+        client.polls(polling)
         self._parts.admission.entered(client)
         newcomers.came(client)
         if revision.engine == 3 and self._settings.cookie:
@@ -125,9 +125,7 @@ class EngineLobby:
             refuse(exchange, Trouble(BAD_REQUEST))
             client.broken("two POSTs at once")
             return
-        most = self._settings.payload_bytes
-        if "j" in exchange.query:
-            most = jsonp.longest_form(most)
+        most = longest_post(exchange, client.revision.engine, self._settings.payload_bytes)
         polling.post(exchange, most, partial(self._posted, exchange, client, polling))
 
     def _posted(
@@ -137,11 +135,9 @@ class EngineLobby:
         if client.closed or client.polling is not polling:
             refuse(exchange, Trouble(UNKNOWN_SID))
             return
-        limit = self._parts.limits.package_bytes
+        limit, size = self._parts.limits.package_bytes, self._settings.payload_bytes
         try:
-            if "j" in exchange.query:
-                content = jsonp.decode_form(content, limit=self._settings.payload_bytes)
-            packets = posted(exchange, content, client.revision.engine, limit)
+            packets = posted(exchange, content, client.revision.engine, limit=limit, size=size)
         except EngineError as problem:
             refuse(exchange, Trouble(BAD_REQUEST))
             client.broken(str(problem))

@@ -138,7 +138,7 @@ class OldLobby:
             address=exchange.address,
         )
         polling = Polling(client, OLD_FORM, self._polls)
-        client.carried(polling)
+        client.polls(polling)
         self._parts.admission.entered(client)
         client.opened(polling)
         return client

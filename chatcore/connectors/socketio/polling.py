@@ -263,21 +263,33 @@ class Polling:
         answer(poll, content, kind=kind, headers=headers)
 
 
-def posted(exchange: Exchange, content: bytes, revision: int, limit: int) -> list[EnginePacket]:
+def longest_post(exchange: Exchange, revision: int, size: int) -> int:
+    """Bytes of a request whose payload has so many, once nothing of how it is sent is left."""
+    longest = engineio3.longest_texts(size) if revision == 3 else size
+    return jsonp.longest_form(longest) if "j" in exchange.query else longest
+
+
+def posted(
+    exchange: Exchange, content: bytes, revision: int, *, limit: int, size: int
+) -> list[EnginePacket]:
     """The packets that a client has sent.
 
     Args:
         limit: bytes that one of them may have.
+        size: bytes that all of them may have.
 
     Raises:
         EngineError: they can't be read.
     """
     if "j" in exchange.query:
-        content = jsonp.newlines(content)
+        form = jsonp.decode_form(content, limit=engineio3.longest_texts(size))
+        content = jsonp.newlines(form)
     elif exchange.head.fields.get("content-type", "").lower().startswith(BYTES):
         if revision == 4:
             raise EngineError("bytes, where a payload is text")
+        if len(content) > size:
+            raise EngineError(f"a payload of more than {size} bytes")
         return engineio3.decode_bytes(content, limit=limit, most=MOST_PACKETS)
     if revision == 4:
         return engineio4.decode(content, limit=limit, most=MOST_PACKETS)
-    return engineio3.decode_texts(content, limit=limit, most=MOST_PACKETS)
+    return engineio3.decode_texts(content, limit=limit, most=MOST_PACKETS, size=size)

@@ -108,6 +108,7 @@ class Probe(Guest):
 
     def too_late(self) -> None:
         """It takes too long."""
+        self._parts.counters.clients_silent += 1
         self.close("no upgrade in time")
 
     def _end(self, reason: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from chatcore.wire.body import Body
 
-from ..clients import Connector
+from ..clients import Connector, frame
 from .clients import Http, Poller, Socket, Web
 
 BOTH = pytest.mark.parametrize("revision", [3, 4])
@@ -138,6 +138,34 @@ class TestHandshake:
     def test_polling_that_asks_for_a_websocket(self, connector: Connector, revision: int) -> None:
         web = Web(connector, f"/socket.io/?EIO={revision}&transport=polling")
         assert web.status == 400
+
+    @BOTH
+    @pytest.mark.parametrize("method", ["GET", "POST"])
+    def test_an_id_of_another_node(self, make_socketio: Any, revision: int, method: str) -> None:
+        """No load balancer has to know who belongs where: such a client is told to begin anew."""
+        here, there = make_socketio(), make_socketio()
+        poller = connected(there, revision)
+        http = Http(here)
+        http.ask(method, poller.target, b"2" if method == "POST" else b"")
+        answer = http.answer()
+        assert (answer.status, answer.json) == (400, {"code": 1, "message": "Session ID unknown"})
+        web = Web(here, poller.target.replace("polling", "websocket"))
+        assert web.refusal == (400, "Session ID unknown\n")
+        poller.poll()
+        assert poller.polls.waits == 1
+
+    def test_compression_is_not_agreed_on(self, connector: Connector) -> None:
+        """So nothing that is small when it comes can be large here."""
+        target = "/socket.io/?EIO=4&transport=websocket"
+        web = Web(
+            connector, target, Sec_WebSocket_Extensions="permessage-deflate; client_max_window_bits"
+        )
+        assert web.status == 101
+        assert "extensions" not in web.head.lower()
+        web.packets()
+        web.client.send(frame(b"\x02\x00", 1, rsv=4))
+        assert web.packets() == []
+        assert (web.code, web.closed) == (1002, True)
 
 
 class TestMessages:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from chatcore.connectors import http as http_module
 
 from ..clients import UPGRADE, Connector, frame, is_served
 from .clients import Http, Poller, Socket, Web, push, request, upgrade
@@ -328,6 +331,95 @@ class TestBodies:
             assert http.closed
         poller.posts.ask("POST", poller.target, b"x" * 900_000, Content_Length="900001")
         assert poller.posts.waits == 1
+
+    def test_memory_is_bounded_for_all_together(
+        self, connector: Connector, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """However many say that there is more to come."""
+        monkeypatch.setattr(http_module, "MOST_HELD", 100_000)
+        first, second, third = (connected(connector) for _ in range(3))
+        first.posts.ask("POST", first.target, b" " * 60_000, Content_Length="60012")
+        second.posts.ask("POST", second.target, b" " * 60_000, Content_Length="60012")
+        answer = second.posts.answer()
+        assert (answer.status, answer.fields["connection"]) == (503, "close")
+        assert connector.counters.clients_refused == 1
+        first.posts.client.send(b" " * 12)
+        assert first.posts.answer().status == 400
+        third.posts.ask("POST", third.target, b"4" + b" " * 90_000, Content_Length="91000")
+        assert third.posts.waits == 1
+        third.posts.hang_up()
+        fourth = connected(connector)
+        fourth.posts.ask("POST", fourth.target, b" " * 90_000, Content_Length="91000")
+        assert fourth.posts.waits == 1
+
+    @pytest.mark.parametrize("coding", ["gzip", "deflate", "br"])
+    def test_compressed(self, connector: Connector, coding: str) -> None:
+        """Nothing is ever unpacked, so nothing can grow."""
+        poller = connected(connector)
+        answer = poller.posts.post(
+            poller.target, gzip.compress(b"4" + b" " * 1_000_000), Content_Encoding=coding
+        )
+        assert answer.status == 400
+        assert connector.counters.clients_broken == 1
+
+
+class TestSmuggling:
+    """What follows a body is the next request, and nobody takes it for anything else."""
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            "Content-Length: 3\r\nContent-Length: 3",
+            "Content-Length: 3, 3",
+            "Content-Length: 0\r\nTransfer-Encoding: chunked",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+            "Transfer-Encoding: chunked, identity",
+            "Transfer-Encoding: xchunked",
+            "Transfer-Encoding : chunked",
+            "Transfer-Encoding:\n chunked",
+            "X: y\r\n Transfer-Encoding: chunked",
+            "X: y\nContent-Length: 3",
+            "Content-Length: 0x3",
+        ],
+    )
+    def test_ends_that_could_be_read_in_two_ways(self, connector: Connector, fields: str) -> None:
+        poller = connected(connector)
+        inner = request("POST", poller.target, b'42["a.b.c"]')
+        http = Http(connector)
+        http._methods.append("POST")
+        http.client.send(
+            f"POST {poller.target} HTTP/1.1\r\nHost: x\r\n{fields}\r\n\r\n".encode() + inner
+        )
+        answer = http.answer()
+        assert answer.status in (400, 501)
+        assert answer.fields["connection"] == "close"
+        assert http.closed
+        assert connector.asked == []
+
+    def test_a_request_behind_one_that_is_refused(self, connector: Connector) -> None:
+        """Who has said that something is wrong listens to nothing more."""
+        poller = connected(connector)
+        http = Http(connector)
+        http.client.send(
+            request("POST", OPEN + "&sid=x", Content_Length="1000")
+            + request("POST", poller.target, b'42["a.b.c"]')
+        )
+        http.client.send(request("POST", poller.target, b'42["a.b.c"]'))
+        assert connector.asked == []
+        assert http.closed
+
+    def test_an_empty_line_before_a_request(self, connector: Connector) -> None:
+        """Some old browsers end a body with one (RFC 9112, section 2.2)."""
+        poller = connected(connector)
+        for piece in (b"\r\n", b"\r", b"\n"):
+            poller.posts.client.send(piece)
+        poller.say('42["a.b.c"]')
+        assert len(connector.asked) == 1
+        poller.posts.client.send(b"\r\n")
+        connector.reactor.advance(10)
+        connector.reactor.settle()
+        assert not poller.posts.closed
+        assert poller.post('42["a.b.c"]').status == 200
 
 
 class TestHeads:

@@ -111,7 +111,7 @@ class TestConnections:
     def test_one_who_polls_counts_and_so_do_its_connections(self, make_socketio: Make) -> None:
         connector = make_socketio(limits={"connections": 6})
         first = Client(connector, "poller 4")  # and two connections
-        assert connector.counters.clients_now == 3
+        assert (connector.counters.clients_now, connector.counters.polling_now) == (3, 1)
         http, other = Http(connector), Http(connector)
         assert http.get(OPEN).status == 200
         assert connector.counters.clients_now == 6

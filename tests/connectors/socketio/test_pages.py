@@ -32,6 +32,7 @@ class TestOrigins:
         assert fields["access-control-allow-credentials"] == "true"
         assert fields["vary"] == "Origin"
         assert fields["cache-control"] == "no-store"
+        assert fields["x-content-type-options"] == "nosniff"
 
     @ALL
     def test_who_names_none_may_as_well(self, connector: Connector, target: str) -> None:
@@ -232,6 +233,21 @@ class TestScripts:
         assert (answer.status, answer.json["code"]) == (400, 3)
         assert connector.counters.clients_now == 1
 
+    @pytest.mark.parametrize("twice", [False, True])
+    def test_what_counts_is_what_is_left(self, make_socketio: Make, twice: bool) -> None:
+        """Not the form's escapes, and not the second UTF-8 of clients of 1.x."""
+        connector = make_socketio(socketio={"payload_bytes": 2000})
+        for size, status in ((1990, 200), (2011, 400)):
+            poller, (http, target) = Poller(connector, 3), self.open(connector)
+            packet = '42["a.b.c","' + "你" * ((size - 20) // 3) + '"]'
+            text = f"{len(packet)}:{packet}".encode()
+            if twice:
+                packet = packet.encode().decode("latin-1")
+                text = f"{len(packet)}:{packet}".encode()
+            assert poller.posts.post(poller.target, text).status == status
+            form = b"d=" + quote(text, safe="").encode()
+            assert http.post(target, form).status == status
+
     def test_a_form_of_a_million_bytes(self, make_socketio: Make) -> None:
         """What counts is what is left of it; and it may be no message all the same."""
         connector = make_socketio(limits={"messages_per_second": 0})
@@ -245,12 +261,14 @@ class TestScripts:
         assert len(connector.asked) == 16
         assert Http(connector).post(target, form + b"%20" * 39_000).status == 400
         _, target = self.open(connector)
-        assert Http(connector).post(target, form + b"%20" * 90_000).status == 413
+        assert Http(connector).post(target, form + b"%20" * 90_000).status == 400
+        _, target = self.open(connector)
+        assert Http(connector).post(target, form + b"%20" * 1_100_000).status == 413
         _, target = self.open(connector)
         assert Http(connector).post(target, b"d=" + b"%" * 1_000_000).status == 400
         _, target = self.open(connector)
         assert Http(connector).post(target, b"d=1&" * 300_000).status == 400
-        assert connector.counters.clients_broken == 4
+        assert connector.counters.clients_broken == 5
         assert neighbour.connect().startswith("40")
 
 

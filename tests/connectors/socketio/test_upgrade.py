@@ -65,6 +65,7 @@ def test_as_clients_do_it(connector: Connector, revision: int) -> None:
     assert connector.counters.sessions_now == 1
     poller.hang_up()
     assert connector.counters.clients_now == 1
+    assert (connector.counters.polling_now, connector.counters.upgrades) == (0, 1)
 
 
 @BOTH
