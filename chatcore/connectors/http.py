@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
@@ -476,7 +478,7 @@ class HttpConnection:
         lines = [
             f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
             "Server: chatcore",
-            f"Date: {formatdate(usegmt=True)}",
+            f"Date: {_date(int(time.time()))}",
             f"Content-Type: {kind}",
             f"Content-Length: {len(content)}",
             f"Connection: {'close' if close else 'keep-alive'}",
@@ -489,6 +491,12 @@ class HttpConnection:
         write_now(
             self._transport, "\r\n".join(lines).encode("latin-1") + (b"" if just_head else content)
         )
+
+
+@lru_cache(1)
+def _date(seconds: int) -> str:
+    """A time since the epoch as HTTP says it; many answers have the same."""
+    return formatdate(seconds, usegmt=True)
 
 
 def _persists(head: Head) -> bool:

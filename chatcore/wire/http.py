@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from chatcore.errors import HttpError
 
@@ -13,11 +14,12 @@ LONGEST_HEAD = 16384
 
 END = b"\r\n\r\n"
 
+LONGEST_KNOWN = 64
+"""Characters of a header's name that may be remembered."""
+
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _NAME = re.compile(_TOKEN.decode())
 _FIRST = re.compile(rb"(%s) ([!-~\x80-\xff]+) HTTP/(\d\.\d)" % _TOKEN)
-_FIELD = re.compile(rb"(%s):([^\r\n\0]*)\r\n" % _TOKEN)
-_FIELDS = re.compile(rb"(?:%s:[^\r\n\0]*\r\n)*" % _TOKEN)
 
 
 def is_token(text: str) -> bool:
@@ -87,14 +89,35 @@ def read_head(data: bytes) -> tuple[Head, int] | None:
         raise HttpError(f"HTTP in version {version}", 505)
     if end < 0:
         return None
-    begin, end = len(line) + 1, end + 2
-    if _FIELDS.fullmatch(data, begin, end) is None:
+    return Head(method, target, version, _fields(data[len(line) + 1 : end])), end + len(END)
+
+
+def _fields(data: bytes) -> dict[str, str]:
+    """The headers, without the end of the last."""
+    text = data.decode("latin-1")
+    lines = text.split("\r\n") if text else []
+    ends = max(len(lines) - 1, 0)
+    if "\0" in text or text.count("\r") != ends or text.count("\n") != ends:
         raise HttpError("a header that is none")
     fields: dict[str, str] = {}
-    for name, value in _FIELD.findall(data, begin, end):
-        key, text = name.decode().lower(), value.decode("latin-1").strip(" \t")
-        fields[key] = f"{fields[key]}, {text}" if key in fields else text
-    return Head(method, target, version, fields), end + 2
+    for line in lines:
+        name, colon, value = line.partition(":")
+        key = _key(name) if len(name) <= LONGEST_KNOWN else _read_key(name)
+        if not colon:
+            raise HttpError("a header that is none")
+        value = value.strip(" \t")
+        fields[key] = f"{fields[key]}, {value}" if key in fields else value
+    return fields
+
+
+def _read_key(name: str) -> str:
+    if not is_token(name):
+        raise HttpError("a header that is none")
+    return name.lower()
+
+
+_key = lru_cache(256)(_read_key)
+"""The same, which need not be read anew for the few names that nearly all headers have."""
 
 
 def _options(text: str) -> list[str]:
