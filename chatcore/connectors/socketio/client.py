@@ -15,7 +15,8 @@ from chatcore.connectors.http import Exchange
 from chatcore.connectors.parts import ConnectorParts, Reply
 from chatcore.connectors.settings import SocketioSettings
 from chatcore.connectors.socketio.answers import answer
-from chatcore.connectors.socketio.encoding import SocketEncoding
+from chatcore.connectors.socketio.encoding import SocketEncoding, encoding_of
+from chatcore.connectors.socketio.framing import HELD, Framing, Reframing, reframed
 from chatcore.connectors.socketio.newcomers import Newcomers
 from chatcore.connectors.socketio.polling import Polling
 from chatcore.connectors.socketio.socket import Socket
@@ -77,9 +78,10 @@ class SocketioClient(Client):
         shared: what it shares with others of its kind.
         sid: how it is known, to itself alone.
         version: of the protocol, as the handshake hook is told.
+        framing: how packets are written for its transport.
     """
 
-    __slots__ = ("_asking", "_shared", "_sockets", "sid", "version")
+    __slots__ = ("_asking", "_framing", "_shared", "_sockets", "sid", "version")
 
     def __init__(
         self,
@@ -87,6 +89,7 @@ class SocketioClient(Client):
         shared: SocketioParts,
         sid: str,
         version: str,
+        framing: Framing,
         carrier: ICarrier,
         address: Address,
         after: Guest | None = None,
@@ -96,10 +99,13 @@ class SocketioClient(Client):
         if self._patience is not None:
             # Twice as many signs of life as are asked for are put up with, whatever else is not.
             self._patience.rate += 2 / shared.settings.ping_seconds
-        self.sid, self.version = sid, version
+        self.sid, self.version, self._framing = sid, version, framing
         self._sockets: dict[str, Socket] = {}
         self._asking: dict[str, Waiting] = {}
         shared.clients[sid] = self
+
+    is_old = False
+    """Whether it speaks socket.io 0.9."""
 
     @property
     def session(self) -> Any:
@@ -143,10 +149,6 @@ class SocketioClient(Client):
 
     def ping(self) -> None:
         """Give it a sign of life, or ask it for one."""
-        raise NotImplementedError
-
-    def _encoding(self, namespace: str, *, pomelo: bool) -> SocketEncoding:
-        """How it is written to."""
         raise NotImplementedError
 
     def _say_connected(self, socket: Socket) -> None:
@@ -270,13 +272,54 @@ class SocketioClient(Client):
             self._refuse(None)
             return
         if not socket.encoding.pomelo:
-            self._write_to(socket, pomelo=True)
+            self._speak_pomelo(socket)
         reply = None
         if request.id:
             self._under_way += 1
             reply = partial(self._respond, socket, request.id)
         each = Message(message.REQUEST, request.id, request.route, request.body)
         self._serve(socket, each, reply, len(request.body), now)
+
+    def _speak_pomelo(self, socket: Socket) -> None:
+        """It speaks as Pomelo's library does: it is to be spoken to like that.
+
+        Where outboxes collect for a while, it gets what they have collected in one message, as from
+        Pomelo where that collects.
+        """
+        if self._parts.outboxes.settings.interval:
+            self._hold()
+        self._write_to(socket, pomelo=True)
+
+    def _hold(self) -> None:
+        """Hold packets until they leave, also those for a WebSocket."""
+        if self._framing is not HELD:
+            framing, self._framing = self._framing, HELD
+            self._write_to_all()
+            websocket: Any = self._carrier
+            self.outbox.move(Reframing(websocket.transport, framing), HELD.frames)
+
+    def pinged(self, pong: bytes) -> None:
+        super().pinged(HELD.frames(pong) if self._framing is HELD else pong)
+
+    def _goes_on(self, transport: Any, framing: Framing) -> None:
+        """What waits, and all that comes later, leaves by a WebSocket."""
+        if any(socket.encoding.batches for socket in self._sockets.values()):
+            self.outbox.move(Reframing(transport, framing), bytes)
+        else:
+            self._framing = framing
+            self._write_to_all()
+            self.outbox.move(transport, partial(reframed, framing=framing))
+
+    def _write_to_all(self) -> None:
+        for socket in self._sockets.values():
+            self._write_to(socket, pomelo=socket.encoding.pomelo)
+
+    def _encoding(self, namespace: str, *, pomelo: bool) -> SocketEncoding:
+        """How it is written to."""
+        batches = pomelo and self._parts.outboxes.settings.interval > 0
+        return encoding_of(
+            self._framing, namespace, pomelo=pomelo, batches=batches, old=self.is_old
+        )
 
     def _write_to(self, socket: Socket, *, pomelo: bool) -> None:
         """Write in another way to a client from now on."""

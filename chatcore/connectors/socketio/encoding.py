@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from chatcore.connectors.socketio.framing import Framing, join
+from chatcore.connectors.socketio.framing import HELD, Framing, join
 from chatcore.errors import BodyError, SocketioError
 from chatcore.wire import body, composed, socketio, socketio0
 from chatcore.wire.arguments import quote_text
@@ -20,6 +20,7 @@ from chatcore.wire.message import Message
 from chatcore.wire.socketio_binary import encode_values, has_bytes
 
 _MESSAGE = b"%d" % MESSAGE
+_QUOTES = b'""'
 
 COMPOSED = "message"
 """The event in which Pomelo's messages come and go."""
@@ -33,11 +34,14 @@ class SocketEncoding:
         framing: what its transport makes of a packet.
         namespace: where it is connected.
         pomelo: whether it speaks as Pomelo's library does.
+        batches: whether those of Pomelo's messages that leave together leave as one; they are held
+            until then.
     """
 
     framing: Framing
     namespace: str
     pomelo: bool
+    batches: bool = False
 
     @property
     def name(self) -> str:
@@ -71,6 +75,10 @@ class SocketEncoding:
 
     def message(self, text: bytes) -> bytes:
         """One of Pomelo's messages."""
+        if self.batches:
+            whole = _MESSAGE + socketio.encode_event(COMPOSED, (_QUOTES,), namespace=self.namespace)
+            middle = whole.rindex(_QUOTES) + 1
+            return HELD.part(whole[:middle], quote_text(text)[1:-1], whole[middle:])
         return self.event(COMPOSED, quote_text(text))
 
     def response(self, id: int, body: Body) -> bytes:
@@ -131,7 +139,10 @@ class OldEncoding(SocketEncoding):
         return self.packet(socketio0.encode_event(name, (json,), endpoint=self._endpoint))
 
     def message(self, text: bytes) -> bytes:
-        return self.packet(socketio0.encode_message(text, endpoint=self._endpoint))
+        whole = socketio0.encode_message(text, endpoint=self._endpoint)
+        if self.batches:
+            return HELD.part(whole.removesuffix(text), text, b"")
+        return self.packet(whole)
 
     def disconnect(self) -> bytes:
         return self.packet(socketio0.encode_disconnect(endpoint=self._endpoint))
@@ -145,7 +156,7 @@ class OldEncoding(SocketEncoding):
 
 @cache
 def encoding_of(
-    framing: Framing, namespace: str, *, pomelo: bool, old: bool = False
+    framing: Framing, namespace: str, *, pomelo: bool, batches: bool = False, old: bool = False
 ) -> SocketEncoding:
     """The encoding for a kind of clients; there are as many as namespaces, and few of those."""
-    return (OldEncoding if old else SocketEncoding)(framing, namespace, pomelo)
+    return (OldEncoding if old else SocketEncoding)(framing, namespace, pomelo, batches)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
 from chatcore.connectors.guest import Guest, ICarrier, State
 from chatcore.connectors.socketio.client import SocketioClient, SocketioParts, said_in
-from chatcore.connectors.socketio.encoding import COMPOSED, SocketEncoding, encoding_of
-from chatcore.connectors.socketio.framing import HELD, Framing, reframed
+from chatcore.connectors.socketio.encoding import COMPOSED
+from chatcore.connectors.socketio.framing import HELD, Framing
 from chatcore.connectors.socketio.socket import Socket
 from chatcore.errors import MessageError, WireError
 from chatcore.interfaces import Address
@@ -46,14 +45,13 @@ class EngineClient(SocketioClient):
 
     Args:
         revision: of the protocol.
-        framing: how packets are written for its transport.
         query: of its first request.
 
     Attributes:
         probe: the WebSocket on which it tries to go on, if it does.
     """
 
-    __slots__ = ("_decoder", "_framing", "_said", "probe", "revision")
+    __slots__ = ("_decoder", "_said", "probe", "revision")
 
     def __init__(
         self,
@@ -71,11 +69,12 @@ class EngineClient(SocketioClient):
             shared=shared,
             sid=sid,
             version=str(revision.engine),
+            framing=framing,
             carrier=carrier,
             address=address,
             after=after,
         )
-        self.revision, self._framing, self._said = revision, framing, said_in(query)
+        self.revision, self._said = revision, said_in(query)
         self.probe: Guest | None = None
         self._decoder = SocketDecoder(
             revision.socket,
@@ -119,10 +118,8 @@ class EngineClient(SocketioClient):
         self.probe = None
         self._polls_no_more()
         self._parts.counters.upgrades += 1
-        self._carrier, self._framing = carrier, framing
-        for socket in self._sockets.values():
-            self._write_to(socket, pomelo=socket.encoding.pomelo)
-        self.outbox.move(transport, partial(reframed, framing=framing))
+        self._carrier = carrier
+        self._goes_on(transport, framing)
 
     def take(self, packets: Iterable[EnginePacket]) -> None:
         """Take packets."""
@@ -189,9 +186,6 @@ class EngineClient(SocketioClient):
         if packet.data:
             return {**self._said, **body.decode(packet.data)}
         return {**self._said, **said_in(dict(parse_qsl(packet.query)))}
-
-    def _encoding(self, namespace: str, *, pomelo: bool) -> SocketEncoding:
-        return encoding_of(self._framing, namespace, pomelo=pomelo)
 
     def _say_connected(self, socket: Socket) -> None:
         namespace, version = socket.namespace, self.revision.socket

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 from chatcore.connectors.guest import Guest, ICarrier, State
 from chatcore.connectors.http import TEXT, Exchange
 from chatcore.connectors.socketio.client import SocketioClient, SocketioParts
-from chatcore.connectors.socketio.encoding import COMPOSED, SocketEncoding, encoding_of
+from chatcore.connectors.socketio.encoding import COMPOSED
 from chatcore.connectors.socketio.framing import HELD, Framing, texts_of
 from chatcore.connectors.socketio.polling import SCRIPT
 from chatcore.connectors.socketio.socket import Socket
@@ -77,11 +77,12 @@ class OldClient(SocketioClient):
     """A client of socket.io 0.9.
 
     Args:
-        framing: how packets are written for its transport.
         query: of the request that opened its transport.
     """
 
-    __slots__ = ("_framing", "_said", "_unknown")
+    __slots__ = ("_said", "_unknown")
+
+    is_old = True
 
     def __init__(
         self,
@@ -98,11 +99,12 @@ class OldClient(SocketioClient):
             shared=shared,
             sid=sid,
             version=VERSION,
+            framing=framing,
             carrier=carrier,
             address=address,
             after=after,
         )
-        self._framing, self._said = framing, _said_in(query)
+        self._said = _said_in(query)
         self._unknown = False
 
     def unknown(self) -> None:
@@ -180,9 +182,6 @@ class OldClient(SocketioClient):
     def _acknowledge_at_once(self, packet: OldPacket) -> None:
         if packet.id is not None and not packet.answers:
             self._say(socketio0.encode_ack(packet.id, endpoint=packet.endpoint))
-
-    def _encoding(self, namespace: str, *, pomelo: bool) -> SocketEncoding:
-        return encoding_of(self._framing, namespace, pomelo=pomelo, old=True)
 
     def _say_connected(self, socket: Socket) -> None:
         endpoint = "" if socket.namespace == "/" else socket.namespace

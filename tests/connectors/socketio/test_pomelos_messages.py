@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from chatcore.connectors.draining import Draining
 from chatcore.connectors.settings import DrainSettings
 
 from ..clients import Connector
-from .clients import OldPoller, OldSocket, Poller, Socket, push, reply
+from .clients import OldPoller, OldSocket, Poller, Socket, Web, push, reply
 
 Make = Callable[..., Connector]
 
@@ -219,3 +220,127 @@ def test_in_one_room_with_others(make_socketio: Make) -> None:
     (message,) = binary.messages()
     assert json.loads(message.body) == {"msg": TEXT}
     assert connector.counters.sessions_now == 13
+
+
+class TestBatches:
+    """Where outboxes collect for a while, what they have collected comes as one message."""
+
+    @pytest.fixture
+    def connector(self, make_socketio: Make) -> Connector:
+        return make_socketio(outbox={"interval": 0.05}, socketio={"namespaces": ("/", "/other")})
+
+    @staticmethod
+    def collect(connector: Connector) -> None:
+        connector.reactor.advance(0.05)
+        connector.reactor.settle()
+
+    @staticmethod
+    @contextmanager
+    def patience(connector: Connector) -> Iterator[None]:
+        """To shake hands takes the outbox's time, too."""
+        reactor: Any = connector.reactor
+        settle = reactor.settle
+        reactor.settle = lambda: (reactor.advance(0.05), settle())
+        yield
+        del reactor.settle
+
+    @pytest.fixture
+    def client(
+        self, request: pytest.FixtureRequest, connector: Connector, transport: str
+    ) -> Client:
+        with self.patience(connector):
+            return Client(connector, request.param, transport)
+
+    GENERATIONS = pytest.mark.parametrize("client", ["0.9", "1.x", "4.x"], indirect=True)
+
+    @GENERATIONS
+    def test_what_came_together(self, client: Client, connector: Connector) -> None:
+        push(client.session, "onBefore", 0)
+        client.send(composed(2, "a.b.c", {}))
+        for number in range(3):
+            push(client.session, "onChat", {"n": number, "text": TEXT})
+        reply(connector, {"code": 200})
+        if client.polls:
+            client.raw.poll()
+        else:
+            assert client.raw.packets() == []
+        self.collect(connector)
+        before, *packets = client.raw.polled() if client.polls else client.raw.packets()
+        assert "onBefore" in before
+        (text,) = packets
+        said = json.loads(text[4:] if client.old else json.loads(text[2:])[1])
+        assert said == [
+            *({"route": "onChat", "body": {"n": n, "text": TEXT}} for n in range(3)),
+            {"id": 2, "body": {"code": 200}},
+        ]
+
+    @GENERATIONS
+    def test_one_alone_is_no_batch(self, client: Client, connector: Connector) -> None:
+        client.send(composed(0, "a.b.c", {}))
+        push(client.session, "onChat", 1)
+        if client.polls:
+            client.raw.poll()
+        self.collect(connector)
+        text = client.raw.polled()[0] if client.polls else client.raw.packets()[0]
+        assert json.loads(text[4:] if client.old else json.loads(text[2:])[1]) == {
+            "route": "onChat",
+            "body": 1,
+        }
+
+    @GENERATIONS
+    def test_a_kick(self, client: Client, connector: Connector) -> None:
+        client.send(composed(0, "a.b.c", {}))
+        push(client.session, "onChat", 1)
+        client.session.connection.kick("rude")
+        first, second = client.raw.packets()
+        assert json.loads(first[4:] if client.old else json.loads(first[2:])[1]) == [
+            {"route": "onChat", "body": 1},
+            {"route": "onKick", "reason": "rude"},
+        ]
+        assert second == ("0::" if client.old else "41")
+
+    def test_who_does_not_speak_so_gets_none(self, connector: Connector) -> None:
+        with self.patience(connector):
+            socket = Socket(connector, 3)
+        push(socket.session, "onChat", 1)
+        push(socket.session, "onChat", 2)
+        self.collect(connector)
+        assert socket.packets() == ['42["onChat",1]', '42["onChat",2]']
+
+    def test_each_namespace_has_its_own(self, connector: Connector) -> None:
+        with self.patience(connector):
+            socket = Socket(connector, 3)
+            socket.say("40/other")
+        said = json.dumps(composed(0, "a.b.c", {}))
+        socket.say(f'42["message",{said}]')
+        first, second = connector.sessions
+        push(first, "onChat", 1)
+        push(first, "onChat", 2)
+        push(second, "onChat", 3)
+        push(first, "onChat", b"")
+        socket.ping(b"x")
+        self.collect(connector)
+        texts = [
+            r"[{\"route\":\"onChat\",\"body\":1},{\"route\":\"onChat\",\"body\":2}]",
+            r"{\"route\":\"onChat\",\"body\":\"\"}",
+        ]
+        assert [payload.decode() for _, payload in socket.frames()][-4:] == [
+            f'42["message","{texts[0]}"]',
+            '42/other,["onChat",3]',
+            f'42["message","{texts[1]}"]',
+            "x",
+        ]
+
+    def test_from_polling_to_a_websocket(self, connector: Connector) -> None:
+        with self.patience(connector):
+            poller = Poller(connector, 3)
+        said = json.dumps(composed(0, "a.b.c", {}))
+        poller.say(f'42["message",{said}]')
+        push(poller.session, "onChat", 1)
+        web = Web(connector, poller.target.replace("polling", "websocket"))
+        web.say("2probe", "5")
+        push(poller.session, "onChat", 2)
+        self.collect(connector)
+        probe, text = web.packets()
+        assert [each["body"] for each in json.loads(json.loads(text[2:])[1])] == [1, 2]
+        assert probe == "3probe"
