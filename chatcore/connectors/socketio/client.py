@@ -35,6 +35,13 @@ RESERVED = frozenset(("EIO", "transport", "sid", "t", "j", "b64"))
 TYPE = "socket.io"
 """The type that these clients have in a handshake."""
 
+SEVERAL = "{client} emits {why} with several arguments, and is refused: put them into one object"
+NO_MESSAGE = "{client} sends a text in an event that is for Pomelo's messages, and is refused: {why}"
+"""What the log says of what is never right, and easily done."""
+
+_LONGEST_NAME = 100
+"""Characters of an event's name in the log."""
+
 UNKNOWN_NAMESPACE = "Invalid namespace"
 """What socket.io says of namespaces that there are not."""
 
@@ -255,6 +262,7 @@ class SocketioClient(Client):
         body = bytes(arguments[0]) if arguments else b""
         if len(arguments) > 1:
             self.bears(size, now)
+            self._tell(SEVERAL, f"{name[:_LONGEST_NAME]!r}")
             self._refuse(reply)
         else:
             each = Message(message.REQUEST, 0, name, body, value)
@@ -267,8 +275,9 @@ class SocketioClient(Client):
             return
         try:
             request = composed.decode(text)
-        except MessageError:
+        except MessageError as problem:
             self.bears(len(text), now)
+            self._tell(NO_MESSAGE, str(problem))
             self._refuse(None)
             return
         if not socket.encoding.pomelo:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from twisted.logger import capturedLogs, formatEvent
 
 from chatcore.connectors.draining import Draining
 from chatcore.connectors.settings import DrainSettings
@@ -167,9 +168,12 @@ def test_before_it_says_so_it_is_not_known(client: Client, connector: Connector)
 )
 def test_what_is_none(client: Client, connector: Connector, text: str) -> None:
     """In Pomelo, an exception that nobody catches; here it is refused, and life goes on."""
-    client.send(text)
+    with capturedLogs() as events:
+        client.send(text)
     assert connector.asked == []
     assert connector.counters.requests_refused == 1
+    (line,) = map(formatEvent, events)
+    assert "that is for Pomelo's messages" in line
     client.send(composed(2, "a.b.c", {}))
     reply(connector, 1)
     assert client.got() == [{"id": 2, "body": 1}]

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs, formatEvent
 
 from chatcore.errors import ClientError
 from chatcore.wire.body import Body
@@ -389,8 +390,11 @@ class TestMessages:
         assert connector.asked == []
         assert socket.packets() == ['435[{"code":500}]']
         assert connector.counters.requests_refused == 1
-        socket.say('42["a.b.c",1,2]')
+        with capturedLogs() as events:
+            socket.say('42["a.b.c",1,2]')
         assert socket.packets() == []
+        (line,) = map(formatEvent, events)
+        assert "emits 'a.b.c' with several arguments" in line and "into one object" in line
         assert is_served(connector, socket)
 
     def test_an_answer_that_can_not_be_sent(self, connector: Connector) -> None:
