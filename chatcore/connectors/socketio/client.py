@@ -36,7 +36,7 @@ TYPE = "socket.io"
 """The type that these clients have in a handshake."""
 
 SEVERAL = "{client} emits {why} with several arguments, and is refused: put them into one object"
-NO_MESSAGE = "{client} sends a text in an event that is for Pomelo's messages, and is refused: {why}"
+NO_MESSAGE = "{client} sends a text where Pomelo's messages come in, and is refused: {why}"
 """What the log says of what is never right, and easily done."""
 
 _LONGEST_NAME = 100

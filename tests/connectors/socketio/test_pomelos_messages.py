@@ -173,7 +173,7 @@ def test_what_is_none(client: Client, connector: Connector, text: str) -> None:
     assert connector.asked == []
     assert connector.counters.requests_refused == 1
     (line,) = map(formatEvent, events)
-    assert "that is for Pomelo's messages" in line
+    assert "where Pomelo's messages come in" in line
     client.send(composed(2, "a.b.c", {}))
     reply(connector, 1)
     assert client.got() == [{"id": 2, "body": 1}]
