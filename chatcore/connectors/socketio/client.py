@@ -10,7 +10,7 @@ import msgspec
 
 from chatcore.connectors.client import Client
 from chatcore.connectors.encoding import REFUSED
-from chatcore.connectors.guest import Guest, ICarrier, State
+from chatcore.connectors.guest import PROTOCOL_ERROR, Guest, ICarrier, State
 from chatcore.connectors.http import Exchange
 from chatcore.connectors.parts import ConnectorParts, Reply
 from chatcore.connectors.settings import SocketioSettings
@@ -143,8 +143,7 @@ class SocketioClient(Client):
         """It does not come back after its first request, or can't be waited for."""
         if not self.closed:
             self._parts.counters.clients_silent += 1
-        if self.polling is not None:
-            self.polling.gone()
+        self._wait_no_more()
 
     def part(self) -> None:
         """It says that it goes."""
@@ -399,6 +398,19 @@ class SocketioClient(Client):
         if self.polling is not None:
             self.polling.dismiss()
         self.close(reason)
+
+    def broken(self, problem: str, code: int = PROTOCOL_ERROR) -> None:
+        super().broken(problem, code)
+        self._wait_no_more()
+
+    def silent(self) -> None:
+        super().silent()
+        self._wait_no_more()
+
+    def _wait_no_more(self) -> None:
+        """It is known no more, also where it has not been told yet."""
+        if self.polling is not None:
+            self.polling.gone()
 
     def _say_kicked(self, told: bytes) -> None:
         for socket in self._sockets.values():
