@@ -8,13 +8,13 @@ from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qsl
 
 from twisted.internet.interfaces import IProtocol, IPushProducer
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from chatcore.connectors.exchange import TEXT, Exchange, Header
 from chatcore.connectors.guest import NORMAL, Guest
 from chatcore.connectors.parts import ConnectorParts
 from chatcore.connectors.proxies import Proxies
@@ -23,124 +23,12 @@ from chatcore.errors import HttpError
 from chatcore.interfaces import Address
 from chatcore.turn import is_plain, write_now
 from chatcore.wire.http import LONGEST_HEAD, Head, read_head
-from chatcore.wire.http_body import Body, body_of
-
-TEXT = "text/plain; charset=UTF-8"
-
-MOST_FIELDS = 100
-"""Of a query."""
+from chatcore.wire.http_body import body_of
 
 MOST_HELD = 64 * 1024 * 1024
 """Bytes of all requests that have not come whole; nobody can send more than that for nothing."""
 
-Header = tuple[str, str]
-
-
-class Exchange:
-    """A request, and the answer to it, of which there is one.
-
-    It is served when its head is there; who wants its body says so with `read`.
-
-    Attributes:
-        head: the request's.
-        query: the query's fields; of those with one name, the first.
-        address: whose request it is, as far as is known: a host and a port.
-        body: what comes with it.
-        lost: called if it can't be completed or answered: its connection is gone, or its body is
-            none, too long or too slow.
-    """
-
-    __slots__ = ("_http", "_then", "address", "body", "head", "lost", "query")
-
-    def __init__(self, http: HttpConnection, head: Head, body: Body, address: Address) -> None:
-        self._http = http
-        self.head, self.body, self.address = head, body, address
-        self.query = query_of(head)
-        self.lost: Callable[[], None] = _nothing
-        self._then: Callable[[bytes], None] | None = None
-
-    @property
-    def is_forwarded(self) -> bool:
-        """Whether a proxy made it for somebody else."""
-        return self.address is not self._http.guest.address
-
-    @property
-    def is_read(self) -> bool:
-        """Whether somebody waits for its body."""
-        return self._then is not None
-
-    def bears(self) -> bool:
-        """Put up with a request of somebody who is not known; if there were too many, refuse it."""
-        if self._http.guest.bears():
-            return True
-        self.answer(429, close=True)
-        return False
-
-    def read(self, most: int, then: Callable[[bytes], None]) -> None:
-        """Have the body read.
-
-        Args:
-            most: its most bytes.
-            then: given the body, when all of it is there.
-
-        Raises:
-            HttpError: it is too long.
-        """
-        self.body.limit(most)
-        if self.body.done:
-            then(self.body.content)
-        else:
-            self._then = then
-            if self.head.fields.get("expect", "").lower() == "100-continue":
-                self._http.go_ahead()
-
-    def proceed(self) -> None:
-        """More of the body has come."""
-        if self.body.done and self._then is not None:
-            then, self._then = self._then, None
-            then(self.body.content)
-
-    def answer(
-        self,
-        status: int,
-        content: bytes = b"",
-        *,
-        kind: str = TEXT,
-        headers: Iterable[Header] = (),
-        close: bool = False,
-    ) -> None:
-        """Answer.
-
-        Args:
-            status: as in 200.
-            content: the body.
-            kind: its media type.
-            headers: further headers.
-            close: whether the connection is to end with it.
-        """
-        self._http.answered(self, status, content, kind, headers, close)
-
-
 _EMPTY_LINE = b"\r\n"
-
-
-def query_of(head: Head) -> dict[str, str]:
-    """The fields of a request's query; of those with one name, the first.
-
-    Raises:
-        HttpError: there are too many.
-    """
-    text = head.target.partition("?")[2]
-    if text.count("&") >= MOST_FIELDS:
-        raise HttpError("a query with too many fields")
-    fields: dict[str, str] = {}
-    for name, value in parse_qsl(text, keep_blank_values=True):
-        fields.setdefault(name, value)
-    return fields
-
-
-def _nothing() -> None:
-    pass
 
 
 class HttpParts:

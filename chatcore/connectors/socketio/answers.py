@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from chatcore.connectors.http import TEXT, Exchange, Header
+from chatcore.connectors.exchange import TEXT, Exchange, Header
 from chatcore.wire import body
 from chatcore.wire.http import Head, is_token
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,20 +10,17 @@ import msgspec
 
 from chatcore.connectors.client import Client
 from chatcore.connectors.encoding import REFUSED
-from chatcore.connectors.guest import PROTOCOL_ERROR, Guest, ICarrier, State
-from chatcore.connectors.http import Exchange
-from chatcore.connectors.parts import ConnectorParts, Reply
-from chatcore.connectors.settings import SocketioSettings
-from chatcore.connectors.socketio.answers import answer
+from chatcore.connectors.guest import PROTOCOL_ERROR, Guest, State
+from chatcore.connectors.parts import Reply
 from chatcore.connectors.socketio.encoding import SocketEncoding, encoding_of
 from chatcore.connectors.socketio.framing import HELD, Framing, Reframing, reframed
-from chatcore.connectors.socketio.newcomers import Newcomers
-from chatcore.connectors.socketio.polling import Polling
+from chatcore.connectors.socketio.polling import IForm, Polling
+from chatcore.connectors.socketio.shared import SocketioParts
 from chatcore.connectors.socketio.socket import Socket
 from chatcore.connectors.welcome import Handshake, Refused
 from chatcore.deadlines import Deadlines
 from chatcore.dispatch.calling import Waiting
-from chatcore.errors import BodyError, MessageError
+from chatcore.errors import BodyError, MessageError, WireError
 from chatcore.interfaces import Address
 from chatcore.wire import composed, handshake, message
 from chatcore.wire.body import Body
@@ -51,31 +48,6 @@ def said_in(query: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in query.items() if name not in RESERVED}
 
 
-class SocketioParts:
-    """What all clients of socket.io of a frontend share.
-
-    Args:
-        parts: what they share with all others.
-        settings: what they are told, and may do.
-    """
-
-    def __init__(self, parts: ConnectorParts, settings: SocketioSettings) -> None:
-        self.all, self.settings = parts, settings
-        self.clients: dict[str, SocketioClient] = {}
-        self.newcomers = Newcomers(parts)
-        silence = settings.ping_seconds + settings.patience_seconds
-        self.silences: Deadlines = parts.deadlines(silence, _silent)
-        self.pings: Deadlines = parts.deadlines(settings.ping_seconds, _ping)
-
-    def has_room(self, exchange: Exchange) -> bool:
-        """Whether who makes a request may stay here to poll; if not, it is refused."""
-        admission = self.all.admission
-        if admission.has_room() and admission.admits(exchange.address[0]):
-            return True
-        answer(exchange, status=503)
-        return False
-
-
 class SocketioClient(Client):
     """A client of socket.io; those who know a version of the protocol build on this.
 
@@ -86,6 +58,7 @@ class SocketioClient(Client):
         sid: how it is known, to itself alone.
         version: of the protocol, as the handshake hook is told.
         framing: how packets are written for its transport.
+        carrier: closes what carries it; None for who `polls`.
     """
 
     __slots__ = ("_asking", "_framing", "_shared", "_sockets", "sid", "version")
@@ -97,7 +70,7 @@ class SocketioClient(Client):
         sid: str,
         version: str,
         framing: Framing,
-        carrier: ICarrier,
+        carrier: Any = None,
         address: Address,
         after: Guest | None = None,
     ) -> None:
@@ -130,10 +103,12 @@ class SocketioClient(Client):
         carrier = self._carrier
         return carrier if isinstance(carrier, Polling) else None
 
-    def polls(self, polling: Polling) -> None:
-        """It is carried by this from now on."""
-        self._carrier = polling
+    def polls(self, form: IForm, times: Deadlines | None = None) -> Polling:
+        """It polls, with the arguments of `Polling`; nothing else has carried it."""
+        polling = self._carrier = Polling(self, form, times)
         self._parts.counters.polling_now += 1
+        self._parts.admission.entered(self)
+        return polling
 
     def _polls_no_more(self) -> None:
         if self.polling is not None:
@@ -151,7 +126,23 @@ class SocketioClient(Client):
             self.polling.part()
         self.close("disconnect")
 
+    def take(self, packets: Iterable[Any]) -> None:
+        """Take packets."""
+        try:
+            for each in packets:
+                if self._state is State.CLOSED:
+                    return
+                self._packet(each)
+        except WireError as problem:
+            self.broken(str(problem))
+        except Exception:
+            self._failed()
+
     # What those say who know the protocol.
+
+    def _packet(self, packet: Any) -> None:
+        """Act on a packet; may raise anything."""
+        raise NotImplementedError
 
     def ping(self) -> None:
         """Give it a sign of life, or ask it for one."""
@@ -440,11 +431,3 @@ class SocketioClient(Client):
         self._shared.newcomers.gone(self)
         self._polls_no_more()
         super().lost(reason)
-
-
-def _silent(client: SocketioClient) -> None:
-    client.silent()
-
-
-def _ping(client: SocketioClient) -> None:
-    client.ping()

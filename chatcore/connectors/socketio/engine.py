@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-from chatcore.connectors.guest import Guest, ICarrier, State
-from chatcore.connectors.socketio.client import SocketioClient, SocketioParts, said_in
+from chatcore.connectors.guest import Guest, ICarrier
+from chatcore.connectors.socketio.client import SocketioClient, said_in
 from chatcore.connectors.socketio.encoding import COMPOSED
 from chatcore.connectors.socketio.framing import HELD, Framing
+from chatcore.connectors.socketio.shared import SocketioParts
 from chatcore.connectors.socketio.socket import Socket
-from chatcore.errors import MessageError, WireError
+from chatcore.errors import MessageError
 from chatcore.interfaces import Address
 from chatcore.wire import body, socketio
 from chatcore.wire.arguments import read_text
@@ -61,7 +62,7 @@ class EngineClient(SocketioClient):
         revision: Revision,
         framing: Framing,
         query: Mapping[str, str],
-        carrier: ICarrier,
+        carrier: Any = None,
         address: Address,
         after: Guest | None = None,
     ) -> None:
@@ -120,18 +121,6 @@ class EngineClient(SocketioClient):
         self._parts.counters.upgrades += 1
         self._carrier = carrier
         self._goes_on(transport, framing)
-
-    def take(self, packets: Iterable[EnginePacket]) -> None:
-        """Take packets."""
-        try:
-            for each in packets:
-                if self._state is State.CLOSED:
-                    return
-                self._packet(each)
-        except WireError as problem:
-            self.broken(str(problem))
-        except Exception:
-            self._failed()
 
     def _packet(self, packet: EnginePacket) -> None:
         kind, data, binary = packet

@@ -6,8 +6,8 @@ import secrets
 from functools import partial
 from typing import Any
 
+from chatcore.connectors.exchange import Exchange, query_of
 from chatcore.connectors.guest import Guest
-from chatcore.connectors.http import Exchange, query_of
 from chatcore.connectors.socketio.answers import (
     BAD_METHOD,
     BAD_REQUEST,
@@ -18,10 +18,10 @@ from chatcore.connectors.socketio.answers import (
     answer,
     refuse,
 )
-from chatcore.connectors.socketio.client import SocketioParts
 from chatcore.connectors.socketio.engine import REVISIONS, EngineClient, Revision
 from chatcore.connectors.socketio.framing import FRAMES, HELD
 from chatcore.connectors.socketio.polling import FORMS, Polling, longest_post, posted
+from chatcore.connectors.socketio.shared import SocketioParts
 from chatcore.connectors.socketio.upgrading import Probe, Probes
 from chatcore.connectors.socketio.websocket import SocketioWebSocketFactory, reader
 from chatcore.errors import EngineError
@@ -93,19 +93,15 @@ class EngineLobby:
             answer(exchange, status=503)
             return
         sid = secrets.token_urlsafe(15)
-        polling: Any = None
         client = EngineClient(
             shared=self._shared,
             sid=sid,
             revision=revision,
             framing=HELD,
             query=exchange.query,
-            carrier=polling,
             address=exchange.address,
         )
-        polling = Polling(client, FORMS[revision.engine])
-        client.polls(polling)
-        self._parts.admission.entered(client)
+        polling = client.polls(FORMS[revision.engine])
         newcomers.came(client)
         if revision.engine == 3 and self._settings.cookie:
             cookie = f"{self._settings.cookie}={sid}; Path=/; HttpOnly"

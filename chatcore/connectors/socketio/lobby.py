@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from chatcore.connectors.exchange import Exchange
 from chatcore.connectors.guest import Guest
-from chatcore.connectors.http import Exchange
 from chatcore.connectors.origins import Origins, origin_of
 from chatcore.connectors.parts import ConnectorParts
 from chatcore.connectors.settings import SocketioSettings
 from chatcore.connectors.socketio.answers import FORBIDDEN, Trouble, answer_preflight, refuse
-from chatcore.connectors.socketio.client import SocketioClient, SocketioParts
+from chatcore.connectors.socketio.client import SocketioClient
 from chatcore.connectors.socketio.engine_lobby import EngineLobby
 from chatcore.connectors.socketio.old import in_script
 from chatcore.connectors.socketio.old_lobby import OldLobby, is_old
 from chatcore.connectors.socketio.script import Script, is_script
+from chatcore.connectors.socketio.shared import SocketioParts
 from chatcore.connectors.socketio.websocket import SocketioWebSocketFactory
 from chatcore.wire.http import Head
 

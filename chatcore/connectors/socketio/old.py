@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from chatcore.connectors.guest import Guest, ICarrier, State
-from chatcore.connectors.http import TEXT, Exchange
-from chatcore.connectors.socketio.client import SocketioClient, SocketioParts
+from chatcore.connectors.exchange import TEXT, Exchange
+from chatcore.connectors.guest import Guest
+from chatcore.connectors.socketio.client import SocketioClient
 from chatcore.connectors.socketio.encoding import COMPOSED
 from chatcore.connectors.socketio.framing import HELD, Framing, texts_of
 from chatcore.connectors.socketio.polling import SCRIPT
+from chatcore.connectors.socketio.shared import SocketioParts
 from chatcore.connectors.socketio.socket import Socket
-from chatcore.errors import EngineError, WireError
+from chatcore.errors import EngineError
 from chatcore.interfaces import Address
 from chatcore.wire import jsonp, socketio0
 from chatcore.wire.arguments import read_text
@@ -91,7 +92,7 @@ class OldClient(SocketioClient):
         sid: str,
         framing: Framing,
         query: dict[str, str],
-        carrier: ICarrier,
+        carrier: Any = None,
         address: Address,
         after: Guest | None = None,
     ) -> None:
@@ -131,18 +132,6 @@ class OldClient(SocketioClient):
 
     def _say(self, packet: bytes) -> None:
         self.outbox.send(self._framing.text(packet))
-
-    def take(self, packets: Iterable[OldPacket]) -> None:
-        """Take packets."""
-        try:
-            for each in packets:
-                if self._state is State.CLOSED:
-                    return
-                self._packet(each)
-        except WireError as problem:
-            self.broken(str(problem))
-        except Exception:
-            self._failed()
 
     def _packet(self, packet: OldPacket) -> None:
         self._lives()

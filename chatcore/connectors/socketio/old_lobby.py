@@ -10,10 +10,9 @@ import re
 from functools import partial
 from typing import Any
 
+from chatcore.connectors.exchange import Exchange, query_of
 from chatcore.connectors.guest import Guest
-from chatcore.connectors.http import Exchange, query_of
 from chatcore.connectors.socketio.answers import BAD_REQUEST, Trouble, answer
-from chatcore.connectors.socketio.client import SocketioParts
 from chatcore.connectors.socketio.framing import FRAMES, HELD
 from chatcore.connectors.socketio.old import (
     NOBODY,
@@ -25,6 +24,7 @@ from chatcore.connectors.socketio.old import (
     script_function,
 )
 from chatcore.connectors.socketio.polling import MOST_PACKETS, SCRIPT, Polling
+from chatcore.connectors.socketio.shared import SocketioParts
 from chatcore.connectors.socketio.tickets import Tickets
 from chatcore.connectors.socketio.websocket import SocketioWebSocketFactory, read_old
 from chatcore.deadlines import Deadlines
@@ -128,19 +128,14 @@ class OldLobby:
         polling.poll(exchange)
 
     def _take_in(self, exchange: Exchange, sid: str) -> OldClient:
-        carrier: Any = None
         client = OldClient(
             shared=self._shared,
             sid=sid,
             framing=HELD,
             query=exchange.query,
-            carrier=carrier,
             address=exchange.address,
         )
-        polling = Polling(client, OLD_FORM, self._polls)
-        client.polls(polling)
-        self._parts.admission.entered(client)
-        client.opened(polling)
+        client.opened(client.polls(OLD_FORM, self._polls))
         return client
 
     def _post(self, exchange: Exchange, sid: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from chatcore.connectors.http import TEXT, Exchange, Header
+from chatcore.connectors.exchange import TEXT, Exchange, Header
 from chatcore.connectors.socketio.answers import answer
 from chatcore.connectors.socketio.framing import HELD, packets_of
 from chatcore.deadlines import Deadlines

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from chatcore.connectors.http import Exchange
+from chatcore.connectors.exchange import Exchange
 
 KIND = "application/javascript; charset=utf-8"
 

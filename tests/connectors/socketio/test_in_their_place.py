@@ -12,7 +12,8 @@ import pytest
 from certificates import make_certificate
 
 from chatcore.connectors.draining import Draining
-from chatcore.connectors.http import Exchange, HttpConnection
+from chatcore.connectors.exchange import Exchange
+from chatcore.connectors.http import HttpConnection
 from chatcore.connectors.outbox import Outbox
 from chatcore.connectors.settings import DrainSettings
 from chatcore.connectors.socketio.client import SocketioClient
