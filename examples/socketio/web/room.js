@@ -80,9 +80,16 @@ export class Room {
   }
 
   async #connect(host, port, hear = () => {}, ended = () => {}) {
+    let cut;
+    const over = new Promise((_, reject) => (cut = () => reject(new Error("The way is cut."))));
+    over.catch(() => {}); // often nobody waits for an answer then
     try {
-      const server = await this.#open(`${location.protocol}//${host}:${port}`, hear, ended);
-      return { ...server, place: `${host}:${port}` };
+      const server = await this.#open(`${location.protocol}//${host}:${port}`, hear, (kick) => {
+        cut();
+        ended(kick);
+      });
+      const ask = (route, msg) => Promise.race([server.ask(route, msg), over]);
+      return { ...server, ask, place: `${host}:${port}` };
     } catch {
       throw new Error("The chat does not answer.");
     }
