@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,7 +17,25 @@ from running import ROOT, RunningChat, environment, free_ports, short_folder, wa
 from small_documents import blocks, write_application
 
 GUIDE = ROOT / "docs" / "socketio.md"
-PACKAGES = {"socket.io": "4.8.4", "socket.io-client": "4.8.4"}
+PACKAGES = {
+    "socket.io": "4.8.4",
+    "socket.io-client": "4.8.4",
+    "socket.io-client-2": "npm:socket.io-client@2.5.0",
+    "socket.io-client-0": "npm:socket.io-client@0.9.17",
+}
+ADMINS = {"code": 401, "why": "admins only"}
+REFUSALS = {
+    "socket.io-client": [
+        ["/admin", "connect_error", {"message": "refused by the application", "data": ADMINS}],
+        ["/nowhere", "connect_error", {"message": "Invalid namespace"}],
+    ],
+    "socket.io-client-2": [["/admin", "error", ADMINS], ["/nowhere", "error", "Invalid namespace"]],
+    "socket.io-client-0": [
+        ["/admin", "connect_failed", "unauthorized"],
+        ["/nowhere", "connect_failed", "unauthorized"],
+    ],
+}
+"""What the libraries tell, as the page's table has it."""
 
 
 def script(name: str) -> str:
@@ -142,6 +162,33 @@ def test_the_same_in_node(run: Run) -> None:
     shorter = {'"door.entryHandler.enter"': '"enter"', '"room.talkHandler.say"': '"say"'}
     url = f"http://127.0.0.1:{port}"
     converse(lambda name, room: run("client.js", name, room, url, **shorter))
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[RunningChat]:
+    """The application with the hook that the page shows for namespaces."""
+    with short_folder() as folder:
+        write_application(GUIDE, folder / "talk", {})
+        (hook,) = [each for each in blocks(GUIDE, "python") if '"/admin"' in each]
+        (folder / "talk" / "app.py").write_text(hook)
+        running = RunningChat(folder, source=folder / "talk")
+        yield running
+        running.close()
+
+
+@pytest.mark.parametrize("library", REFUSALS)
+def test_refusals(guarded: RunningChat, run: Run, tmp_path: Path, library: str) -> None:
+    url = f"http://127.0.0.1:{guarded.port('door-1')}"
+    shutil.copy(Path(__file__).with_name("socketio_refusals.js"), tmp_path)
+    program = Program(
+        tmp_path / "socketio_refusals.js", library, f"{url}/admin", f"{url}/nowhere", url
+    )
+    try:
+        wait_until(lambda: len(program.lines()) >= 3, "an event for each place")
+        told = sorted(map(json.loads, program.lines()))
+        assert told == [["/", "connect", None], *REFUSALS[library]]
+    finally:
+        program.close()
 
 
 def test_by_the_gate(chat: RunningChat, run: Run) -> None:
