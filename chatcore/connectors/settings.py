@@ -23,7 +23,7 @@ Policy = Literal["disconnect", "drop-oldest", "newest-per-route"]
 class ConnectorSettings:
     """What a frontend speaks with its clients."""
 
-    websocket: bool = setting(True, "whether clients may come by WebSocket")
+    websocket: bool = setting(True, "whether Pomelo's clients may come by WebSocket")
     tcp: bool = setting(True, "whether clients may come by plain TCP, as Pomelo's C client does")
     socketio: bool = setting(
         True,
@@ -129,7 +129,9 @@ class Limits:
     )
     connections: Count = setting(20000, "connections that a frontend accepts")
     connections_per_address: Count = setting(
-        0, "connections that it accepts from one IPv4 address, or from one /64 of IPv6"
+        0,
+        "connections that it accepts from one IPv4 address, or from one /64 of IPv6; clients of"
+        " socket.io that poll count beside theirs",
     )
     blacklist: tuple[str, ...] = setting(
         (), "addresses and networks that are not let in, such as 192.0.2.7 or 2001:db8::/32"
@@ -310,5 +312,7 @@ class OutboxSettings:
         " is sent only the newest push of each route; if that is not enough, it is disconnected",
     )
     interval: Annotated[float, Meta(ge=0, le=5)] = setting(
-        0.0, "seconds to collect what is sent to a client; 0: until the end of the reactor's turn"
+        0.0,
+        "seconds to collect what is sent to a client; 0: until the end of the reactor's turn."
+        " Pomelo's clients of socket.io get what was collected as one message",
     )

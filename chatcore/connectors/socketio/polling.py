@@ -263,9 +263,13 @@ class Polling:
         answer(poll, content, kind=kind, headers=headers)
 
 
+def _longest(revision: int, size: int) -> int:
+    return engineio3.longest_texts(size) if revision == 3 else size
+
+
 def longest_post(exchange: Exchange, revision: int, size: int) -> int:
     """Bytes of a request whose payload has so many, once nothing of how it is sent is left."""
-    longest = engineio3.longest_texts(size) if revision == 3 else size
+    longest = _longest(revision, size)
     return jsonp.longest_form(longest) if "j" in exchange.query else longest
 
 
@@ -282,7 +286,7 @@ def posted(
         EngineError: they can't be read.
     """
     if "j" in exchange.query:
-        form = jsonp.decode_form(content, limit=engineio3.longest_texts(size))
+        form = jsonp.decode_form(content, limit=_longest(revision, size))
         content = jsonp.newlines(form)
     elif exchange.head.fields.get("content-type", "").lower().startswith(BYTES):
         if revision == 4:

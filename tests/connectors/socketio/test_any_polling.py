@@ -31,6 +31,7 @@ OPENINGS = [
     "/socket.io/socket.io.js",
     "/socket.io/?EIO=9",
     "/",
+    "/socket.io/1/websocket",
 ]
 PACKETS = [
     "40", "41", "1", "2", "3", "2probe", "5", "6", '42["a.b.c",{"x":"你好 😀"}]', '420["a.b.c"]',
@@ -82,12 +83,16 @@ frames = st.one_of(
 class Scene:
     """A frontend with neighbours whom nothing may happen to, and anybody else."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, interval: float) -> None:
         self.connector = Connector(
             socketio={"ping_seconds": 3, "patience_seconds": 2, "upgrade_seconds": 4},
             limits={"idle_seconds": 30, "message_burst": 100},
-            outbox={"policy": policy, "bytes": 65536, "seconds": 5},
+            outbox={"policy": policy, "bytes": 65536, "seconds": 5, "interval": interval},
         )
+        if interval:
+            reactor: Any = self.connector.reactor
+            settle = reactor.settle
+            reactor.settle = lambda: (settle(), reactor.advance(interval), settle())
         self.groups = GroupTable(
             sessions=self.connector.sessions, gone=print, counters=self.connector.counters
         )
@@ -101,10 +106,15 @@ class Scene:
         """Somebody comes, and is known by its id from then on."""
         client = self.connector.connect()
         self.places.append(client)
+        if opening == OPENINGS[-1]:
+            self.come("/socket.io/1/")
+            client.send(upgrade(f"{opening}/{self.sids[-1][0]}"))
+            return
         if "websocket" in opening:
             client.send(upgrade(opening))
             return
         client.send(request("GET", opening))
+        self.connector.reactor.settle()
         text = client.take().partition(b"\r\n\r\n")[2].decode("latin-1").replace('\\"', '"')
         if '"sid":"' in text:
             sid = text.partition('"sid":"')[2].partition('"')[0]
@@ -226,10 +236,14 @@ steps = st.one_of(
 
 
 @settings(max_examples=100)
-@given(st.sampled_from(POLICIES), st.lists(steps, min_size=20, max_size=60))
-def test_any_conversation(policy: Policy, play: list[tuple[Any, ...]]) -> None:
-    scene = Scene(policy)
-    for opening in OPENINGS[:6]:
+@given(
+    st.sampled_from(POLICIES),
+    st.sampled_from([0.0, 1e-5]),
+    st.lists(steps, min_size=20, max_size=60),
+)
+def test_any_conversation(policy: Policy, interval: float, play: list[tuple[Any, ...]]) -> None:
+    scene = Scene(policy, interval)
+    for opening in OPENINGS[:6] + OPENINGS[-1:]:
         scene.come(opening)
     for step, *arguments in play:
         step(scene, *arguments)

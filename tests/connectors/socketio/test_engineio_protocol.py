@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from chatcore.connectors.socketio.polling import MOST_PACKETS
 from chatcore.wire.body import Body
 
 from ..clients import Connector, frame
@@ -268,6 +269,14 @@ class TestMessages:
         assert answer.status == 400
         assert poller.polled() == ["1"]
         assert poller.polls.get(poller.target).json == {"code": 1, "message": "Session ID unknown"}
+        assert connector.counters.clients_broken == 1
+
+    @BOTH
+    def test_more_packets_than_anybody_needs(self, make_socketio: Any, revision: int) -> None:
+        connector = make_socketio(limits={"messages_per_second": 0})
+        poller = connected(connector, revision)
+        assert poller.post(*["6"] * MOST_PACKETS).status == 200
+        assert poller.post(*["6"] * (MOST_PACKETS + 1)).status == 400
         assert connector.counters.clients_broken == 1
 
     def test_bytes_where_the_fourth_revision_has_text(self, connector: Connector) -> None:

@@ -467,6 +467,14 @@ class TestMessages:
             assert socket.code in (1002, 1009), said
         assert connector.asked == []
 
+    @pytest.mark.parametrize("packet", ['40{"a":%s}', "40/custom,%s", '440{"a":%s}', "430[%s]"])
+    def test_what_is_deep_anywhere(self, connector: Connector, packet: str) -> None:
+        neighbour, socket = connected(connector), Socket(connector)
+        socket.say(packet % ("[" * 30_000 + "]" * 30_000))
+        assert socket.packets() == []
+        assert connector.counters.clients_broken == 1
+        assert is_served(connector, neighbour)
+
     def test_names_that_mean_something_to_others(self, connector: Connector) -> None:
         """Whatever a client calls its events, it is a route, and routes are looked up."""
         socket = connected(connector)
