@@ -1,27 +1,22 @@
-"""A client of socket.io, of whatever version: its namespaces, events, and how it ends."""
+"""A client of socket.io, of whatever version: its namespaces, and what it asks there."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import msgspec
 
-from chatcore.connectors.client import Client
 from chatcore.connectors.encoding import REFUSED
-from chatcore.connectors.guest import PROTOCOL_ERROR, Guest, State
+from chatcore.connectors.guest import State
 from chatcore.connectors.parts import Reply
+from chatcore.connectors.socketio.carried import CarriedClient
 from chatcore.connectors.socketio.encoding import SocketEncoding, encoding_of
-from chatcore.connectors.socketio.framing import HELD, Framing, Reframing, reframed
-from chatcore.connectors.socketio.polling import IForm, Polling
-from chatcore.connectors.socketio.shared import SocketioParts
 from chatcore.connectors.socketio.socket import Socket
 from chatcore.connectors.welcome import Handshake, Refused
-from chatcore.deadlines import Deadlines
 from chatcore.dispatch.calling import Waiting
-from chatcore.errors import BodyError, MessageError, WireError
-from chatcore.interfaces import Address
+from chatcore.errors import BodyError, MessageError
 from chatcore.wire import composed, handshake, message
 from chatcore.wire.body import Body
 from chatcore.wire.message import Message
@@ -34,10 +29,16 @@ TYPE = "socket.io"
 
 SEVERAL = "{client} emits {why} with several arguments, and is refused: put them into one object"
 NO_MESSAGE = "{client} sends a text where Pomelo's messages come in, and is refused: {why}"
+NO_NAMESPACE = "{client} asks for the namespace {why}, which is not in socketio.namespaces"
 """What the log says of what is never right, and easily done."""
 
+TURNED_AWAY = "The handshake of {client} is refused: {why}"
+
 _LONGEST_NAME = 100
-"""Characters of an event's name in the log."""
+"""Characters of a name of a client's in the log."""
+
+_LONGEST_ANSWER = 200
+"""Bytes of the answer to a refused handshake that are logged."""
 
 UNKNOWN_NAMESPACE = "Invalid namespace"
 """What socket.io says of namespaces that there are not."""
@@ -48,105 +49,33 @@ def said_in(query: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in query.items() if name not in RESERVED}
 
 
-class SocketioClient(Client):
+class SocketioClient(CarriedClient):
     """A client of socket.io; those who know a version of the protocol build on this.
 
     It has a session in each namespace that it is connected to, nearly always one.
 
     Args:
-        shared: what it shares with others of its kind.
-        sid: how it is known, to itself alone.
         version: of the protocol, as the handshake hook is told.
-        framing: how packets are written for its transport.
-        carrier: closes what carries it; None for who `polls`.
+        others: those of `CarriedClient`.
     """
 
-    __slots__ = ("_asking", "_framing", "_shared", "_sockets", "sid", "version")
-
-    def __init__(
-        self,
-        *,
-        shared: SocketioParts,
-        sid: str,
-        version: str,
-        framing: Framing,
-        carrier: Any = None,
-        address: Address,
-        after: Guest | None = None,
-    ) -> None:
-        super().__init__(parts=shared.all, carrier=carrier, address=address, after=after)
-        self._shared = shared
-        if self._patience is not None:
-            # Twice as many signs of life as are asked for are put up with, whatever else is not.
-            self._patience.rate += 2 / shared.settings.ping_seconds
-        self.sid, self.version, self._framing = sid, version, framing
-        self._sockets: dict[str, Socket] = {}
-        self._asking: dict[str, Waiting] = {}
-        shared.clients[sid] = self
+    __slots__ = ("_asking", "_sockets", "version")
 
     is_old = False
     """Whether it speaks socket.io 0.9."""
+
+    def __init__(self, *, version: str, **others: Any) -> None:
+        super().__init__(**others)
+        self.version = version
+        self._sockets: dict[str, Socket] = {}
+        self._asking: dict[str, Waiting] = {}
 
     @property
     def session(self) -> Any:
         """The first of its sessions."""
         return next((each.session for each in self._sockets.values() if each.session), None)
 
-    @property
-    def closed(self) -> bool:
-        """Whether it is closed, or is being closed."""
-        return self._state is State.CLOSED
-
-    @property
-    def polling(self) -> Polling | None:
-        """What carries it, where it polls."""
-        carrier = self._carrier
-        return carrier if isinstance(carrier, Polling) else None
-
-    def polls(self, form: IForm, times: Deadlines | None = None) -> Polling:
-        """It polls, with the arguments of `Polling`; nothing else has carried it."""
-        polling = self._carrier = Polling(self, form, times)
-        self._parts.counters.polling_now += 1
-        self._parts.admission.entered(self)
-        return polling
-
-    def _polls_no_more(self) -> None:
-        if self.polling is not None:
-            self._parts.counters.polling_now -= 1
-
-    def forget(self) -> None:
-        """It does not come back after its first request, or can't be waited for."""
-        if not self.closed:
-            self._parts.counters.clients_silent += 1
-        self._wait_no_more()
-
-    def part(self) -> None:
-        """It says that it goes."""
-        if self.polling is not None:
-            self.polling.part()
-        self.close("disconnect")
-
-    def take(self, packets: Iterable[Any]) -> None:
-        """Take packets."""
-        try:
-            for each in packets:
-                if self._state is State.CLOSED:
-                    return
-                self._packet(each)
-        except WireError as problem:
-            self.broken(str(problem))
-        except Exception:
-            self._failed()
-
     # What those say who know the protocol.
-
-    def _packet(self, packet: Any) -> None:
-        """Act on a packet; may raise anything."""
-        raise NotImplementedError
-
-    def ping(self) -> None:
-        """Give it a sign of life, or ask it for one."""
-        raise NotImplementedError
 
     def _say_connected(self, socket: Socket) -> None:
         """Tell it that it is in a namespace."""
@@ -171,6 +100,7 @@ class SocketioClient(Client):
         if namespace in self._sockets or self._state is State.LEAVING:
             return
         if namespace not in self._shared.settings.namespaces:
+            self._tell(NO_NAMESPACE, f"{namespace[:_LONGEST_NAME]!r}")
             self._say_refused(namespace, UNKNOWN_NAMESPACE)
             return
         encoding = self._encoding(namespace, pomelo=False)
@@ -186,6 +116,8 @@ class SocketioClient(Client):
                 return
             del self._sockets[namespace]
             self._parts.counters.clients_turned_away += 1
+            answer = (refused.told or b"")[:_LONGEST_ANSWER].decode("utf-8", "replace")
+            self._tell(TURNED_AWAY, f"{answer} {refused.why}".strip())
             self._say_refused(namespace, refused.why, refused.told)
 
         waiting = self._parts.welcome.consult(Handshake(about, said, self.address), consulted)
@@ -289,27 +221,11 @@ class SocketioClient(Client):
             self._hold()
         self._write_to(socket, pomelo=True)
 
-    def _hold(self) -> None:
-        """Hold packets until they leave, also those for a WebSocket."""
-        if self._framing is not HELD:
-            framing, self._framing = self._framing, HELD
-            self._write_to_all()
-            websocket: Any = self._carrier
-            self.outbox.move(Reframing(websocket.transport, framing), HELD.frames)
+    @property
+    def _holds(self) -> bool:
+        return any(socket.encoding.batches for socket in self._sockets.values())
 
-    def pinged(self, pong: bytes) -> None:
-        super().pinged(HELD.frames(pong) if self._framing is HELD else pong)
-
-    def _goes_on(self, transport: Any, framing: Framing) -> None:
-        """What waits, and all that comes later, leaves by a WebSocket."""
-        if any(socket.encoding.batches for socket in self._sockets.values()):
-            self.outbox.move(Reframing(transport, framing), bytes)
-        else:
-            self._framing = framing
-            self._write_to_all()
-            self.outbox.move(transport, partial(reframed, framing=framing))
-
-    def _write_to_all(self) -> None:
+    def _reframe(self) -> None:
         for socket in self._sockets.values():
             self._write_to(socket, pomelo=socket.encoding.pomelo)
 
@@ -384,25 +300,6 @@ class SocketioClient(Client):
         if not self._sockets:
             self._dismiss(reason)
 
-    def _dismiss(self, reason: str) -> None:
-        """Close, after it was told that it is in no namespace: its library goes by itself then."""
-        if self.polling is not None:
-            self.polling.dismiss()
-        self.close(reason)
-
-    def broken(self, problem: str, code: int = PROTOCOL_ERROR) -> None:
-        super().broken(problem, code)
-        self._wait_no_more()
-
-    def silent(self) -> None:
-        super().silent()
-        self._wait_no_more()
-
-    def _wait_no_more(self) -> None:
-        """It is known no more, also where it has not been told yet."""
-        if self.polling is not None:
-            self.polling.gone()
-
     def _say_kicked(self, told: bytes) -> None:
         for socket in self._sockets.values():
             self.outbox.send(socket.kicked(told))
@@ -418,16 +315,7 @@ class SocketioClient(Client):
     def _end(self, reason: str) -> None:
         if self._state is State.CLOSED:
             return
-        shared = self._shared
-        shared.silences.stop(self)
-        shared.pings.stop(self)
         for waiting in self._asking.values():
             self._parts.turn.at_end(waiting.call_off)
         self._asking.clear()
         super()._end(reason)
-
-    def lost(self, reason: str) -> None:
-        self._shared.clients.pop(self.sid, None)
-        self._shared.newcomers.gone(self)
-        self._polls_no_more()
-        super().lost(reason)

@@ -111,16 +111,10 @@ class EngineClient(SocketioClient):
         self._say(PING)
         self._shared.pings.start(self)
 
-    def _lives(self) -> None:
-        self._shared.silences.start(self)
-
     def upgraded(self, carrier: ICarrier, transport: Any, framing: Framing) -> None:
         """It goes on by WebSocket, and what waits for it as well."""
         self.probe = None
-        self._polls_no_more()
-        self._parts.counters.upgrades += 1
-        self._carrier = carrier
-        self._goes_on(transport, framing)
+        self._goes_on(carrier, transport, framing)
 
     def _packet(self, packet: EnginePacket) -> None:
         kind, data, binary = packet

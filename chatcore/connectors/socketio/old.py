@@ -123,9 +123,6 @@ class OldClient(SocketioClient):
         self._shared.pings.start(self)
         self._connect("/", self._said)
 
-    def _lives(self) -> None:
-        self._shared.silences.start(self)
-
     def ping(self) -> None:
         self._say(socketio0.ENCODED_HEARTBEAT)
         self._shared.pings.start(self)

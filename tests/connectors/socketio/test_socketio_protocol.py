@@ -195,6 +195,18 @@ class TestHook:
             assert client.code == 1000
         assert connector.counters.sessions_now == 0
 
+    def test_the_log_says_who_is_refused(self, make_socketio: Make) -> None:
+        connector, _ = hooked(make_socketio, ClientError(403, why="no"))
+        with capturedLogs() as events:
+            Socket(connector).connect()
+            Socket(connector).connect("40/nowhere")
+        assert [formatEvent(event) for event in events] == [
+            'The handshake of 192.0.2.1:54321 is refused: {"code":403,"why":"no"}'
+            " refused by the application",
+            "192.0.2.1:54321 asks for the namespace '/nowhere', which is not in"
+            " socketio.namespaces",
+        ]
+
     @pytest.mark.logs_failures
     def test_a_mistake(self, make_socketio: Make) -> None:
         connector, _ = hooked(make_socketio, ValueError("secret"))
