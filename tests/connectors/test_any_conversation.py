@@ -24,9 +24,9 @@ from chatcore.connectors.outbox import Outbox
 from chatcore.connectors.settings import Policy
 from chatcore.sessions.session import Session
 from chatcore.wire import message, package
-from chatcore.wire.body import Body
 
 from .clients import PING, UPGRADE, Client, Connector, close_frame, frame, is_served
+from .others import Others
 from .udp_clients import ACK, HEARTBEAT, HELLO, Port, request
 
 POLICIES: list[Policy] = ["disconnect", "drop-oldest", "newest-per-route"]
@@ -88,7 +88,7 @@ class Speaker:
             self.client.hang_up()
 
 
-class Scene:
+class Scene(Others):
     """A frontend with two neighbours whom nothing may happen to, and anybody else."""
 
     def __init__(self, policy: Policy) -> None:
@@ -128,25 +128,6 @@ class Scene:
         self.neighbour.notify()
         self.port.send(NOTIFY, who=("198.51.100.1", 1))
         self.connector.reactor.settle()
-
-    def answer(self, size: int) -> None:
-        for asked in self.connector.asked:
-            if asked.reply is not None:
-                asked.reply(Body("y" * size))
-        self.connector.asked.clear()
-
-    def push(self, size: int) -> None:
-        body = Body("z" * size)
-        others = [session for session in self.connector.sessions if session.uid is None]
-        for droppable in (False, True):
-            self.groups.push_to_sessions(
-                others, "onChat", lambda e: e.push("onChat", body), droppable=droppable
-            )
-
-    def kick(self) -> None:
-        for session in self.connector.sessions:
-            if session.uid is None:
-                session.connection.kick("enough")
 
     def end(self) -> None:
         """The neighbours are served as ever, and when all have gone nothing is left of them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -110,23 +111,15 @@ class Http:
         self.client.hang_up()
 
 
-class Poller:
-    """A client of Engine.IO that polls on one connection and posts on another."""
+class Polling:
+    """A client that polls on one connection and posts on another."""
 
-    def __init__(
-        self, connector: Connector, revision: int = 4, host: str = "192.0.2.1", query: str = ""
-    ) -> None:
-        self.connector, self.revision, self.host = connector, revision, host
-        self.target = f"/socket.io/?EIO={revision}&transport=polling{query}"
-        self.polls = Http(connector, host)
-        self.first = self.polls.get(self.target)
-        assert self.first.status == 200, self.first
-        opened, *rest = self.decode(self.first)
-        assert opened[0] == "0"
-        self.said: dict[str, Any] = json.loads(opened[1:])
-        self.greeted = rest
-        self.sid: str = self.said["sid"]
-        self.target += f"&sid={self.sid}"
+    accepted = "ok"
+    connector: Connector
+    host: str
+    polls: Http
+    sid: str
+    target: str
 
     @cached_property
     def posts(self) -> Http:
@@ -145,16 +138,11 @@ class Poller:
 
     def decode(self, answer: Answer) -> list[str]:
         """The packets of an answer, those with bytes as ``b`` and hexadecimal digits."""
-        if answer.fields["content-type"] == "application/octet-stream":
-            packets = engineio3.decode_bytes(answer.body, **LIMITS)
-        elif self.revision == 3:
-            packets = engineio3.decode_texts(answer.body, **LIMITS)
-        else:
-            packets = engineio4.decode(answer.body, **LIMITS)
-        return [
-            f"b{packet.data.hex()}" if packet.binary else f"{packet.kind}{packet.data.decode()}"
-            for packet in packets
-        ]
+        raise NotImplementedError
+
+    def encode(self, packets: Sequence[str]) -> str:
+        """Packets as they are posted."""
+        raise NotImplementedError
 
     def poll(self) -> None:
         """Begin a poll."""
@@ -173,26 +161,59 @@ class Poller:
 
     def post(self, *packets: str) -> Answer:
         """Send packets."""
-        if self.revision == 3:
-            body = "".join(f"{len(packet)}:{packet}" for packet in packets)
-        else:
-            body = "\x1e".join(packets)
-        return self.posts.post(self.target, body.encode(), Content_Type="text/plain;charset=UTF-8")
+        body = self.encode(packets).encode()
+        return self.posts.post(self.target, body, Content_Type="text/plain;charset=UTF-8")
 
     def say(self, *packets: str) -> None:
         """Send packets, which are taken."""
         answer = self.post(*packets)
-        assert (answer.status, answer.text) == (200, "ok"), answer
+        assert (answer.status, answer.text) == (200, self.accepted), answer
+
+    def hang_up(self) -> None:
+        self.polls.hang_up()
+        self.posts.hang_up()
+
+
+class Poller(Polling):
+    """A client of Engine.IO that polls."""
+
+    def __init__(
+        self, connector: Connector, revision: int = 4, host: str = "192.0.2.1", query: str = ""
+    ) -> None:
+        self.connector, self.revision, self.host = connector, revision, host
+        self.target = f"/socket.io/?EIO={revision}&transport=polling{query}"
+        self.polls = Http(connector, host)
+        self.first = self.polls.get(self.target)
+        assert self.first.status == 200, self.first
+        opened, *rest = self.decode(self.first)
+        assert opened[0] == "0"
+        self.said: dict[str, Any] = json.loads(opened[1:])
+        self.greeted = rest
+        self.sid: str = self.said["sid"]
+        self.target += f"&sid={self.sid}"
+
+    def decode(self, answer: Answer) -> list[str]:
+        if answer.fields["content-type"] == "application/octet-stream":
+            packets = engineio3.decode_bytes(answer.body, **LIMITS)
+        elif self.revision == 3:
+            packets = engineio3.decode_texts(answer.body, **LIMITS)
+        else:
+            packets = engineio4.decode(answer.body, **LIMITS)
+        return [
+            f"b{packet.data.hex()}" if packet.binary else f"{packet.kind}{packet.data.decode()}"
+            for packet in packets
+        ]
+
+    def encode(self, packets: Sequence[str]) -> str:
+        if self.revision == 3:
+            return "".join(f"{len(packet)}:{packet}" for packet in packets)
+        return "\x1e".join(packets)
 
     def connect(self, packet: str = "40") -> str:
         """Enter a namespace; what is said to that."""
         self.say(packet)
         (told,) = self.packets()
         return told
-
-    def hang_up(self) -> None:
-        self.polls.hang_up()
-        self.posts.hang_up()
 
 
 def upgrade(target: str, **fields: str) -> bytes:
@@ -319,8 +340,10 @@ def masked(data: bytes) -> bytes:
     return bytes(each ^ MASK[at % 4] for at, each in enumerate(data))
 
 
-class OldPoller:
-    """A client of socket.io 0.9 that polls on one connection and posts on another."""
+class OldPoller(Polling):
+    """A client of socket.io 0.9 that polls."""
+
+    accepted = "1"
 
     def __init__(
         self,
@@ -335,32 +358,8 @@ class OldPoller:
         self.sid = self.said[0]
         self.target = f"/socket.io/1/{transport}/{self.sid}?t=2{query}"
 
-    @cached_property
-    def posts(self) -> Http:
-        """Where it posts, from the first time on."""
-        return Http(self.connector, self.host)
-
-    @property
-    def client(self) -> Any:
-        """What stands for it on the server."""
-        assert self.connector.lobby is not None
-        return self.connector.lobby.clients[self.sid]
-
-    @property
-    def session(self) -> Any:
-        return self.client.session
-
-    def poll(self) -> None:
-        self.polls.ask("GET", self.target)
-
-    def polled(self) -> list[str]:
-        """The packets of the poll that was answered."""
-        answer = self.polls.answer()
-        assert answer.status == 200, answer
-        return self.decode(answer.text)
-
-    def decode(self, text: str) -> list[str]:
-        """The packets of a payload."""
+    def decode(self, answer: Answer) -> list[str]:
+        text = answer.text
         if not text.startswith("\ufffd"):
             return [text]
         found = []
@@ -376,19 +375,12 @@ class OldPoller:
         self.poll()
         return self.polled()
 
-    def post(self, *packets: str) -> Answer:
-        """Send packets."""
-        body = packets[0] if packets else ""
-        if len(packets) > 1:
-            sizes = [len(packet.encode("utf-16-le")) // 2 for packet in packets]
-            pairs = zip(sizes, packets, strict=True)
-            body = "".join(f"\ufffd{size}\ufffd{packet}" for size, packet in pairs)
-        return self.posts.post(self.target, body.encode(), Content_Type="text/plain;charset=UTF-8")
-
-    def say(self, *packets: str) -> None:
-        """Send packets, which are taken."""
-        answer = self.post(*packets)
-        assert (answer.status, answer.text) == (200, "1"), answer
+    def encode(self, packets: Sequence[str]) -> str:
+        if len(packets) < 2:
+            return "".join(packets)
+        sizes = [len(packet.encode("utf-16-le")) // 2 for packet in packets]
+        pairs = zip(sizes, packets, strict=True)
+        return "".join(f"\ufffd{size}\ufffd{packet}" for size, packet in pairs)
 
 
 class OldSocket(Web):

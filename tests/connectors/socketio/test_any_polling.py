@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from chatcore.channels.groups import GroupTable
 from chatcore.connectors.settings import Policy
-from chatcore.wire.body import Body
 
 from ..clients import PING, Client, Connector, close_frame, frame, is_served
+from ..others import Others
 from .clients import Http, Poller, request, upgrade
 
 POLICIES: list[Policy] = ["disconnect", "drop-oldest", "newest-per-route"]
@@ -80,7 +80,7 @@ frames = st.one_of(
 )
 
 
-class Scene:
+class Scene(Others):
     """A frontend with neighbours whom nothing may happen to, and anybody else."""
 
     def __init__(self, policy: Policy, interval: float) -> None:
@@ -183,25 +183,6 @@ class Scene:
         self.poller.polls.hang_up()
         self.poller.posts.hang_up()
         self.connector.clients = [each for each in self.connector.clients if not each.closed]
-
-    def answer(self, size: int) -> None:
-        for asked in self.connector.asked:
-            if asked.reply is not None:
-                asked.reply(Body("y" * size))
-        self.connector.asked.clear()
-
-    def push(self, value: Any) -> None:
-        body = Body(value)
-        others = [session for session in self.connector.sessions if session.uid is None]
-        for droppable in (False, True):
-            self.groups.push_to_sessions(
-                others, "onChat", lambda e: e.push("onChat", body), droppable=droppable
-            )
-
-    def kick(self) -> None:
-        for session in self.connector.sessions:
-            if session.uid is None:
-                session.connection.kick("enough")
 
     def end(self) -> None:
         """The neighbours are served as ever, and when all have gone nothing is left of them."""
