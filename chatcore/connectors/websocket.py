@@ -75,7 +75,10 @@ class ClientWebSocket(WebSocketServerProtocol):
         self.connection.outbox.open(self.transport)
 
     def onPing(self, payload: bytes) -> None:
-        self.connection.pinged(frame.encode_pong(payload))
+        if (
+            self.state == self.STATE_OPEN
+        ):  # after a close it may be too long for a frame of its kind
+            self.connection.pinged(frame.encode_pong(payload))
 
     def onPong(self, payload: bytes) -> None:
         self.connection.bears()

@@ -152,7 +152,7 @@ steps = st.one_of(
     st.tuples(st.just(Scene.vanish), who),
     st.tuples(st.just(Scene.wait), st.sampled_from([0.0, 1.0, 3.0, 5.5])),
     st.tuples(st.just(Scene.answer), sizes),
-    st.tuples(st.just(Scene.push), sizes),
+    st.tuples(st.just(Scene.push), sizes.map(lambda size: "z" * size)),
     st.tuples(st.just(Scene.kick)),
 )
 

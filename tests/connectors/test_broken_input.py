@@ -256,6 +256,17 @@ class TestFrames:
         client.send(frame(b"hello", PING))
         assert client.frames() == [(PONG, b"hello")]
 
+    def test_a_ping_that_is_too_long_after_a_kick(
+        self, connector: Connector, neighbour: Client
+    ) -> None:
+        """It breaks the protocol, and nobody answers it any more."""
+        client = connector.enter()
+        client.session.connection.kick("enough")
+        connector.reactor.settle()
+        client.take()
+        client.send(frame(b"x" * 300, PING))
+        assert client.take() == b""
+
     def test_what_was_sent_comes_before_the_answer_to_a_close(
         self, connector: Connector, neighbour: Client
     ) -> None:
