@@ -75,9 +75,8 @@ class ClientWebSocket(WebSocketServerProtocol):
         self.connection.outbox.open(self.transport)
 
     def onPing(self, payload: bytes) -> None:
-        if (
-            self.state == self.STATE_OPEN
-        ):  # after a close it may be too long for a frame of its kind
+        # After a close, it may be too long for a frame of its kind.
+        if self.state == self.STATE_OPEN:
             self.connection.pinged(frame.encode_pong(payload))
 
     def onPong(self, payload: bytes) -> None:
