@@ -28,6 +28,7 @@ TYPE = "socket.io"
 """The type that these clients have in a handshake."""
 
 SEVERAL = "{client} emits {why} with several arguments, and is refused: put them into one object"
+TOO_LONG = "{client} emits {why}…, and is refused: no route is longer than 255 characters"
 NO_MESSAGE = "{client} sends a text where Pomelo's messages come in, and is refused: {why}"
 NO_NAMESPACE = "{client} asks for the namespace {why}, which is not in socketio.namespaces"
 """What the log says of what is never right, and easily done."""
@@ -182,9 +183,9 @@ class SocketioClient(CarriedClient):
             reply = partial(self._acknowledge, socket, id)
         size = sum(len(bytes(each)) for each in arguments)
         body = bytes(arguments[0]) if arguments else b""
-        if len(arguments) > 1:
-            self.bears(size, now)
-            self._tell(SEVERAL, f"{name[:_LONGEST_NAME]!r}")
+        if len(arguments) > 1 or len(name) > message.LONGEST_ROUTE:
+            self.bears(size + len(name), now)
+            self._tell(SEVERAL if len(arguments) > 1 else TOO_LONG, f"{name[:_LONGEST_NAME]!r}")
             self._refuse(reply)
         else:
             each = Message(message.REQUEST, 0, name, body, value)

@@ -490,9 +490,20 @@ class TestMessages:
     def test_names_that_mean_something_to_others(self, connector: Connector) -> None:
         """Whatever a client calls its events, it is a route, and routes are looked up."""
         socket = connected(connector)
-        for name in ("__proto__", "constructor", "error", "1", "你好", "a" * 5000):
+        for name in ("__proto__", "constructor", "error", "1", "你好", "a" * 255):
             socket.say(f"42[{json.dumps(name)},1]")
             assert connector.asked.pop().message.route == name
+
+    def test_names_that_are_longer_than_routes(self, connector: Connector) -> None:
+        socket = connected(connector)
+        with capturedLogs() as events:
+            socket.say(f'421["{"a" * 256}",1]')
+        assert connector.asked == []
+        assert socket.packets() == ['431[{"code":500}]']
+        assert connector.counters.requests_refused == 1
+        (line,) = map(formatEvent, events)
+        assert len(line) < 300
+        assert is_served(connector, socket)
 
     def test_a_value_that_is_deep(self, connector: Connector) -> None:
         neighbour, socket = connected(connector), connected(connector)
