@@ -143,7 +143,8 @@ class Ours(ClientWebSocket):
             broken=self._broken,
             close=lambda reason: None,
             lost=lambda reason: None,
-            outbox=SimpleNamespace(open=lambda transport: None, flush=lambda: None),
+            flush=lambda: None,
+            outbox=SimpleNamespace(open=lambda transport: None),
         )
 
     def _broken(self, problem: str, code: int) -> None:
