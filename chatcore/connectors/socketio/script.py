@@ -13,8 +13,8 @@ SECONDS = 600
 
 PATH = "/socket.io/socket.io.js"
 
-# As the servers of its versions have them: whole or small, of several kinds, with maps.
-_PATHS = re.compile(r"/socket\.io/socket\.io[a-z.]*\.(?:js|map)")
+# As the servers of its versions have them: whole or small, for some transports only, with maps.
+_PATHS = re.compile(r"/socket\.io/socket\.io[\w.+-]*\.(?:js|map)")
 _NONE = b"No library is served here: set socketio.script to its file, or load it from elsewhere.\n"
 _OTHER = b"The library is served at " + PATH.encode() + b" only.\n"
 

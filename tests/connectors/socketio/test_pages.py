@@ -300,7 +300,7 @@ class TestScriptFile:
         assert (answer.status, answer.fields["connection"]) == (404, "keep-alive")
         assert "/socket.io/socket.io.js" in answer.text
 
-    @pytest.mark.parametrize("name", ["js", "min.js", "js.map", "slim.js", "esm.min.js"])
+    @pytest.mark.parametrize("name", ["js", "min.js", "js.map", "esm.min.js", "v0.9.17.js"])
     def test_where_there_is_none(self, connector: Connector, name: str) -> None:
         """An old page looks for it there: the answer says what to do."""
         answer = Http(connector).get(f"/socket.io/socket.io.{name}")
