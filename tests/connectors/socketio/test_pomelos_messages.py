@@ -348,3 +348,28 @@ class TestBatches:
         probe, text = web.packets()
         assert [each["body"] for each in json.loads(json.loads(text[2:])[1])] == [1, 2]
         assert probe == "3probe"
+
+    @pytest.mark.parametrize("policy", ["disconnect", "drop-oldest", "newest-per-route"])
+    def test_who_does_not_read_while_it_begins(self, make_socketio: Make, policy: str) -> None:
+        """What waits in frames already comes before what is held."""
+        connector = make_socketio(outbox={"interval": 0.05, "policy": policy})
+        with self.patience(connector):
+            socket = Socket(connector, 3)
+            socket.client.socket.room = 0
+            push(socket.session, "on1", 1)
+        push(socket.session, "on2", 2)
+        said = json.dumps(composed(7, "a.b.c", {}))
+        socket.say(f'42["message",{said}]')
+        push(socket.session, "on3", 3)
+        reply(connector, 4)
+        self.collect(connector)
+        assert socket.packets() == []
+        socket.client.socket.room = 1 << 60
+        self.collect(connector)
+        first, second, batch = socket.packets()
+        assert (first, second) == ('42["on1",1]', '42["on2",2]')
+        assert json.loads(json.loads(batch[2:])[1]) == [
+            {"route": "on3", "body": 3},
+            {"id": 7, "body": 4},
+        ]
+        assert socket.session.connection.outbox.waiting == 0
