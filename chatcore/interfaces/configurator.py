@@ -121,6 +121,9 @@ class IConfigurator(Interface):
         What it returns is told to the client as ``user``, unless it is empty. If it raises, the
         client is answered ``{"code": 500}``; a `ClientError` is a refusal like any other, anything
         else is logged as a mistake. The hook may be async; it is cancelled when its client leaves.
+
+        It is asked for each namespace that a client of socket.io connects to. These are told
+        nothing of what it returns, and what a `ClientError` says.
         """
 
     def broadcast_filter(wanted: BroadcastFilter) -> None:

@@ -11,7 +11,12 @@ from chatcore.interfaces.sessions import Address
 
 
 class IHandshake(Interface):
-    """What a client says of itself before it has a session."""
+    """What a client says of itself before it has a session.
+
+    Clients of socket.io have the type ``socket.io``, the version of Engine.IO or ``0.9``, and in
+    ``sys`` beside them the ``namespace`` that they ask for. Their ``user`` is a dictionary of what
+    is in the query, and of ``auth`` over it.
+    """
 
     type: str = Attribute("The kind of its client, as in js-websocket; free text, may be empty.")
     version: str = Attribute("The version of its client; free text, may be empty.")
