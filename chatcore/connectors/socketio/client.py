@@ -302,7 +302,8 @@ class SocketioClient(CarriedClient):
             self._dismiss(reason)
 
     def _say_kicked(self, told: bytes) -> None:
-        for socket in self._sockets.values():
+        # The main one last: with it, libraries of 0.9 end everything.
+        for socket in reversed(self._sockets.values()):
             self.outbox.send(socket.kicked(told))
         if self.polling is not None:
             self.polling.dismiss()

@@ -169,6 +169,14 @@ class OldClient(SocketioClient):
         if packet.id is not None and not packet.answers:
             self._say(socketio0.encode_ack(packet.id, endpoint=packet.endpoint))
 
+    def kick_from(self, socket: Socket, reason: str) -> None:
+        """Who is kicked out of the main namespace is out of all: its library ends everything."""
+        if socket.namespace == "/":
+            for other in list(self._sockets.values()):
+                if other is not socket:
+                    super().kick_from(other, reason)
+        super().kick_from(socket, reason)
+
     def _say_connected(self, socket: Socket) -> None:
         endpoint = "" if socket.namespace == "/" else socket.namespace
         self._say(socketio0.encode_connect(endpoint=endpoint))

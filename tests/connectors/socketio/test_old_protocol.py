@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from chatcore.connectors.draining import Draining
+from chatcore.connectors.settings import DrainSettings
 from chatcore.connectors.socketio import tickets
 from chatcore.errors import ClientError
 from chatcore.wire import jsonp
@@ -346,6 +348,37 @@ class TestEndpoints:
         assert connector.counters.sessions_now == 1
         client.say('5::/test:{"name":"a.b.c"}', '5:::{"name":"a.b.c"}')
         assert len(connector.asked) == 1
+
+    @BOTH
+    @pytest.mark.parametrize("place", ["/", "/test"])
+    def test_kicked(self, connector: Connector, transport: str, place: str) -> None:
+        """Out of the main one is out of all, for its library as well."""
+        client = connected(connector, transport)
+        client.say("1::/test")
+        client.packets()
+        sessions = dict(zip(("/", "/test"), connector.sessions, strict=True))
+        sessions[place].connection.kick("rude")
+        connector.reactor.settle()
+        told = ['5::/test:{"name":"onKick","args":[{"reason":"rude"}]}', "0::/test"]
+        if place == "/":
+            told += ['5:::{"name":"onKick","args":[{"reason":"rude"}]}', "0::"]
+        assert client.packets() == told
+        assert connector.counters.sessions_now == (0 if place == "/" else 1)
+
+    @BOTH
+    def test_moved(self, connector: Connector, transport: str) -> None:
+        client = connected(connector, transport)
+        client.say("1::/test")
+        client.packets()
+        draining = Draining(
+            parts=connector.parts, settings=DrainSettings(), elsewhere=lambda key: None
+        )
+        draining.begin()
+        connector.reactor.settle()
+        told = client.packets()
+        assert [each for each in told if each.startswith("0")] == ["0::/test", "0::"]
+        assert sum("moved" in each for each in told) == 2
+        draining.stop()
 
 
 class TestDisconnect:
