@@ -128,6 +128,22 @@ class TestHandshake:
         assert http.get(f"/socket.io/?EIO={revision}&transport=polling").status == 200
 
     @BOTH
+    @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "HEAD", "CONNECT"])
+    def test_a_method_that_neither_polls_nor_posts(
+        self, connector: Connector, revision: int, method: str
+    ) -> None:
+        """It is nobody's: who polls does not notice."""
+        poller = connected(connector, revision)
+        poller.poll()
+        http = Http(connector)
+        http.ask(method, poller.target)
+        answer = http.answer()
+        assert answer.status == 400
+        if method != "HEAD":
+            assert answer.json == {"code": 2, "message": "Bad handshake method"}
+        assert poller.polls.waits == 1
+
+    @BOTH
     def test_a_websocket_that_is_asked_for_without_one(
         self, connector: Connector, revision: int
     ) -> None:
