@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
+from typing import Any
 
 from chatcore.config.peers import shown
 from chatcore.connectors.client import Client
@@ -37,7 +38,7 @@ class Connection(Client):
         after: who it was before it was known that it speaks this.
     """
 
-    __slots__ = ("_verifier", "encoding")
+    __slots__ = ("_settings", "_verifier", "encoding")
 
     def __init__(
         self,
@@ -52,6 +53,7 @@ class Connection(Client):
         super().__init__(parts=parts, carrier=carrier, address=address, outbox=outbox, after=after)
         self.encoding = encoding
         self._verifier: Verifier | None = None
+        self._settings: Mapping[str, Any] = {}
 
     def carried(self, carrier: ICarrier) -> None:
         """It is carried by this from now on."""
@@ -146,7 +148,7 @@ class Connection(Client):
             self.close(outcome.why, POLICY)
             return
         self.encoding = outcome.encoding
-        self._verifier = outcome.verifier
+        self._verifier, self._settings = outcome.verifier, outcome.settings
         self._state = State.WAITING_FOR_ACK
         self.outbox.send(reply)  # last: it may be too much for the outbox
 
@@ -156,7 +158,7 @@ class Connection(Client):
         if self._parts.draining is not None:
             self._parts.draining.arrived(self)
             return
-        self._session = self._parts.sessions.open(self)
+        self._session = self._parts.sessions.open(self, self._settings)
         if self._parts.idlers is not None:
             self._parts.idlers.start(self)
         if self._parts.heartbeat.interval:

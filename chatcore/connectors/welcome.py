@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from twisted.logger import Logger
@@ -15,6 +15,7 @@ from chatcore.connectors.signing import Verifier, verifier
 from chatcore.dispatch.calling import Caller, Waiting
 from chatcore.errors import BodyError, ClientError, HandshakeError
 from chatcore.interfaces import Address, CheckClient, HandshakeHook, IHandshake
+from chatcore.sessions.session import travelling
 from chatcore.wire import handshake
 from chatcore.wire.body import encode
 from chatcore.wire.handshake import TOO_OLD
@@ -28,6 +29,7 @@ class Handshake:
     sys: Mapping[str, Any]
     user: Any
     address: Address
+    settings: dict[str, Any] = field(default_factory=dict)
 
     @property
     def type(self) -> str:
@@ -46,11 +48,13 @@ class Accepted:
         reply: the body of the answer.
         encoding: how what it is sent is written from then on.
         verifier: what checks its signatures, where they are asked for.
+        settings: what its session begins with.
     """
 
     reply: bytes
     encoding: Encoding
     verifier: Verifier | None
+    settings: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +147,8 @@ class Welcome:
             except BodyError as problem:
                 decided(self._failed(problem))
                 return
-            decided(Accepted(reply, dialects.of(encoding, shaken.type), verify))
+            spoken = dialects.of(encoding, shaken.type)
+            decided(Accepted(reply, spoken, verify, shaken.settings))
 
         return self.consult(shaken, consulted)
 
@@ -183,7 +188,11 @@ class Welcome:
             self._check_client(shaken.type, shaken.version)
         ):
             raise _TooOld
-        return None if self._hook is None else await _value(self._hook(shaken))
+        if self._hook is None:
+            return None
+        answer = await _value(self._hook(shaken))
+        travelling(shaken.settings)  # what can't is told as the hook's mistake
+        return answer
 
     def _failed(self, problem: BaseException) -> Refused:
         self.log.error(

@@ -23,6 +23,7 @@ class IHandshake(Interface):
     sys: Mapping[str, Any] = Attribute("All that its client library says.")
     user: Any = Attribute("What the application's client put beside it; None if nothing.")
     address: Address = Attribute("The host and the port it comes from.")
+    settings: dict[str, Any] = Attribute("What its session begins with; the hook may put some in.")
 
 
 CheckClient = Callable[[str, str], Any]

@@ -118,10 +118,19 @@ class SessionService:
 
     # Sessions come, change and go.
 
-    def open(self, connection: IConnection) -> Session:
-        """A new session for a client that has shaken hands."""
+    def open(self, connection: IConnection, settings: Mapping[str, Any] | None = None) -> Session:
+        """A new session for a client that has shaken hands.
+
+        Args:
+            settings: what it begins with.
+
+        Raises:
+            TypeError: they can't travel.
+        """
         self._last += 1
         session = Session(self._last, self.frontend_id, connection)
+        if settings:
+            session.update(settings)
         self._by_id[session.id] = session
         self._counters.sessions_now += 1
         return session

@@ -97,14 +97,7 @@ class Session:
         Raises:
             TypeError: a key is no text, or a value can't travel; nothing was changed.
         """
-        check_keys(settings)
-        try:
-            packed = pack(settings)  # every request takes them along: refuse what would fail there
-            if not all(type(value) in _FLAT for value in settings.values()):
-                settings = _unpack(packed)
-        except (ValueError, OverflowError, RecursionError) as problem:
-            raise TypeError(f"these settings can't travel: {problem}") from None
-        self.settings.update(settings)
+        self.settings.update(travelling(settings))
         for key in removed:
             self.settings.pop(key, None)
         self.nested = not all(type(value) in _FLAT for value in self.settings.values())
@@ -127,6 +120,21 @@ class Session:
         if self._exported is None:
             self._exported = pack((self.id, self.uid, self.settings, self.address, self.logged_in))
         return self._exported
+
+
+def travelling(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Settings as a backend is given them, which share nothing with these.
+
+    Raises:
+        TypeError: a key is no text, or a value can't travel.
+    """
+    check_keys(settings)
+    try:
+        packed = pack(settings)  # every request takes them along: refuse what would fail there
+        flat = all(type(value) in _FLAT for value in settings.values())
+        return settings if flat else _unpack(packed)
+    except (ValueError, OverflowError, RecursionError) as problem:
+        raise TypeError(f"these settings can't travel: {problem}") from None
 
 
 ClosedHook = Callable[[Session, str], Any]

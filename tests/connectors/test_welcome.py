@@ -75,6 +75,27 @@ class TestHook:
         assert (handshake.type, handshake.version, handshake.user) == ("c", "2", {"token": 5})
         assert handshake.address == ("192.0.2.1", 54321)
 
+    def test_says_what_the_session_begins_with(self, make: Make) -> None:
+        names = ["al", "ice"]
+
+        def hook(handshake: IHandshake) -> None:
+            handshake.settings.update(token=handshake.user["token"], names=names)
+
+        connector = make(welcome={"hook": hook})
+        client = knock(connector, b'{"sys":{},"user":{"token":5}}')
+        client.say((package.ACK, b""))
+        (session,) = connector.sessions
+        names.clear()
+        assert session.settings == {"token": 5, "names": ["al", "ice"]}
+
+    @pytest.mark.logs_failures
+    @pytest.mark.parametrize("settings", [{"token": object()}, {5: 1}])
+    def test_says_what_no_session_can_begin_with(
+        self, make: Make, settings: dict[Any, Any]
+    ) -> None:
+        connector = make(welcome={"hook": lambda handshake: handshake.settings.update(settings)})
+        assert is_turned_away(knock(connector), 500)
+
     def test_may_take_its_time(self, make: Make) -> None:
         waiting: Deferred[Any] = Deferred()
         connector = make(welcome={"hook": lambda handshake: waiting})

@@ -107,13 +107,14 @@ class SocketioClient(CarriedClient):
         encoding = self._encoding(namespace, pomelo=False)
         socket = self._sockets[namespace] = Socket(self, namespace, encoding)
         about = {"type": TYPE, "version": self.version, "namespace": namespace}
+        shaken = Handshake(about, said, self.address)
 
         def consulted(user: Any, refused: Refused | None) -> None:
             self._asking.pop(namespace, None)
             if self._sockets.get(namespace) is not socket or self._state is State.CLOSED:
                 return  # it did not wait for the answer
             if refused is None:
-                self._connected(socket)
+                self._connected(socket, shaken.settings)
                 return
             del self._sockets[namespace]
             self._parts.counters.clients_turned_away += 1
@@ -121,11 +122,11 @@ class SocketioClient(CarriedClient):
             self._tell(TURNED_AWAY, f"{answer} {refused.why}".strip())
             self._say_refused(namespace, refused.why, refused.told)
 
-        waiting = self._parts.welcome.consult(Handshake(about, said, self.address), consulted)
+        waiting = self._parts.welcome.consult(shaken, consulted)
         if waiting is not None:
             self._asking[namespace] = waiting
 
-    def _connected(self, socket: Socket) -> None:
+    def _connected(self, socket: Socket, settings: Mapping[str, Any]) -> None:
         parts = self._parts
         if self._state is not State.WORKING:
             self._shook_hands()
@@ -136,7 +137,7 @@ class SocketioClient(CarriedClient):
                 return
             if parts.idlers is not None:
                 parts.idlers.start(self)
-        socket.session = parts.sessions.open(socket)
+        socket.session = parts.sessions.open(socket, settings)
         self._say_connected(socket)
 
     def _disconnect(self, socket: Socket) -> None:

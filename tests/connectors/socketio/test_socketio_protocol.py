@@ -153,6 +153,19 @@ class TestHook:
         assert {(each.type, each.version) for each in asked} == {("socket.io", "4")}
         assert asked[0].address == ("192.0.2.1", 54321)
 
+    def test_what_its_sessions_begin_with(self, make_socketio: Make) -> None:
+        def hook(handshake: Any) -> None:
+            handshake.settings.update(handshake.user, at=handshake.sys["namespace"])
+
+        connector = make_socketio(socketio=PLACES, welcome={"hook": hook})
+        socket = Socket(connector)
+        socket.connect('40{"token":"123"}')
+        socket.connect('40/custom,{"token":"abc"}')
+        assert [each.settings for each in connector.sessions] == [
+            {"token": "123", "at": "/"},
+            {"token": "abc", "at": "/custom"},
+        ]
+
     def test_queries(self, make_socketio: Make) -> None:
         connector, asked = hooked(make_socketio, None)
         socket = Socket(connector, 3, query="&token=a%20b&t=123")
