@@ -123,7 +123,11 @@ class Limits:
     """What clients may use up. 0 turns a limit off."""
 
     package_bytes: Size = setting(65536, "bytes that a package's body may have")
-    handshake_seconds: Seconds = setting(10.0, "seconds from connecting to the handshake's ack")
+    handshake_seconds: Seconds = setting(
+        10.0,
+        "seconds from connecting to the handshake's ack; so many as well for a request of a client"
+        " that polls to come whole, and for it to come back after its first",
+    )
     idle_seconds: Seconds = setting(
         0.0, "seconds that a client may go without a request or notify; heartbeats don't count"
     )
