@@ -104,6 +104,8 @@ class Draining:
             self._send_on_who_can_go(passed)
             if passed >= settings.client_seconds:
                 self._close_the_silent()
+            elif passed >= settings.grace_seconds and not (self._queue or self._leaving):
+                self._close_what_is_kept()
         if not self._here and passed >= min(settings.grace_seconds, settings.seconds):
             self._timer = None
             self._end()
@@ -136,6 +138,12 @@ class Draining:
         """Who has connected before and not shaken hands yet may be nobody."""
         for client in list(self._here):
             if client.is_new:
+                client.close(handshake.MOVED, GOING_AWAY)
+
+    def _close_what_is_kept(self) -> None:
+        """Browsers keep connections for requests that they may make one day."""
+        for client in list(self._here):
+            if client.asks_nothing:
                 client.close(handshake.MOVED, GOING_AWAY)
 
     def _send_on(self, client: IClient) -> None:

@@ -88,6 +88,11 @@ class Guest:
         return self._state.value < State.WORKING.value
 
     @property
+    def asks_nothing(self) -> bool:
+        """Whether it comes by HTTP, and nobody would miss the connection just now."""
+        return False
+
+    @property
     def session(self) -> Session | None:
         """Its session, once its handshake is through."""
         return None

@@ -84,6 +84,10 @@ class Visitor(Guest):
     def is_new(self) -> bool:
         return super().is_new and not self._carrier.busy
 
+    @property
+    def asks_nothing(self) -> bool:
+        return self._carrier.rests
+
     def bears(self) -> bool:
         """Put up with a request of somebody who is not known; whether it may make it."""
         patience = self._patience
@@ -153,6 +157,11 @@ class HttpConnection:
     def busy(self) -> bool:
         """Whether a request has come and waits for its answer."""
         return self._current is not None and self._current.body.done
+
+    @property
+    def rests(self) -> bool:
+        """Whether no request has begun to come since the last was answered."""
+        return self._current is None and not self._buffer
 
     def makeConnection(self, transport: Any) -> None:
         self._transport = transport

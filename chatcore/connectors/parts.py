@@ -55,6 +55,10 @@ class IClient(Hashable, Protocol):
         """Whether it has not shaken hands yet."""
 
     @property
+    def asks_nothing(self) -> bool:
+        """Whether it comes by HTTP, and nobody would miss the connection just now."""
+
+    @property
     def session(self) -> Session | None:
         """Its session, once its handshake is through."""
 

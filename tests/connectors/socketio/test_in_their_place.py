@@ -718,6 +718,24 @@ class TestDrain:
         assert connector.counters.clients_moved == 30
         draining.stop()
 
+    def test_connections_that_ask_nothing(self, connector: Connector) -> None:
+        """Browsers keep them; a drain is not longer for them than for newcomers."""
+        kept, asking = Http(connector), Http(connector)
+        assert kept.get("/socket.io/?EIO=4&transport=nothing").status == 400
+        asking.client.send(b"GET /socket.io/?EIO=4")
+        draining, ended = self.begin(connector, grace_seconds=1)
+        later(connector, 0.5)
+        assert not kept.closed
+        later(connector, 0.6)
+        assert (kept.closed, asking.closed) == (True, False)
+        asking.client.send(b"&transport=nothing HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert asking.client.take().startswith(b"HTTP/1.1 400 ")
+        kept.hang_up()
+        asking.hang_up()
+        later(connector, 0.2)
+        assert ended == [None]
+        draining.stop()
+
     def test_newcomers(self, connector: Connector) -> None:
         draining, ended = self.begin(connector)
         for kind in KINDS:
