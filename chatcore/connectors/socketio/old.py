@@ -79,9 +79,12 @@ class OldClient(SocketioClient):
 
     Args:
         query: of the request that opened its transport.
+
+    Attributes:
+        scripted: whether it polls by scripts.
     """
 
-    __slots__ = ("_said", "_unknown")
+    __slots__ = ("_said", "_unknown", "scripted")
 
     is_old = True
 
@@ -106,7 +109,7 @@ class OldClient(SocketioClient):
             after=after,
         )
         self._said = _said_in(query)
-        self._unknown = False
+        self._unknown = self.scripted = False
 
     def unknown(self) -> None:
         """It has not shaken hands here; it is told when its WebSocket is there."""
@@ -123,8 +126,14 @@ class OldClient(SocketioClient):
         self._shared.pings.start(self)
         self._connect("/", self._said)
 
+    def polled(self) -> None:
+        """It polls, which is a sign of life from those that are asked for no other."""
+        if self.scripted and not self.closed:
+            self._lives()
+
     def ping(self) -> None:
-        self._say(socketio0.ENCODED_HEARTBEAT)
+        # To answer a heartbeat, a library that posts by forms breaks off what it is posting.
+        self._say(socketio0.ENCODED_NOOP if self.scripted else socketio0.ENCODED_HEARTBEAT)
         self._shared.pings.start(self)
 
     def _say(self, packet: bytes) -> None:

@@ -38,6 +38,10 @@ POLL_SECONDS = 20.0
 HANDSHAKE_SECONDS = 30.0
 """For which an id is good before a transport opens: clients try one for ten, then the next."""
 
+MOST_POSTS = 4
+"""Requests in which a client may send something at the same time. Its library waits for one to end
+before the next, but not to answer heartbeats."""
+
 TRANSPORTS = ("websocket", "xhr-polling", SCRIPTED)
 
 # Who leaves a page names no transport.
@@ -125,6 +129,7 @@ class OldLobby:
             return
         if polling.polled and client.bears():
             polling.ease()  # there are clients that try again while the poll before is on its way
+        client.polled()
         polling.poll(exchange)
 
     def _take_in(self, exchange: Exchange, sid: str) -> OldClient:
@@ -135,6 +140,7 @@ class OldLobby:
             query=exchange.query,
             address=exchange.address,
         )
+        client.scripted = in_script(exchange.head)
         client.opened(client.polls(OLD_FORM, self._polls))
         return client
 
@@ -144,9 +150,9 @@ class OldLobby:
         if client is None or polling is None or client.closed:
             self._refuse(exchange)
             return
-        if polling.posting:
+        if polling.posting >= MOST_POSTS:
             answer(exchange, status=400)
-            client.broken("two POSTs at once")
+            client.broken("too many POSTs at once")
             return
         most = self._shared.settings.payload_bytes
         if in_script(exchange.head):

@@ -89,7 +89,7 @@ class Polling:
 
     Attributes:
         headers: further headers of the next answer.
-        posting: whether the client sends something just now.
+        posting: how many requests are under way in which the client sends something.
         upgrading: whether the client tries whether it can go on by WebSocket.
     """
 
@@ -117,7 +117,7 @@ class Polling:
         self._outbox: Any = None
         self._rest, self._farewell = b"", form.close
         self._collects = self._ended = self._parted = self._dismissed = self._gone = False
-        self.posting = self.upgrading = False
+        self.posting, self.upgrading = 0, False
         self.headers: tuple[Header, ...] = ()
 
     @property
@@ -148,7 +148,7 @@ class Polling:
             outbox.hold()
 
     def post(self, exchange: Exchange, most: int, then: Callable[[bytes], None]) -> None:
-        """The client sends something; it does so once at a time.
+        """The client sends something.
 
         Args:
             most: bytes that it may have.
@@ -159,10 +159,11 @@ class Polling:
         """
 
         def read(content: bytes) -> None:
-            self.posting = False
+            self.posting -= 1
             then(content)
 
-        self.posting, exchange.lost = True, self.gone
+        self.posting += 1
+        exchange.lost = self.gone
         exchange.read(most, read)
 
     def release(self) -> None:

@@ -13,6 +13,7 @@ import pytest
 from chatcore.connectors.draining import Draining
 from chatcore.connectors.settings import DrainSettings
 from chatcore.connectors.socketio import tickets
+from chatcore.connectors.socketio.old_lobby import MOST_POSTS
 from chatcore.errors import ClientError
 from chatcore.wire import jsonp
 
@@ -209,6 +210,21 @@ class TestHeartbeats:
             assert client.packets() == [UNKNOWN]
             assert client.packets() == [UNKNOWN]
         assert connector.counters.sessions_now == 0
+        assert connector.counters.clients_silent == 1
+
+    def test_scripts_are_asked_for_none(self, connector: Connector) -> None:
+        """To answer, its library would break off what it is sending. It polls: so it is there."""
+        client = OldPoller(connector, transport="jsonp-polling")
+        client.packets()
+        for _ in range(4):
+            client.poll()
+            later(connector, 20)
+            assert client.polled() == ["8::"]
+            client.poll()
+            later(connector, 5)
+            assert client.polled() == ["8::"]
+        assert connector.counters.sessions_now == 1
+        later(connector, 45)
         assert connector.counters.clients_silent == 1
 
 
@@ -466,11 +482,25 @@ class TestDisconnect:
         assert other.answer().text == '5:::{"name":"on1","args":[1]}'
 
     def test_two_posts(self, connector: Connector) -> None:
+        """Its library answers heartbeats while something else is on its way."""
+        client = connected(connector, "xhr-polling")
+        large = Http(connector)
+        text = '5:::{"name":"a.b.c","args":["1"]}'
+        large.ask("POST", client.target, text[:-9].encode(), Content_Length=str(len(text)))
+        client.say("2::")
+        large.client.send(text[-9:].encode())
+        assert large.answer().text == "1"
+        assert len(connector.asked) == 1
+
+    def test_many_posts(self, connector: Connector) -> None:
         client = connected(connector, "xhr-polling")
         client.poll()
-        Http(connector).ask("POST", client.target, Content_Length="10")
+        for _ in range(MOST_POSTS):
+            assert connector.counters.clients_broken == 0
+            Http(connector).ask("POST", client.target, Content_Length="10")
         assert client.post("2::").status == 400
         assert client.polled() == ["7:::1+0"]
+        assert connector.counters.clients_broken == 1
 
     def test_the_websocket_is_gone(self, connector: Connector) -> None:
         """Its server takes that for a disconnect, and so does this one."""
