@@ -22,7 +22,7 @@ settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
 
-SHARED = {"packaging", "page", "pomelo"}
+SHARED = {"packaging", "page", "pomelo", "socketio"}
 """Folders whose tests share what takes long to start. In others, those of one file may."""
 
 

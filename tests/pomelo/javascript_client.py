@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 from npm import npm_packages
+from serving import serving
 
 from pomelo.servers import IServers
 
@@ -108,33 +107,5 @@ def page_server() -> Iterator[str]:
         "/bundle.js": bundle(),
         "/story.js": (FOLDER / "story.js").read_text(),
     }
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(files))
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/page.html"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-def _handler(files: Mapping[str, str]) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            text = files.get(self.path)
-            if text is None:
-                self.send_error(404)
-                return
-            kind = "text/javascript" if self.path.endswith(".js") else "text/html"
-            data = text.encode()
-            self.send_response(200)
-            self.send_header("Content-Type", f"{kind}; charset=utf-8")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
-
-    return Handler
+    with serving(files) as address:
+        yield f"{address}/page.html"
