@@ -387,7 +387,7 @@ class TestNotifiesAndRawFrames:
     def test_a_notify(self, quiet: World) -> None:
         quiet.conversation.notify("a.b.c", {"x": 1})
         ((_, content),) = package.decode_frame(quiet.sent[0], 1000)
-        assert message.decode(content) == (message.NOTIFY, 0, "a.b.c", b'{"x":1}')
+        assert message.decode(content) == message.Message(message.NOTIFY, 0, "a.b.c", b'{"x":1}')
         assert quiet.clock.getDelayedCalls() == []
 
     def test_any_bytes(self, quiet: World) -> None:

@@ -144,6 +144,12 @@ class _Delivery:
     def __init__(self, record: Record, grace: float) -> None:
         self._record, self._grace = record, grace
         self.count = self.on_the_edge = 0
+        # By message; on a busy machine, that is long after its acknowledgement.
+        self._heard_last: dict[Told, float] = {}
+        for events in record.heard.values():
+            for event in events:
+                told = _told(event)
+                self._heard_last[told] = max(event.at, self._heard_last.get(told, 0.0))
 
     def lost(self) -> Iterator[Violation]:
         said: dict[str, list[Message]] = {}
@@ -161,7 +167,8 @@ class _Delivery:
             if not stay.since <= message.sent.at < stay.until:
                 continue
             missed = (message.sender, message.number) not in heard
-            if message.answer.at < stay.until - self._grace:
+            on_its_way = self._heard_last.get((message.sender, message.number), 0.0)
+            if max(message.answer.at, on_its_way) < stay.until - self._grace:
                 self.count += 1
                 if missed:
                     yield self._loss(message, stay)

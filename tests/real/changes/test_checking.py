@@ -143,6 +143,12 @@ def test_nobody_is_owed_what_was_said_while_they_came_or_went() -> None:
     assert {each.kind for each in check(edge, grace=0.05).violations} == {"lost"}
 
 
+def test_nobody_is_owed_what_others_hear_after_they_went() -> None:
+    said = "3.0 ann sent 9; 3.1 ann heard ann 9; {} cid heard ann 9; 3.2 ann acknowledged 9"
+    assert "lost" in kinds(changed(plus=said.format("3.15")))
+    assert "lost" not in kinds(changed(plus=said.format("3.95")))
+
+
 def test_an_answer_that_was_passed_on_may_come_some_moments_before_the_push() -> None:
     restart = "6.5 -- changed restart chat-server-1"
     assert kinds(changed(without="7.1", plus=f"{restart}; 7.5 ann heard ann 3")) == set()
