@@ -104,7 +104,7 @@ class Draining:
             self._send_on_who_can_go(passed)
             if passed >= settings.client_seconds:
                 self._close_the_silent()
-            elif passed >= settings.grace_seconds and not (self._queue or self._leaving):
+            elif passed >= settings.grace_seconds:
                 self._close_what_is_kept()
         if not self._here and passed >= min(settings.grace_seconds, settings.seconds):
             self._timer = None
@@ -141,10 +141,14 @@ class Draining:
                 client.close(handshake.MOVED, GOING_AWAY)
 
     def _close_what_is_kept(self) -> None:
-        """Browsers keep connections for requests that they may make one day."""
-        for client in list(self._here):
-            if client.asks_nothing:
-                client.close(handshake.MOVED, GOING_AWAY)
+        """Browsers keep connections for requests that they may make one day.
+
+        While there are clients, one that polls may be about to ask on one of these.
+        """
+        if all(client.is_new or client.asks_nothing for client in self._here):
+            for client in list(self._here):
+                if client.asks_nothing:
+                    client.close(handshake.MOVED, GOING_AWAY)
 
     def _send_on(self, client: IClient) -> None:
         self._leaving.pop(client, None)

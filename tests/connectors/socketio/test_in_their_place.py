@@ -736,6 +736,18 @@ class TestDrain:
         assert ended == [None]
         draining.stop()
 
+    def test_connections_of_those_who_are_about_to_poll(self, connector: Connector) -> None:
+        client = Client(connector, "poller 4")
+        draining, ended = self.begin(connector, grace_seconds=0)
+        later(connector, 0.5)
+        assert not client.raw.polls.closed
+        assert "moved" in client.got()[0]
+        client.raw.polls.hang_up()
+        client.raw.posts.hang_up()
+        later(connector, 3)
+        assert ended == [None]
+        draining.stop()
+
     def test_newcomers(self, connector: Connector) -> None:
         draining, ended = self.begin(connector)
         for kind in KINDS:
