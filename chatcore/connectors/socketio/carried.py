@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from chatcore.connectors.client import Client
-from chatcore.connectors.guest import PROTOCOL_ERROR, Guest, ICarrier, State
+from chatcore.connectors.guest import NORMAL, PROTOCOL_ERROR, Guest, ICarrier, State
 from chatcore.connectors.socketio.framing import HELD, Framing, Reframing, reframed
 from chatcore.connectors.socketio.polling import IForm, Polling
 from chatcore.connectors.socketio.shared import SocketioParts
@@ -118,6 +118,11 @@ class CarriedClient(Client):
             self._parts.counters.clients_silent += 1
         self._wait_no_more()
 
+    def close(self, reason: str, code: int = NORMAL, closings: Deadlines | None = None) -> None:
+        if closings is None and self.polling is not None:
+            closings = self._shared.farewells
+        super().close(reason, code, closings)
+
     def part(self) -> None:
         """It says that it goes."""
         if self.polling is not None:
@@ -151,6 +156,7 @@ class CarriedClient(Client):
 
     def lost(self, reason: str) -> None:
         self._shared.clients.pop(self.sid, None)
+        self._shared.farewells.stop(self)
         self._shared.newcomers.gone(self)
         self._polls_no_more()
         super().lost(reason)

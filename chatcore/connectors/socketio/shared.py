@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from chatcore.connectors.exchange import Exchange
-from chatcore.connectors.parts import ConnectorParts
+from chatcore.connectors.parts import ConnectorParts, cut_off
 from chatcore.connectors.settings import SocketioSettings
 from chatcore.connectors.socketio.answers import answer
 from chatcore.connectors.socketio.newcomers import Newcomers
 from chatcore.deadlines import Deadlines
+
+FAREWELL_SECONDS = 10.0
+"""For which a client that polls may take to come for the last of what there is to say: that it was
+kicked, above all. Who never hears of it comes back by itself."""
 
 
 class SocketioParts:
@@ -30,6 +34,7 @@ class SocketioParts:
         silence = settings.ping_seconds + settings.patience_seconds
         self.silences: Deadlines = parts.deadlines(silence, _silent)
         self.pings: Deadlines = parts.deadlines(settings.ping_seconds, _ping)
+        self.farewells: Deadlines = parts.deadlines(FAREWELL_SECONDS, cut_off)
 
     def has_room(self, exchange: Exchange) -> bool:
         """Whether who makes a request may stay here to poll; if not, it is refused."""

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from chatcore.connectors.socketio.polling import MOST_PACKETS
+from chatcore.connectors.socketio.shared import FAREWELL_SECONDS
 from chatcore.wire.body import Body
 
 from ..clients import Connector, frame
@@ -451,7 +452,7 @@ class TestClose:
 
     @BOTH
     def test_by_the_server_between_two_polls(self, connector: Connector, revision: int) -> None:
-        """It waits for the next poll, for as long as others may take to answer a close."""
+        """It waits for the next poll, longer than others may take to answer a close."""
         poller, other = connected(connector, revision), connected(connector, revision)
         poller.client.close("enough")
         other.client.close("enough")
@@ -459,7 +460,7 @@ class TestClose:
         assert (answer.status, answer.json["code"]) == (400, 1)
         assert poller.packets() == ["1"]
         assert poller.polls.get(poller.target).status == 400
-        connector.reactor.advance(2)
+        connector.reactor.advance(FAREWELL_SECONDS)
         assert other.polls.get(other.target).status == 400
 
     @BOTH

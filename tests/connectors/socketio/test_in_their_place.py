@@ -18,6 +18,7 @@ from chatcore.connectors.outbox import Outbox
 from chatcore.connectors.settings import DrainSettings
 from chatcore.connectors.socketio.client import SocketioClient
 from chatcore.connectors.socketio.polling import Polling
+from chatcore.connectors.socketio.shared import FAREWELL_SECONDS
 from chatcore.sessions.session import Session
 from chatcore.wire.body import Body
 
@@ -147,7 +148,7 @@ class TestConnections:
             client.session.connection.kick("enough")
             connector.reactor.settle()
             client.hang_up()
-            later(connector, 2)
+            later(connector, FAREWELL_SECONDS)
             assert connector.counters.clients_now == 0
         assert connector.parts.admission._here == {}
 
@@ -603,6 +604,23 @@ class TestEnds:
         assert half.closed
         assert old.packets() == ["1::"]
         assert connector.counters.clients_silent == 4
+
+    def test_who_is_long_between_two_polls_hears_of_a_kick(
+        self, connector: Connector, polling: str
+    ) -> None:
+        """Or it would come back by itself."""
+        client = Client(connector, polling)
+        client.session.connection.kick("rude")
+        later(connector, 8)
+        assert "rude" in client.got()[0]
+
+    def test_who_never_polls_again_is_forgotten(self, connector: Connector, polling: str) -> None:
+        client = Client(connector, polling)
+        client.session.connection.kick("rude")
+        assert connector.counters.sessions_now == 0
+        later(connector, 12)
+        assert connector.lobby is not None
+        assert connector.lobby.clients == {}
 
     def test_a_session_that_is_closed_by_its_hook(self, connector: Connector, kind: str) -> None:
         """Whatever the application does meanwhile, nothing is sent twice or half."""

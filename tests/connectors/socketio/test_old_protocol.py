@@ -14,6 +14,7 @@ from chatcore.connectors.draining import Draining
 from chatcore.connectors.settings import DrainSettings
 from chatcore.connectors.socketio import tickets
 from chatcore.connectors.socketio.old_lobby import MOST_POSTS
+from chatcore.connectors.socketio.shared import FAREWELL_SECONDS
 from chatcore.errors import ClientError
 from chatcore.wire import jsonp
 
@@ -153,7 +154,7 @@ class TestTransports:
         client = connected(connector, transport)
         connector.sessions.bind(client.session.id, "alice")
         client.session.connection.kick("enough")
-        later(connector, 3)
+        later(connector, FAREWELL_SECONDS + 1)
         assert Http(connector).get(f"/socket.io/1/xhr-polling/{client.sid}").text == UNKNOWN
         assert Web(connector, f"/socket.io/1/websocket/{client.sid}").packets() == [UNKNOWN]
         assert connector.counters.sessions_now == 0
