@@ -140,10 +140,11 @@ class Offering:
 
     def group_moved(self, backend: str, owner: str, channels: Sequence[str]) -> None:
         """Channels of a node belong to another now."""
+        moves = self._groups.moves
         for channel in channels:
             self._groups.move(channel, backend, owner)
         member = self._owners.get(backend)
-        if member is not None:
+        if member is not None and self._groups.moves != moves:
             self._moved.add(member.server.type)
 
     def gone(self, owner: str, channel: str, uid: str, *, again: bool = False) -> None:

@@ -243,6 +243,14 @@ def test_a_view_with_the_same_owners_has_nobody_wait_longer(frontend: Frontend) 
     assert frontend.said == done
 
 
+def test_what_is_not_here_does_not_move(frontend: Frontend) -> None:
+    """Who is told so of those who left, and answers so, is not told again."""
+    frontend.groups.move = lambda *args: None  # type: ignore[method-assign]  # there is no group
+    frontend.offering.group_moved("back-1", "back-2", ["den"])
+    frontend.offering.pushes_done("back-1", 1)
+    assert frontend.said == []
+
+
 def test_who_leaves_while_nobody_owns_the_channel_is_told_to_no_later_life_of_its_owner(
     frontend: Frontend,
 ) -> None:

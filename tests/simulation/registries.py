@@ -288,7 +288,7 @@ class Handle:
             self._silent_since = None
             if self._lost and self._hearer is not None:
                 self._lost = False
-                self.machine.callLater(self._delay(), self._say_found)
+                self._world.later(self._delay(), self._say_found, machine=self.machine)
             self._world.later(self._delay(), self._announced)
             self._world.later(self._delay(), self._check_life)
             self.tell_later()
