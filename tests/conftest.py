@@ -26,12 +26,23 @@ SHARED = {"packaging", "page", "pomelo", "socketio"}
 """Folders whose tests share what takes long to start. In others, those of one file may."""
 
 
+SLOW = ("real", "page", "socketio", "pomelo", "simulation", "packaging", "cluster")
+"""Folders whose tests begin before all others, so that nobody waits for one of them at the end."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before what runs them looks who belongs together
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say which tests run one after the other, where others run at the same time."""
     for item in items:
         folder, *rest = item.path.relative_to(HERE).parts
-        together = folder if folder in SHARED else "/".join((folder, *rest))
-        item.add_marker(pytest.mark.xdist_group(together))
+        if folder != "simulation":  # whose tests share nothing
+            together = folder if folder in SHARED else "/".join((folder, *rest))
+            item.add_marker(pytest.mark.xdist_group(together))
+    items.sort(key=lambda item: _rank(item.path.relative_to(HERE).parts[0]))
+
+
+def _rank(folder: str) -> int:
+    return SLOW.index(folder) if folder in SLOW else len(SLOW)
 
 
 def pytest_collection_finish() -> None:

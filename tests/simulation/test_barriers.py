@@ -58,6 +58,10 @@ class Arranged(Play):
     def _registry(self, registry: str) -> Centre:
         return Numbering(self.world, Delays(notice=0.0, silence=3.0, telling=(0.0, 0.0)))
 
+    def _gather(self) -> None:
+        super()._gather()
+        self.world.run(SOON)  # until the last are in
+
     def hears_late(self, id: str, seconds: float) -> None:
         """Have a node hear of views later than all others."""
         self.registry.lag(self.machines[id], seconds)
