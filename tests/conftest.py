@@ -22,12 +22,21 @@ settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
 
-SHARED = {"packaging", "page", "pomelo", "socketio"}
-"""Folders whose tests share what takes long to start. In others, those of one file may."""
+ONE, OTHER = "many processes", "more processes"
 
+STREAMS = {
+    "examples": ONE,
+    "packaging": ONE,
+    "page": ONE,
+    "pomelo": ONE,
+    "socketio": ONE,
+    "real": OTHER,
+}
+"""Folders whose tests start whole clusters, and share them: two of these at a time keep a machine
+busy, and more of them would keep each other from being served in time."""
 
-SLOW = ("real", "page", "socketio", "pomelo", "simulation", "packaging", "cluster")
-"""Folders whose tests begin before all others, so that nobody waits for one of them at the end."""
+APART = {"simulation"}
+"""Folders whose tests share nothing. In others, those of one file may."""
 
 
 @pytest.hookimpl(tryfirst=True)  # before what runs them looks who belongs together
@@ -35,14 +44,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say which tests run one after the other, where others run at the same time."""
     for item in items:
         folder, *rest = item.path.relative_to(HERE).parts
-        if folder != "simulation":  # whose tests share nothing
-            together = folder if folder in SHARED else "/".join((folder, *rest))
+        if folder not in APART:
+            together = STREAMS.get(folder, "/".join((folder, *rest)))
             item.add_marker(pytest.mark.xdist_group(together))
-    items.sort(key=lambda item: _rank(item.path.relative_to(HERE).parts[0]))
-
-
-def _rank(folder: str) -> int:
-    return SLOW.index(folder) if folder in SLOW else len(SLOW)
 
 
 def pytest_collection_finish() -> None:
