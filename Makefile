@@ -26,7 +26,7 @@ demo: $(VENV)/.installed
 	@exec $(BIN)/chatcore start --app examples/chat
 
 test: $(VENV)/.installed-test
-	@exec $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS) </dev/null
+	@exec $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope $(ARGS) </dev/null
 
 model: $(VENV)/.installed-test
 	@cd tests && exec ../$(BIN)/python -m simulation play $(FIRST) $$(($(FIRST) + $(SEEDS)))

@@ -14,6 +14,7 @@ from running import RunningChat, short_folder
 from twisted.internet.task import deferLater
 from twisted.logger import LogEvent, globalLogPublisher
 from valkey_server import find_valkey
+from xdist.scheduler import LoadScopeScheduling
 
 HERE = Path(__file__).parent
 
@@ -39,14 +40,19 @@ APART = {"simulation"}
 """Folders whose tests share nothing. In others, those of one file may."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before what runs them looks who belongs together
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say which tests run one after the other, where others run at the same time."""
-    for item in items:
-        folder, *rest = item.path.relative_to(HERE).parts
-        if folder not in APART:
-            together = STREAMS.get(folder, "/".join((folder, *rest)))
-            item.add_marker(pytest.mark.xdist_group(together))
+class Streams(LoadScopeScheduling):
+    """Says which tests run one after the other, where others run at the same time."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        folder = Path(path).parts[1]
+        return nodeid if folder in APART else STREAMS.get(folder, path)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Streams:
+    """Have them run like that."""
+    return Streams(config, log)
 
 
 def pytest_collection_finish() -> None:
