@@ -84,8 +84,10 @@ class Stage(ABC):
         lease: the seconds after which a silent node is missed.
         detects: within how many seconds a dead or silent node is out of the view.
         nodes: all that there were.
+        delay: seconds that it may take beside, where it is a process of its own.
     """
 
+    delay = 0.0
     lease: float
     detects: float
 
@@ -149,7 +151,7 @@ class Stage(ABC):
         self, condition: Callable[[], Any], what: str, seconds: float | None = None
     ) -> None:
         """Let time pass until something has happened, which it has to within some seconds."""
-        left = 30.0 if seconds is None else seconds
+        left = 30.0 if seconds is None else seconds + self.delay
         while not condition():
             assert left > 0, f"waited for {what}; {[(n.member.id, n.view) for n in self.nodes]}"
             await self.pass_time(min(0.1, left))
