@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from one_registry import OneRegistry
-from running import free_ports
+from running import PATIENCE, free_ports
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import deferLater
@@ -72,7 +72,7 @@ class Nodes:
                 node.startService()
                 waiting.append(ready)
         for each in waiting:
-            await each.addTimeout(20, reactor)
+            await each.addTimeout(PATIENCE, reactor)
 
     def surroundings(self, server_id: str) -> dict[str, Any]:
         """What else a node is given."""
@@ -143,8 +143,8 @@ class Cluster(Nodes):
 
 async def until(condition: Any, what: str) -> Any:
     """Wait for something that other parts of this process bring about."""
-    for _ in range(2000):
-        if value := condition():
-            return value
+    end = reactor.seconds() + PATIENCE
+    while not (value := condition()):
+        assert reactor.seconds() < end, f"waited {PATIENCE} s for {what}"
         await deferLater(reactor, 0.005, lambda: None)
-    raise AssertionError(f"waited for {what}")
+    return value

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from running import ROOT, CopiedChat
+from running import PATIENCE, ROOT, CopiedChat
 from small_cluster import Nodes
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
@@ -34,7 +34,7 @@ class Example(Nodes):
         client: Any = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(client)
         tried = Deferred.fromCoroutine(client.main(reactor, *self.client_ports))
-        await tried.addTimeout(20, reactor)
+        await tried.addTimeout(PATIENCE, reactor)
 
 
 def blocks(readme: Path) -> list[str]:

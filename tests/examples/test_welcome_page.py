@@ -7,7 +7,7 @@ from typing import Any
 from urllib.request import ProxyHandler, build_opener
 
 import pytest
-from running import RunningChat, short_folder
+from running import PATIENCE, RunningChat, short_folder
 from twisted.internet import reactor
 from twisted.internet.defer import DeferredQueue
 
@@ -48,5 +48,5 @@ async def test_a_request_a_notify_and_a_push(welcome: RunningChat) -> None:
 
 @pytest.mark.parametrize("file", ["", "welcome.js", "welcome.css", "icon.svg", "chatcore.js"])
 def test_the_page_and_its_files_are_served(welcome: RunningChat, file: str) -> None:
-    with build_opener(ProxyHandler({})).open(welcome.page + file, timeout=10) as answer:
+    with build_opener(ProxyHandler({})).open(welcome.page + file, timeout=PATIENCE) as answer:
         assert answer.status == 200 and answer.read()

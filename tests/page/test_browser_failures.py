@@ -12,7 +12,7 @@ MakeVisitor = Callable[..., Visitor]
 
 def talk(person: Visitor, text: str, *others: Visitor) -> None:
     """Say something, again whenever the page gives it back, until everybody has heard it."""
-    person.wait_inside(60)
+    person.wait_inside()
     person.say(text)
 
     def heard() -> bool:
@@ -57,7 +57,7 @@ def test_the_connector_is_killed(visitor: MakeVisitor, chat: RunningChat) -> Non
     assert not bob.browser.shown("#banner")
     assert bob.browser.value("#entry") == "half a thought"
     bob.browser.clear("#entry")
-    alice.wait_inside(60)
+    alice.wait_inside()
     bob.wait_names("alice", "bob")
     alice.wait_names("alice", "bob")
     talk(bob, "after", alice)
@@ -98,7 +98,7 @@ def test_the_whole_chat_goes_away(visitor: MakeVisitor, chat: RunningChat) -> No
     wait_until(lambda: "The chat doesn" in alice.browser.text("#banner-text"), "the gate's absence")
     chat.resume()
     for person in (alice, bob):
-        person.wait_inside(60)
+        person.wait_inside()
         person.wait_names("alice", "bob")
     wait_until(lambda: not alice.browser.text("#send-error"), "the complaint to go")
     alice.browser.press("Enter")
@@ -117,7 +117,7 @@ def test_the_whole_chat_is_killed(visitor: MakeVisitor, chat: RunningChat) -> No
     chat.crash()
     for person in (alice, bob):
         wait_until(lambda who=person: "You are back." in who.notices(), "being back", 60)
-        person.wait_inside(60)
+        person.wait_inside()
         person.wait_names("alice", "bob")
     bob.say("after")
     for person in (alice, bob):
@@ -153,7 +153,7 @@ def test_a_reload_while_the_chat_is_away(visitor: MakeVisitor, chat: RunningChat
     alice.browser.reload()
     wait_until(lambda: "Trying again" in alice.browser.text("#banner-text"), "the banner")
     chat.resume()
-    alice.wait_inside(60)
+    alice.wait_inside()
     alice.wait_names("alice")
 
 

@@ -58,9 +58,9 @@ class Visitor:
         self.fill(name, room)
         self.wait_inside()
 
-    def wait_inside(self, seconds: float = 30.0) -> None:
+    def wait_inside(self) -> None:
         """Wait until one is in the room."""
-        wait_until(lambda: self.phase == "in", "being in the room", seconds)
+        wait_until(lambda: self.phase == "in", "being in the room")
         wait_until(lambda: self.browser.shown("#entry"), "a field to write in")
 
     @property

@@ -19,6 +19,8 @@ from typing import Any, TypeVar
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
+from running import PATIENCE
+
 T = TypeVar("T")
 
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
@@ -58,7 +60,7 @@ def find_chromium() -> str | None:
     return shutil.which("chromium") or shutil.which("google-chrome")
 
 
-def wait_until(condition: Callable[[], T], what: str, seconds: float = 20.0) -> T:
+def wait_until(condition: Callable[[], T], what: str, seconds: float = PATIENCE) -> T:
     """Ask again and again until `condition` returns something true, and return that.
 
     Raises AssertionError naming `what`, with the condition's last answer, at the deadline.
@@ -143,7 +145,7 @@ class Driver:
         # Browsers belong to chromedriver's process group, but would outlive it.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGTERM)
-        self._process.wait(10)
+        self._process.wait(PATIENCE)
         self._log.close()
 
 

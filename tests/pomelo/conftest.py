@@ -13,6 +13,9 @@ from running import RunningChat, short_folder
 from pomelo.servers import IServers, RunningPomelo, missing_pomelo, running_chatcore
 from pomelo.stage import warm_up
 
+SOON = 20.0
+"""Seconds in which Pomelo's servers answer, or never will."""
+
 LAST = 6000
 """Characters of a server's output that are shown with a failure."""
 
@@ -23,7 +26,7 @@ def warm_pomelo(folder: Path, tries: int = 3) -> RunningPomelo:
     """Pomelo, begun anew if its servers don't reach each other, which happens on a busy machine."""
     pomelo = RunningPomelo(folder / str(tries))
     try:
-        warm_up(pomelo)
+        warm_up(pomelo, SOON)
     except AssertionError:
         pomelo.close()
         if tries == 1:

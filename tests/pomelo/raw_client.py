@@ -260,7 +260,7 @@ class RawClient:
         patience: how long to wait for anything, in seconds.
     """
 
-    def __init__(self, host: str, port: int, store: Store, patience: float = 20) -> None:
+    def __init__(self, host: str, port: int, store: Store, patience: float = 60) -> None:
         self._socket = socket.create_connection((host, port), patience)
         self._store, self._patience = store, patience
         self._stream = Stream()

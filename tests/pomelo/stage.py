@@ -27,7 +27,7 @@ from pomelo.raw_client import (
 )
 from pomelo.servers import IServers
 
-PATIENT = 20.0
+PATIENT = 60.0
 """Seconds to wait for what has to come."""
 
 NAMES = {HANDSHAKE: "handshake", HEARTBEAT: "heartbeat", KICK: "kick"}
@@ -312,17 +312,20 @@ def _text(body: bytes) -> str:
     return _PORT.sub('"port":0', text) if text.isprintable() else f"hex {body.hex()}"
 
 
-def warm_up(servers: IServers) -> None:
+def warm_up(servers: IServers, patience: float = PATIENT) -> None:
     """Have every backend push to every connector once.
 
     While Pomelo connects to another server, it queues what it pushes there by reference, and who
     joins a channel in that moment gets what was pushed before.
 
+    Args:
+        patience: seconds to wait for each answer.
+
     Raises:
         AssertionError: its servers don't reach each other.
     """
     for number in (1, 2):
-        stage = Stage(servers, "websocket", PATIENT)
+        stage = Stage(servers, "websocket", patience)
         one = stage.at_work("connector", number=number)
         one.ask(1, "connector.entryHandler.enter", {"username": "early", "rid": f"warm{number}"})
         one.ask(2, "chat.chatHandler.send", {"content": "", "target": "*"}, count=2)

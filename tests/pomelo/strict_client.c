@@ -34,7 +34,7 @@
 enum { HANDSHAKE = 1, ACK, HEARTBEAT, DATA, KICK };
 enum { REQUEST, NOTIFY, RESPONSE, PUSH };
 
-#define PATIENCE 20.0
+#define PATIENCE 60.0
 
 static void broken(const char *format, ...) {
     va_list words;

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from running import RunningChat, short_folder
+from running import PATIENCE, RunningChat, short_folder
 
 from pomelo.carriers import Package, WebSocketCarrier
 from pomelo.raw_client import ACK, HANDSHAKE, HEARTBEAT, package, request
@@ -39,7 +39,8 @@ def tutorial() -> Iterator[RunningChat]:
             del entries[1:]
 
     with short_folder() as folder:
-        chat = RunningChat(Path(folder), change=one_of_each)
+        as_it_is = ("--set", "heartbeat.interval=3")
+        chat = RunningChat(Path(folder), as_it_is, one_of_each)
         yield chat
         chat.close()
 
@@ -57,7 +58,7 @@ class Visitor:
     def next(self) -> bytes:
         """The next package."""
         if not self._waiting:
-            self._waiting += self._carrier.receive(20)
+            self._waiting += self._carrier.receive(PATIENCE)
         return package(*self._waiting.pop(0))
 
     def shake(self, sys: dict[str, str] | None = None) -> bytes:

@@ -88,7 +88,7 @@ def test_chatcore_in_a_browser(chatcore: IServers, tmp_path: Path) -> None:
                 "browser",
                 EMOJI,
             )
-            told = wait_until(lambda: browser.run("return window.told || null"), "the story", 60)
+            told = wait_until(lambda: browser.run("return window.told || null"), "the story", 120)
             assert told == expected(EMOJI, signed=False)
     finally:
         driver.close()

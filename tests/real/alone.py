@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from people import Person, pause
+from people import Person, until
 from running import CopiedChat, environment, twistd
 from valkey_server import Valkey
 
@@ -91,14 +90,6 @@ class Servers(CopiedChat):
     def log(self, id: str) -> str:
         """All that a server has printed."""
         return (self.app.parent / f"{id}.output").read_text()
-
-
-async def until(condition: Callable[[], object], what: str, seconds: float = 20) -> None:
-    """Wait for what other processes do; meanwhile, people's clients go on."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"waited {seconds} s for {what}"
-        await pause()
 
 
 async def talk(one: Person, other: Person, word: str) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any
 
-from running import CopiedChat
+from running import PATIENCE, CopiedChat
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
@@ -34,6 +36,14 @@ class Person:
             "chat.chatHandler.send", {"content": content, "target": target}
         )
 
+    async def say_again_and_again(self, content: str) -> None:
+        """Say it until it is not refused any more, as it is for a while when a server was lost."""
+        end = time.monotonic() + PATIENCE
+        while (reply := await self.say(content)) == {"code": 500}:
+            assert time.monotonic() < end, f"{content!r} is still refused"
+            await pause()
+        assert reply == {}
+
     async def until(self, route: str, **expected: Any) -> Any:
         """Wait until a push was heard that has these values."""
 
@@ -46,7 +56,7 @@ class Person:
         while (msg := found()) is None:
             waiting: Deferred[None] = Deferred()
             self._waiting.append((route, waiting))
-            await waiting.addTimeout(20, reactor)
+            await waiting.addTimeout(PATIENCE, reactor)
         return msg
 
     async def leave(self) -> None:
@@ -65,6 +75,14 @@ async def connect(chat: CopiedChat, server_id: str) -> Person:
     client = Client(reactor=reactor)
     await client.init(host="127.0.0.1", port=chat.port(server_id))
     return Person(client)
+
+
+async def until(condition: Callable[[], object], what: str) -> None:
+    """Wait for what other processes do; meanwhile, people's clients go on."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, f"waited {PATIENCE} s for {what}"
+        await pause()
 
 
 async def pause() -> None:

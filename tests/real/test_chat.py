@@ -221,8 +221,7 @@ async def test_a_chat_server_is_killed(visit: Visit) -> None:
     for server_id in visit.chat.ids("chat"):
         await deferToThread(visit.chat.kill, server_id)
     for n, (person, guest) in enumerate(zip(people, guests, strict=True)):
-        while await person.say(f"hello {n}") != {}:
-            await pause()
+        await person.say_again_and_again(f"hello {n}")
         await guest.until("onChat", msg=f"hello {n}", **{"from": f"p{n}"})
         assert await (await visit.to(CONNECTORS[0])).enter(f"g{n}", f"room{n}") == DUPLICATE
         late = await visit.enter("late", f"room{n}", 2)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from running import ROOT, RunningChat, environment, free_ports, short_folder
+from running import PATIENCE, ROOT, RunningChat, environment, free_ports, short_folder
 from small_documents import blocks, write_application
 from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
@@ -26,7 +26,7 @@ async def test_the_bot_of_the_readme(chat: RunningChat, tmp_path: Path) -> None:
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE,
     )
     assert ended.returncode == 0, ended.stderr
     assert "{'users': ['bot']}" in ended.stdout

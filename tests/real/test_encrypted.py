@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from certificates import make_certificate
 from people import Person, pause
-from running import RunningChat, short_folder
+from running import PATIENCE, RunningChat, short_folder
 from twisted.internet import reactor
 from twisted.internet.ssl import Certificate, trustRootFromCertificates
 from twisted.internet.threads import deferToThread
@@ -62,7 +62,7 @@ async def enter(chat: RunningChat, name: str, scheme: str) -> Person:
 
 
 def _certificate(port: int) -> str:
-    return ssl.get_server_certificate(("127.0.0.1", port), timeout=10).strip()
+    return ssl.get_server_certificate(("127.0.0.1", port), timeout=PATIENCE).strip()
 
 
 async def test_people_talk_and_the_certificate_is_renewed_meanwhile(

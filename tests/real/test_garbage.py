@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 from people import Person, connect
-from running import RunningChat
+from running import PATIENCE, RunningChat
 from twisted.internet.threads import deferToThread
 
 from chatcore.wire import message, package
@@ -24,7 +24,7 @@ class Stranger:
     """A socket, and the frames it writes."""
 
     def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), 10)
+        self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
 
     def upgrade(self) -> Stranger:
         key = base64.b64encode(os.urandom(16)).decode()

@@ -7,12 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from people import connect, pause
-from running import CopiedChat, environment, short_folder, twistd, wait_until
+from people import connect, until
+from running import PATIENCE, CopiedChat, environment, short_folder, twistd, wait_until
 
 START = ("gate-server-1", "connector-server-1", "chat-server-1", "chat-server-2")
 
@@ -42,7 +42,10 @@ class Cluster(CopiedChat):
 
     def start_master(self) -> None:
         self.run("master", "chatmaster", "--port", str(self.master_port))
-        wait_until(self._master_listens, "the master")
+
+    def master_listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.master_port)) == 0
 
     def start(self, id: str, *arguments: str) -> None:
         self.run(id, "chatnode", "--id", id, *arguments)
@@ -61,7 +64,7 @@ class Cluster(CopiedChat):
         """End a process in order."""
         process = self._processes.pop(name)
         process.terminate()
-        process.wait(15)
+        process.wait(PATIENCE)
 
     def signal(self, name: str, number: int) -> None:
         self._processes[name].send_signal(number)
@@ -72,14 +75,10 @@ class Cluster(CopiedChat):
             process.terminate()
         for process in self._processes.values():
             try:
-                process.wait(15)
+                process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-
-    def _master_listens(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.master_port)) == 0
 
 
 @pytest.fixture
@@ -90,62 +89,58 @@ def cluster() -> Iterator[Cluster]:
         cluster.close()
 
 
-async def until(condition: Callable[[], object]) -> None:
-    """Wait for what other processes do, while clients here go on."""
-    for _ in range(600):
-        if condition():
-            return
-        await pause()
-    raise AssertionError("it never came")
-
-
 async def test_the_chat_goes_on_without_a_master_and_grows_when_it_is_back(
     cluster: Cluster,
 ) -> None:
+    async def in_log(words: str, *ids: str, times: int = 1) -> None:
+        await until(lambda: all(cluster.log(id).count(words) >= times for id in ids), words)
+
     cluster.start_master()
     for id in START:
         cluster.start(id, "--registry", cluster.url)
-    await until(lambda: all(f"{id} is ready" in cluster.log(id) for id in START))
+    for id in START:
+        await in_log(f"{id} is ready", id)
     people = [await connect(cluster, "connector-server-1") for _ in range(6)]
     rooms = [f"room{number // 2}" for number in range(6)]
     for number, person in enumerate(people):
-        await person.enter(f"p{number}", rooms[number])
+        assert "users" in await person.enter(f"p{number}", rooms[number])
 
-    async def all_hear(word: str) -> None:
+    async def all_hear(word: str, *, at_once: bool = True) -> None:
         for number, person in enumerate(people):
-            await person.say(f"{word} {number}")
+            if at_once:
+                assert await person.say(f"{word} {number}") == {}
+            else:
+                await person.say_again_and_again(f"{word} {number}")
             await people[number ^ 1].until("onChat", msg=f"{word} {number}")
 
     await all_hear("before")
     cluster.kill("master")
-    await until(lambda: all("The registry does not answer" in cluster.log(id) for id in START))
+    await in_log("The registry does not answer", *START)
     await all_hear("without")
     newcomer = await connect(cluster, "connector-server-1")
-    await newcomer.enter("newcomer", "room0")
+    assert "users" in await newcomer.enter("newcomer", "room0")
     await people[0].until("onAdd", user="newcomer")
 
     cluster.start_master()
-    await until(lambda: all("The registry answers again" in cluster.log(id) for id in START))
+    await in_log("The registry answers again", *START)
     await all_hear("again")
     cluster.start("chat-server-3", "--registry", cluster.url)
-    await until(lambda: "chat-server-3 is ready" in cluster.log("chat-server-3"))
-    await until(lambda: all("to all 4 others" in cluster.log(id) for id in START))
+    await in_log("chat-server-3 is ready", "chat-server-3")
+    await in_log("to all 4 others", *START)
     await all_hear("with another one")
 
     cluster.signal("chat-server-3", signal.SIGSTOP)
-    await until(lambda: "chat-server-3 is taken out of the view" in cluster.log("master"))
-    await all_hear("while it sleeps")
+    await in_log("chat-server-3 is taken out of the view", "master")
+    await all_hear("while it sleeps", at_once=False)
     cluster.signal("chat-server-3", signal.SIGCONT)
-    await until(lambda: "chat-server-3 was taken out of the view" in cluster.log("chat-server-3"))
-    await until(lambda: cluster.log("chat-server-1").count("to all 4 others") >= 2)
+    await in_log("chat-server-3 was taken out of the view", "chat-server-3")
+    await in_log("to all 4 others", "chat-server-1", times=2)
     await all_hear("when it is awake")
     for person in [*people, newcomer]:
         assert person.kicked == []
         await person.leave()
     cluster.end("chat-server-2")
-    await until(
-        lambda: "chat-server-2 is taken out of the view: it has left" in cluster.log("master")
-    )
+    await in_log("chat-server-2 is taken out of the view: it has left", "master")
 
 
 def test_the_registry_may_be_told_by_the_environment(cluster: Cluster) -> None:
@@ -165,7 +160,7 @@ class TestMistakes:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=PATIENCE,
         )
         assert ended.returncode == 2, ended.stdout + ended.stderr
         assert "Traceback" not in ended.stderr
@@ -211,6 +206,7 @@ class TestMistakes:
 
 def test_there_is_one_master_for_a_run_folder(cluster: Cluster) -> None:
     cluster.start_master()
+    wait_until(cluster.master_listens, "the master")
     for command in (
         twistd("-n", "chatmaster", "--app", str(cluster.app), "--port", "1"),
         [sys.executable, "-m", "chatcore", "start", "--app", str(cluster.app), *cluster.ports],

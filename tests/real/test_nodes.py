@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from running import CopiedChat, environment, short_folder, twistd, wait_until
+from running import PATIENCE, CopiedChat, environment, short_folder, twistd, wait_until
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -35,7 +35,7 @@ def run(app: CopiedChat) -> Iterator[Run]:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=PATIENCE,
         )
 
     yield run
@@ -67,7 +67,13 @@ def start(app: CopiedChat) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     for process in processes:
         if process.poll() is None:
             process.terminate()
-        process.communicate(timeout=15)
+        process.communicate(timeout=PATIENCE)
+
+
+def is_ready(app: CopiedChat, server_id: str) -> bool:
+    """Whether a server says so in its log, which is later than it listens."""
+    log = app.run_folder / f"{server_id}.log"
+    return log.exists() and f"{server_id} is ready" in log.read_text()
 
 
 def listens(port: int) -> bool:
@@ -81,10 +87,11 @@ def test_in_the_foreground(app: CopiedChat, start: Any) -> None:
         *twistd("-n", "chatnode", "--app", str(app.app)),
         *("--type", "connector", "--id", "connector-server-2"),
     )
-    wait_until(lambda: listens(app.port("connector-server-2")), "the port")
+    wait_until(lambda: is_ready(app, "connector-server-2"), "it to be ready")
+    assert listens(app.port("connector-server-2"))
     assert app.pid("connector-server-2") == process.pid
     process.send_signal(signal.SIGTERM)
-    output, _ = process.communicate(timeout=15)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode in (0, -signal.SIGTERM)  # twistd ends by the signal it was sent
     assert "connector-server-2 is ready" in output
     assert "connector-server-2 is ready" in (app.run_folder / "connector-server-2.log").read_text()
@@ -98,9 +105,8 @@ def test_daemons_come_up_one_after_the_other(app: CopiedChat, run: Run) -> None:
     for server_id in app.ids("connector"):
         ended = run("chatnode", "--type", "connector", cwd=app.app)
         assert (ended.returncode, ended.stderr) == (0, "")
-        wait_until(lambda id=server_id: app.pid(id), "its pid file")
-        wait_until(lambda id=server_id: listens(app.port(id)), "its port")
-        assert "is ready" in (app.run_folder / f"{server_id}.log").read_text()
+        wait_until(lambda id=server_id: is_ready(app, id), "it to be ready")
+        assert listens(app.port(server_id)) and app.pid(server_id)
     ended = run("chatnode", "--type", "connector", cwd=app.app)
     assert ended.returncode == 2
     assert "all servers of the type connector are running already" in ended.stderr
@@ -129,20 +135,17 @@ def test_other_files_where_they_are_asked_for(app: CopiedChat, run: Run, tmp_pat
         *("chatnode", "--app", str(app.app), "--type", "gate"),
     )
     assert ended.returncode == 0
-    wait_until(lambda: listens(app.port("gate-server-1")), "its port")
+    wait_until(lambda: log_file.exists() and "is ready" in log_file.read_text(), "it to be ready")
+    assert listens(app.port("gate-server-1"))
     assert app.pid("gate-server-1") is None
     assert not (app.run_folder / "gate-server-1.log").exists()
-    assert "is ready" in log_file.read_text()
     os.kill(int(pid_file.read_text()), signal.SIGTERM)
     wait_until(lambda: not pid_file.exists(), "its end")
 
 
 def test_twist_starts_it_too(app: CopiedChat, start: Any) -> None:
-    process = start(*twistd("chatnode", "--app", str(app.app), "--type", "gate", name="twist"))
-    wait_until(lambda: listens(app.port("gate-server-1")), "the port")
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=15)
-    assert "gate-server-1 is ready" in (app.run_folder / "gate-server-1.log").read_text()
+    start(*twistd("chatnode", "--app", str(app.app), "--type", "gate", name="twist"))
+    wait_until(lambda: is_ready(app, "gate-server-1"), "it to be ready")
 
 
 def test_every_mistake_is_one_message(app: CopiedChat, run: Run) -> None:

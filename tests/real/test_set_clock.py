@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from running import CopiedChat, environment, short_folder, twistd, wait_until
+from running import PATIENCE, CopiedChat, environment, short_folder, twistd, wait_until
 
 from chatcore.wire import package
 
@@ -64,14 +64,14 @@ def set_by(app: CopiedChat, tmp_path: Path) -> Iterator[Callable[[float], None]]
     )
     yield set_by
     process.send_signal(signal.SIGTERM)
-    process.wait(15)
+    process.wait(PATIENCE)
 
 
 class Client:
     """A client over TCP that says no more than that it lives."""
 
     def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), 20)
+        self._socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
         self._socket.sendall(HELLO)
         self._file = self._socket.makefile("rb")
         head = self._file.read(package.HEAD)
@@ -109,7 +109,7 @@ def test_nobody_who_is_quiet_is_taken_for_dead_and_no_timeout_stops(
         assert quiet.lives()
     for each in (quiet, loud):
         each.close()
-    with socket.create_connection(("127.0.0.1", port), 20) as mute:
+    with socket.create_connection(("127.0.0.1", port), PATIENCE) as mute:
         mute.sendall(b"\x01")
         set_by(-DAY)
         assert mute.recv(1) == b""

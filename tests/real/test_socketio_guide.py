@@ -13,7 +13,7 @@ from typing import IO
 
 import pytest
 from npm import missing_node, npm_packages
-from running import ROOT, RunningChat, environment, free_ports, short_folder, wait_until
+from running import PATIENCE, ROOT, RunningChat, environment, free_ports, short_folder, wait_until
 from small_documents import blocks, write_application
 
 GUIDE = ROOT / "docs" / "socketio.md"
@@ -73,7 +73,7 @@ class Program:
         """End its input, as Ctrl-D does."""
         assert self.process.stdin is not None
         self.process.stdin.close()
-        assert self.process.wait(10) == 0
+        assert self.process.wait(PATIENCE) == 0
 
     def close(self) -> None:
         self.process.kill()
@@ -193,7 +193,7 @@ def test_refusals(guarded: RunningChat, run: Run, tmp_path: Path, library: str) 
 
 def test_by_the_gate(chat: RunningChat, run: Run) -> None:
     asked = run("by_the_gate.js", **{"3014": str(chat.port("gate-server-1"))})
-    assert asked.process.wait(10) == 0
+    assert asked.process.wait(PATIENCE) == 0
     (url,) = asked.lines()
     assert int(url.rpartition(":")[2]) in [chat.port(each) for each in chat.ids("connector")]
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 from people import connect
-from running import CopiedChat, RunningChat, environment, short_folder, wait_until
+from running import PATIENCE, CopiedChat, RunningChat, environment, short_folder, wait_until
+from twisted.internet.threads import deferToThread
 
 KEPT = {".gitignore", ".claims", ".servers.json", "secret"}
 
@@ -67,7 +68,7 @@ def test_what_runs(own_chat: RunningChat) -> None:
 def test_an_orderly_stop(own_chat: RunningChat, sign: signal.Signals) -> None:
     assert own_chat.process is not None
     own_chat.process.send_signal(sign)
-    assert own_chat.process.wait(60) == 0
+    assert own_chat.process.wait(PATIENCE) == 0
     assert processes(own_chat) == {}
     assert left_behind(own_chat) == set()
     output = own_chat.output
@@ -86,7 +87,7 @@ def test_all_are_told_to_stop_at_once_and_again(own_chat: RunningChat) -> None:
         for pid in processes(own_chat):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
-    assert own_chat.process.wait(15) == 0
+    assert own_chat.process.wait(PATIENCE) == 0
     own_chat.process = None
     assert (processes(own_chat), left_behind(own_chat)) == ({}, set())
     assert "Traceback" not in own_chat.output
@@ -98,7 +99,7 @@ def test_an_interrupt_at_the_terminal(own_chat: RunningChat) -> None:
     assert own_chat.process is not None
     for pid in processes(own_chat):
         os.kill(pid, signal.SIGINT)
-    assert own_chat.process.wait(60) == 0
+    assert own_chat.process.wait(PATIENCE) == 0
     assert processes(own_chat) == {}
     assert left_behind(own_chat) == set()
 
@@ -123,7 +124,7 @@ def test_processes_of_a_killed_start_leave(own_chat: RunningChat) -> None:
     own_chat.process.kill()
     own_chat.process.wait()
     own_chat.process = None
-    wait_until(lambda: not processes(own_chat), "its processes to leave", 60)
+    wait_until(lambda: not processes(own_chat), "its processes to leave")
 
 
 def test_a_second_start_is_refused(own_chat: RunningChat) -> None:
@@ -134,7 +135,7 @@ def test_a_second_start_is_refused(own_chat: RunningChat) -> None:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=PATIENCE,
     )
     assert second.returncode == 2
     assert str(own_chat.process.pid) in second.stderr
@@ -170,7 +171,7 @@ def test_a_mistake_is_told_once_and_nothing_starts() -> None:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=PATIENCE,
         )
         assert ended.returncode == 2
         assert ended.stdout == ""
@@ -194,7 +195,7 @@ async def test_without_a_master_nobody_is_taken_out() -> None:
             with socket.create_server(("127.0.0.1", chat.master_port)):
                 alice = await connect(chat, "connector-server-1")
                 assert await alice.enter("alice", "attic") == {"users": ["alice"]}
-                chat.kill("chat-server-1")
+                await deferToThread(chat.kill, "chat-server-1")
                 await alice.leave()
         finally:
             chat.close()
@@ -214,7 +215,7 @@ def _started_beside(chat: RunningChat) -> str:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=PATIENCE,
         )
     assert ended.returncode == 2
     assert not list(other.run_folder.glob("*.log")), "nothing was started"

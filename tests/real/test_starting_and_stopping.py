@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from running import environment, short_folder, twistd, wait_until
+from running import PATIENCE, environment, short_folder, twistd, wait_until
 
 
 class Application:
@@ -64,7 +64,7 @@ def test_a_hook_that_fails_keeps_a_server_from_starting(
             raise ValueError("no database")
         """
     )
-    output, errors = process.communicate(timeout=30)
+    output, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 2, output + errors
     said = f"{app.hooks}:{line}: before_startup of servers/back/lifecycle.py: ValueError"
     assert errors.strip() == f"{said}: no database"
@@ -88,7 +88,7 @@ def test_a_hook_that_hangs_does_not_keep_a_process_alive(
     process = app.start(head + hooks, "--set", "node.stop_seconds=0.1")
     wait_until(app.is_ready, "the server")
     process.send_signal(signal.SIGTERM)
-    output, errors = process.communicate(timeout=30)
+    output, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode in code, output + errors
     if code == {1}:
         assert "not stopped after 5.1 s; leaving at once" in errors
@@ -109,7 +109,7 @@ def test_a_server_that_stops_itself(app: Application, name: str) -> None:
             print("leaving")
         """
     )
-    output, errors = process.communicate(timeout=30)
+    output, errors = process.communicate(timeout=PATIENCE)
     assert (process.returncode, errors) == (0, "")
     assert output.count("leaving") == 1
     assert not (app.folder / ".chatcore" / "back-1.pid").exists()

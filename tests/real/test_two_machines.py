@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 import pytest_twisted
-from alone import Servers, talk, until
+from alone import Servers, talk
 from certificates import make_certificate
 from identities import make_identities
 from machines import Machine, TwoMachines, two_machines
-from people import Person
+from people import Person, until
 from running import free_ports, short_folder
 from twisted.internet import reactor
 from valkey_server import PASSWORD, Valkey

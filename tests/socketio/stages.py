@@ -13,16 +13,13 @@ from typing import Any, Protocol
 from npm import npm_packages
 from page.webdriver import Browser
 from pomelo.raw_client import RawClient, Store
-from running import wait_until
+from running import PATIENCE, wait_until
 
 from .people import PACKAGES
 
 FOLDER = Path(__file__).parent / "javascript"
 
 Outcomes = dict[str, Any]
-
-PATIENCE = 40
-"""Seconds: longer than a frontend waits for clients that go without a word."""
 
 
 class Failed(str):
@@ -120,8 +117,10 @@ class PageStage:
             "window.told = null; act(arguments[0]).then((found) => { window.told = [found]; })",
             list(orders),
         )
-        (told,) = wait_until(lambda: self._browser.run("return window.told"), "the page", 120)
-        return _outcomes(told)
+        (told,) = wait_until(
+            lambda: self._browser.run("return window.told"), "the page", 3 * PATIENCE
+        )
+        return _outcomes(told[0])
 
 
 class RawPerson:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from running import RunningChat, environment
+from running import PATIENCE, RunningChat, environment
 
 from .people import About
 from .stages import Failed, IStage, Outcomes
@@ -256,7 +256,7 @@ class Story:
             [*words, "--app", str(self.chat.app)],
             check=True,
             env=environment(),
-            timeout=60,
+            timeout=2 * PATIENCE,
         )
 
     def leave(self) -> None:

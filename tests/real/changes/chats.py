@@ -10,10 +10,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from running import CopiedChat, RunningChat, environment, free_ports, twistd, wait_until
-
-PATIENCE = 60.0
-"""Seconds that a server may take to start or to leave, on a machine that is busy with others."""
+from running import (
+    PATIENCE,
+    CopiedChat,
+    RunningChat,
+    environment,
+    free_ports,
+    twistd,
+    wait_until,
+)
 
 
 class Daemons:
@@ -60,7 +65,6 @@ class Daemons:
             wait_until(
                 lambda: self.times_ready(server_id) >= times,  # noqa: B023
                 f"{server_id} to be ready",
-                PATIENCE,
             )
 
     def terminate(self, name: str) -> None:
@@ -144,7 +148,7 @@ class SupervisedChat(RunningChat):
         before = len(self.output)
         super().kill(server_id)
         again = f"{server_id} is up again"
-        wait_until(lambda: again in self.output[before:], f"{server_id} to be back", PATIENCE)
+        wait_until(lambda: again in self.output[before:], f"{server_id} to be back")
 
     def close(self) -> None:
         self._daemons.close()

@@ -78,11 +78,12 @@ class Findings:
 
         Args:
             since: when something was done.
-            until: when the next thing was done: what was sent later says nothing.
+            until: when the next thing was done: what was sent or answered later says nothing.
         """
         sent: dict[str, list[Message]] = {room: [] for room in self.record.by_room}
         for message in self.record.messages.values():
-            if since <= message.sent.at < until:
+            answered = message.sent.at if message.answer is None else message.answer.at
+            if since <= message.sent.at and answered < until:
                 sent[message.room].append(message)
         return {room: _first_served(messages) - since for room, messages in sent.items()}
 

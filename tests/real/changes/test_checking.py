@@ -209,6 +209,24 @@ def test_a_room_is_served_again_when_nothing_is_refused_any_more() -> None:
     assert found.served_again(4.2) == {"den": float("inf")}
 
 
+def test_what_the_next_kill_makes_fail_says_nothing_about_the_one_before() -> None:
+    """It was under way then, as something always is on a busy machine."""
+    text = """
+0.0 ann entering
+0.1 ann entered ann
+1.0 ann sent 1
+1.2 ann heard ann 1
+1.3 ann acknowledged 1
+1.9 ann sent 2
+2.0 -- changed kill -9 chat-server-1
+2.1 ann failed 2
+"""
+    found = check(history(text))
+    assert found.served_again(0.5, 2.0) == pytest.approx({"den": 0.8})
+    assert found.served_again(1.5, 2.0) == {"den": float("inf")}
+    assert found.served_again(0.5) == {"den": float("inf")}
+
+
 def test_a_violation_shows_what_led_to_it() -> None:
     events = changed(without="3.3", plus="2.5 -- changed kill -9 chat-server-1")
     (violation,) = check(events).violations

@@ -2,7 +2,7 @@
 // `crowd(libraries)` gives a function that has people do things: it takes a list of
 // [name, what, ...arguments], all of which are done at once, and gives what came of each by name.
 
-var WAIT = 40000;
+var WAIT = 60000;
 var ROUTES = ['onAdd', 'onLeave', 'onChat', 'onBytes', 'onKick'];
 var SOON = 100;
 
