@@ -9,6 +9,7 @@ import msgspec
 from twisted.internet.defer import Deferred
 
 from chatcore.admin.outcomes import AWAY, FAILED, LATE, LOST, What, result_of
+from chatcore.admin.questions import Question
 from chatcore.errors import AdminError, CallTimedOut, LinkLost, NotConnected, RpcError
 from chatcore.links.link import Link
 from chatcore.wire.box import Box, item, join
@@ -32,13 +33,21 @@ async def ask_survey(link: Link, seconds: float, *, alone: bool = False) -> dict
     return _table(await ask(link, "Survey", given, seconds + SLACK))
 
 
-async def ask_status(link: Link, id: str, seconds: float) -> dict[str, Any]:
-    """Ask how a node is.
+async def ask_question(
+    link: Link, question: Question, id: str, given: Mapping[str, Any], seconds: float
+) -> dict[str, Any]:
+    """Ask a node something.
+
+    Args:
+        given: what the question needs to be understood.
 
     Raises:
         AdminError: it can't be told.
     """
-    return _table(await ask(link, "Status", _about(id, seconds), seconds + SLACK))
+    asked = {b"what": question.encode(), **_about(id, seconds)}
+    if given:
+        asked[b"given"] = pack(dict(given))
+    return _table(await ask(link, "Inspect", asked, seconds + SLACK))
 
 
 async def ask_order(link: Link, what: What, id: str, seconds: float) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from chatcore.admin.outcomes import BUSY, FAILED, REFUSED, WHATS, What, done, not_done
+from chatcore.admin.questions import QUESTIONS, Question
 from chatcore.config.names import ADMIN
 from chatcore.deadlines import Deadlines, IClock
 from chatcore.errors import AdminError
@@ -35,6 +36,7 @@ USUAL_SECONDS = 5.0
 
 _LONGEST_NUMBER = 12
 _decode_texts = msgspec.msgpack.Decoder(dict[str, str]).decode
+_decode_values = msgspec.msgpack.Decoder(dict[str, Any]).decode
 
 Act = Callable[[Box, bool], Awaitable[Any]]
 """Does what a box asks; whether it may be passed on to another node is told, too."""
@@ -51,10 +53,19 @@ class IAdministered(Protocol):
             alone: whether no other process is to be asked for it.
         """
 
-    async def status(self, id: str, seconds: float, *, passes_on: bool) -> dict[str, Any]:
-        """How a node is.
+    async def inspect(
+        self,
+        question: Question,
+        id: str,
+        given: Mapping[str, Any],
+        seconds: float,
+        *,
+        passes_on: bool,
+    ) -> dict[str, Any]:
+        """What a node answers to a question.
 
         Args:
+            given: what the question needs to be understood; nothing in it has been looked at.
             seconds: within which the answer is wanted.
             passes_on: whether another process may be asked for it.
         """
@@ -104,7 +115,7 @@ class Desk:
         self._idle = Deadlines(IDLE_SECONDS, clock, Link.close)
         self._acts: dict[bytes, Act] = {
             b"Survey": self._survey,
-            b"Status": self._status,
+            b"Inspect": self._inspect,
             b"Order": self._order,
             b"Add": self._add,
             b"Reload": self._reload,
@@ -197,8 +208,9 @@ class Desk:
         alone = box.get(b"alone") == b"True" or not passes_on
         return await self._host.survey(_seconds(box, USUAL_SECONDS), alone=alone)
 
-    async def _status(self, box: Box, passes_on: bool) -> Any:
-        return await self._host.status(_text(box, b"id"), _seconds(box), passes_on=passes_on)
+    async def _inspect(self, box: Box, passes_on: bool) -> Any:
+        question, id, given = _question(box), _text(box, b"id"), _values(box, b"given")
+        return await self._host.inspect(question, id, given, _seconds(box), passes_on=passes_on)
 
     async def _order(self, box: Box, passes_on: bool) -> Any:
         what, id = _what(box), _text(box, b"id")
@@ -247,6 +259,13 @@ def _texts(box: Box, key: bytes) -> dict[str, str]:
         raise _nonsense(key) from None
 
 
+def _values(box: Box, key: bytes) -> dict[str, Any]:
+    try:
+        return _decode_values(join(box, key)) if key in box else {}
+    except (ValueError, msgspec.MsgspecError):
+        raise _nonsense(key) from None
+
+
 def _whole(box: Box, key: bytes) -> int:
     try:
         return int(box[key][:_LONGEST_NUMBER])
@@ -269,6 +288,14 @@ def _seconds(box: Box, usual: float = 0.0) -> float:
             code=REFUSED,
         )
     return seconds
+
+
+def _question(box: Box) -> Question:
+    text = box.get(b"what", b"").decode("utf-8", "replace")
+    for question in QUESTIONS:
+        if question == text:
+            return question
+    raise AdminError(f"nobody here can be asked for {text[:40]!r}", code=REFUSED)
 
 
 def _what(box: Box) -> What:

@@ -14,12 +14,13 @@ from twisted.python.failure import Failure
 
 from chatcore.admin.asking import (
     ask_order,
-    ask_status,
+    ask_question,
     ask_survey,
     ask_to_add,
     ask_to_reload,
 )
 from chatcore.admin.outcomes import AWAY, LATE, STRANGER, What
+from chatcore.admin.questions import Question
 from chatcore.deadlines import IClock
 from chatcore.errors import AdminError
 from chatcore.links import hello
@@ -71,9 +72,11 @@ class Visit:
         """Ask what there is; AdminError when it can't be told."""
         return await ask_survey(self._link, seconds, alone=alone)
 
-    async def status(self, id: str, seconds: float) -> dict[str, Any]:
-        """Ask how a node is; AdminError when it can't be told."""
-        return await ask_status(self._link, id, seconds)
+    async def inspect(
+        self, question: Question, id: str, given: Mapping[str, Any], seconds: float
+    ) -> dict[str, Any]:
+        """Ask a node something; AdminError when it can't be told."""
+        return await ask_question(self._link, question, id, given, seconds)
 
     async def order(self, what: What, id: str, seconds: float) -> dict[str, Any]:
         """Have something done with a node, until it is done; AdminError when it was not."""

@@ -22,6 +22,7 @@ from chatcore.admin.outcomes import (
 )
 from chatcore.admin.outcomes import FAILED as NOT_DONE
 from chatcore.admin.outcomes import UNKNOWN as NO_SUCH
+from chatcore.admin.questions import Question
 from chatcore.admin.visit import Visit
 from chatcore.cli.exits import FAILED, UNKNOWN, UNREACHABLE, USAGE, CommandError
 from chatcore.cli.reaching import Reach
@@ -31,6 +32,9 @@ from chatcore.config.names import START, is_own_name
 from chatcore.errors import AdminError
 
 T = TypeVar("T")
+
+Answers = dict[str, dict[str, Any] | AdminError]
+"""What servers say, or why they don't, by their ids."""
 
 NOBODY: Final = "nobody"
 """Nobody of the cluster could be asked: a kind of problem that this side has alone."""
@@ -107,21 +111,48 @@ class Cluster:
         Raises:
             AdminError: it can't be told.
         """
-        within = min(seconds or self._seconds, self._seconds)
-        return await self._ask(lambda visiting: visiting.status(id, within))
+        return await self.inspect("status", id, {}, seconds)
 
-    async def statuses(
-        self, ids: Iterable[str], seconds: float
-    ) -> dict[str, dict[str, Any] | AdminError]:
+    async def inspect(
+        self,
+        question: Question,
+        id: str,
+        given: Mapping[str, Any],
+        seconds: float | None = None,
+    ) -> dict[str, Any]:
+        """What a server answers to a question.
+
+        Args:
+            given: what the question needs to be understood.
+            seconds: that it may take, if less than a step.
+
+        Raises:
+            AdminError: it can't be told.
+        """
+        within = min(seconds or self._seconds, self._seconds)
+        return await self._ask(lambda visiting: visiting.inspect(question, id, given, within))
+
+    async def statuses(self, ids: Iterable[str], seconds: float) -> Answers:
         """How servers are, or why that can't be told.
 
         Args:
             seconds: that each may take.
         """
+        return await self.inspect_all("status", ids, {}, seconds)
+
+    async def inspect_all(
+        self, question: Question, ids: Iterable[str], given: Mapping[str, Any], seconds: float
+    ) -> Answers:
+        """What servers answer to a question, or why that can't be told, by their ids.
+
+        Args:
+            given: what the question needs to be understood.
+            seconds: that each may take.
+        """
 
         async def one(id: str) -> dict[str, Any] | AdminError:
             try:
-                return await self.status(id, seconds)
+                return await self.inspect(question, id, given, seconds)
             except AdminError as problem:
                 return problem
 

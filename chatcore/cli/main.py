@@ -9,7 +9,6 @@ from chatcore import __version__
 from chatcore.cli import (
     adding,
     certs,
-    inspecting,
     listing,
     reloading,
     restarting,
@@ -17,6 +16,7 @@ from chatcore.cli import (
     stopping,
 )
 from chatcore.cli.exits import DONE, INTERRUPTED, MEANINGS, USAGE, CommandError
+from chatcore.cli.inspect import group as inspecting
 from chatcore.cli.output import Output
 from chatcore.cli.parsing import Commands, Help
 from chatcore.cli.streams import make_usable

@@ -352,10 +352,19 @@ class Survey(Command):
     response = [(b"outcome", Value())]
 
 
-class Status(Command):
-    """How is a node? Who is asked for another one asks that one."""
+class Inspect(Command):
+    """A question to a node, as in ``status``. Who is asked for another one asks that one.
 
-    arguments = [(b"id", Unicode()), (b"seconds", Float())]
+    ``given`` says more of what is asked. Nothing changes by it. `chatcore.admin.questions` has all
+    questions that there are.
+    """
+
+    arguments = [
+        (b"what", Unicode()),
+        (b"id", Unicode()),
+        (b"given", Value(optional=True)),
+        (b"seconds", Float()),
+    ]
     response = [(b"outcome", Value())]
 
 

@@ -10,8 +10,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import UNIXClientEndpoint
 
 import chatcore
-from chatcore.admin.asking import ask_order, ask_status
+from chatcore.admin.asking import ask_order, ask_question
 from chatcore.admin.outcomes import AWAY, FAILED, REFUSED, UNKNOWN, What
+from chatcore.admin.questions import Question
 from chatcore.admin.visit import Visit, visit
 from chatcore.cluster.view import View
 from chatcore.config.names import ADMIN, MASTER, suggestion
@@ -74,16 +75,28 @@ class Administered:
             "programs": [_described(keeper) for keeper in self._servers().values()],
         }
 
-    async def status(self, id: str, seconds: float, *, passes_on: bool) -> dict[str, Any]:
+    async def inspect(
+        self,
+        question: Question,
+        id: str,
+        given: Mapping[str, Any],
+        seconds: float,
+        *,
+        passes_on: bool,
+    ) -> dict[str, Any]:
         keeper = self._servers().get(id)
         if keeper is not None:
             if not keeper.running:
                 raise AdminError(f"{id} has no process now: it is {keeper.condition}", code=AWAY)
-            return await self._visit(id, lambda it: it.status(id, seconds), seconds)
+            return await self._visit(
+                id, lambda it: it.inspect(question, id, given, seconds), seconds
+            )
         link = self._link(id)
         if link is not None:
-            return await ask_status(link, id, seconds)
-        return await self._by_a_node(id, lambda it: it.status(id, seconds), passes_on=passes_on)
+            return await ask_question(link, question, id, given, seconds)
+        return await self._by_a_node(
+            id, lambda it: it.inspect(question, id, given, seconds), passes_on=passes_on
+        )
 
     async def order(
         self, what: What, id: str, seconds: float, *, passes_on: bool

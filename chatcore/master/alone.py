@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import chatcore
-from chatcore.admin.asking import ask_order, ask_status
+from chatcore.admin.asking import ask_order, ask_question
 from chatcore.admin.outcomes import AWAY, UNKNOWN, UNSUPERVISED, What
+from chatcore.admin.questions import Question
 from chatcore.config.names import MASTER, suggestion
 from chatcore.errors import AdminError
 from chatcore.links.link import Link
@@ -40,8 +41,16 @@ class Alone:
             "programs": None,
         }
 
-    async def status(self, id: str, seconds: float, *, passes_on: bool) -> dict[str, Any]:
-        return await ask_status(self._link(id), id, seconds)
+    async def inspect(
+        self,
+        question: Question,
+        id: str,
+        given: Mapping[str, Any],
+        seconds: float,
+        *,
+        passes_on: bool,
+    ) -> dict[str, Any]:
+        return await ask_question(self._link(id), question, id, given, seconds)
 
     async def order(
         self, what: What, id: str, seconds: float, *, passes_on: bool

@@ -10,8 +10,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IStreamClientEndpoint
 
 import chatcore
-from chatcore.admin.asking import ask_order, ask_status
+from chatcore.admin.asking import ask_order, ask_question
 from chatcore.admin.outcomes import AWAY, FAILED, REFUSED, UNKNOWN, UNSUPERVISED, What
+from chatcore.admin.questions import Answer, Question
 from chatcore.admin.visit import Visit, visit
 from chatcore.cluster.view import View
 from chatcore.config.names import ADMIN, suggestion
@@ -58,7 +59,7 @@ class Administered:
         secret: the cluster's.
         view: the newest view.
         link: the link to another node, if it is up.
-        status: how it is.
+        answers: what it answers to each question.
         drain: has it hand over what it has; fires when that is done, or takes too long.
         is_empty: whether it has nothing to hand over.
         stop: ends its process in order.
@@ -75,7 +76,7 @@ class Administered:
         secret: bytes,
         view: Callable[[], View],
         link: Callable[[str], Link | None],
-        status: Callable[[], dict[str, Any]],
+        answers: Mapping[Question, Answer],
         drain: Callable[[], Deferred[None]],
         is_empty: Callable[[], bool],
         stop: Callable[[], object],
@@ -85,7 +86,7 @@ class Administered:
     ) -> None:
         self._tls = tls
         self._id, self._about, self._secret = id, about, secret
-        self._view, self._link, self._status = view, link, status
+        self._view, self._link, self._answers = view, link, answers
         self._drain, self._is_empty, self._stop = drain, is_empty, stop
         self._process, self._clock = process, clock
 
@@ -107,14 +108,25 @@ class Administered:
                 found["trouble"] = problem.problem
         return found
 
-    async def status(self, id: str, seconds: float, *, passes_on: bool) -> dict[str, Any]:
+    async def inspect(
+        self,
+        question: Question,
+        id: str,
+        given: Mapping[str, Any],
+        seconds: float,
+        *,
+        passes_on: bool,
+    ) -> dict[str, Any]:
         if id == self._id:
-            return self._status()
+            answer = self._answers[question](given)
+            return answer if isinstance(answer, dict) else await answer
         link = self._link(id) if passes_on else None
         if link is not None:
-            return await ask_status(link, id, seconds)
+            return await ask_question(link, question, id, given, seconds)
         if await self._is_supervised_with(id, seconds):
-            return await self._with_supervisor(lambda it: it.status(id, seconds), seconds)
+            return await self._with_supervisor(
+                lambda it: it.inspect(question, id, given, seconds), seconds
+            )
         raise self._no_way_to(id)
 
     async def order(

@@ -9,28 +9,17 @@ from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.interfaces import IListeningPort
 
 from chatcore.admin.desk import Desk
-from chatcore.channels.service import ChannelService
-from chatcore.cluster.servers import ClusterServers
-from chatcore.config.servers import Server
 from chatcore.links.link import Responder
-from chatcore.links.table import LinkTable
 from chatcore.links.tls import LinkTls
 from chatcore.node.administered import Administered, Process
-from chatcore.node.membership import Membership
+from chatcore.node.looking.answers import answers
+from chatcore.node.looking.looked_at import ILookedAt
 from chatcore.node.network import IPlace
-from chatcore.node.status import Status
-from chatcore.telemetry import Counters
 
 
-class INode(Protocol):
+class INode(ILookedAt, Protocol):
     """A node, as its administration needs it."""
 
-    server: Server
-    servers: ClusterServers
-    links: LinkTable
-    membership: Membership
-    channels: ChannelService
-    counters: Counters
     stop_process: Callable[[], object]
 
     @property
@@ -75,13 +64,7 @@ class Administration:
             secret=secret,
             view=lambda: node.servers.view,
             link=node.links.get,
-            status=Status(
-                membership=node.membership,
-                links=node.links,
-                channels=node.channels,
-                counters=node.counters,
-                clock=reactor,
-            ),
+            answers=answers(node, reactor),
             drain=node.drain,
             is_empty=lambda: node.is_empty,
             stop=node.stop_process,

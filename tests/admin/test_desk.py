@@ -14,7 +14,7 @@ from chatcore.admin.desk import IDLE_SECONDS, Desk
 from chatcore.admin.outcomes import BUSY, FAILED, LATE, LOST, REFUSED, STRANGER
 from chatcore.admin.visit import Visit, visit
 from chatcore.errors import AdminError
-from chatcore.links.commands import Order, Status, Survey
+from chatcore.links.commands import Inspect, Order, Survey
 
 
 class Host:
@@ -28,8 +28,10 @@ class Host:
     async def survey(self, seconds: float, *, alone: bool) -> Any:
         return await self._answer("survey", alone)
 
-    async def status(self, id: str, seconds: float, *, passes_on: bool) -> Any:
-        return await self._answer("status", id, seconds, passes_on)
+    async def inspect(
+        self, question: str, id: str, given: Any, seconds: float, *, passes_on: bool
+    ) -> Any:
+        return await self._answer(question, id, given, seconds, passes_on)
 
     async def order(self, what: str, id: str, seconds: float, *, passes_on: bool) -> Any:
         return await self._answer(what, id, seconds, passes_on)
@@ -86,10 +88,10 @@ def test_an_administrator_asks(scene: Scene) -> None:
 
     assert it.peer == "b"
     assert scene.ask(it.survey(5)) == {"well": True}
-    assert scene.ask(it.status("c", 2.5)) == {"well": True}
+    assert scene.ask(it.inspect("status", "c", {}, 2.5)) == {"well": True}
     assert scene.ask(it.order("drain", "c", 60)) == {"well": True}
     assert scene.host.asked == [
-        ("survey", False), ("status", "c", 2.5, True), ("drain", "c", 60.0, True)
+        ("survey", False), ("status", "c", {}, 2.5, True), ("drain", "c", 60.0, True)
     ]  # fmt: skip
 
 
@@ -140,21 +142,21 @@ def test_any_amp_peer_can_administer(scene: Scene) -> None:
     told = scene.net.result(stock.callRemote(Order, what="stop", id="b", seconds=4.0))
     assert told == {"outcome": {"result": {"well": True}}}
     scene.net.result(stock.callRemote(Survey, alone=True))
-    scene.net.result(stock.callRemote(Status, id="b", seconds=1.0))
+    scene.net.result(stock.callRemote(Inspect, what="status", id="b", seconds=1.0))
     assert scene.host.asked == [
-        ("stop", "b", 4.0, True), ("survey", True), ("status", "b", 1.0, True)
+        ("stop", "b", 4.0, True), ("survey", True), ("status", "b", {}, 1.0, True)
     ]  # fmt: skip
 
 
 def test_a_node_asks_for_this_one_alone(scene: Scene) -> None:
     """So that nothing goes round in circles."""
-    from chatcore.admin.asking import ask_status, ask_survey
+    from chatcore.admin.asking import ask_question, ask_survey
 
     scene.b.table.get("a").serve(scene.desk.responders_for_nodes())
-    scene.ask(ask_status(scene.a.link("b"), "b", 1))
+    scene.ask(ask_question(scene.a.link("b"), "status", "b", {}, 1))
     scene.ask(ask_survey(scene.a.link("b"), 1))
 
-    assert scene.host.asked == [("status", "b", 1.0, False), ("survey", True)]
+    assert scene.host.asked == [("status", "b", {}, 1.0, False), ("survey", True)]
 
 
 @pytest.mark.parametrize(

@@ -182,8 +182,10 @@ class Standin:
     async def survey(self, seconds: float, *, alone: bool) -> dict[str, Any]:
         return await self._answer("survey", self.id, self.survey_value)
 
-    async def status(self, id: str, seconds: float, *, passes_on: bool) -> dict[str, Any]:
-        return await self._answer("status", id, {"state": "up"})
+    async def inspect(
+        self, question: str, id: str, given: Any, seconds: float, *, passes_on: bool
+    ) -> dict[str, Any]:
+        return await self._answer(question, id, {"state": "up"})
 
     async def order(self, what: str, id: str, seconds: float, *, passes_on: bool) -> dict[str, Any]:
         return await self._answer(what, id, {"ended": True})

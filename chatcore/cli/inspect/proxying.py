@@ -12,7 +12,7 @@ from twisted.internet.error import CannotListenError
 
 from chatcore import __version__
 from chatcore.cli.exits import CommandError
-from chatcore.cli.messages import Printer, choice_of, dictionary_of, exchange_of
+from chatcore.cli.inspect.messages import Printer, choice_of, dictionary_of, exchange_of
 from chatcore.cli.output import Output
 from chatcore.inspector.aside import Aside
 from chatcore.inspector.captured import CHATCORE

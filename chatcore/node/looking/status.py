@@ -4,59 +4,46 @@ from __future__ import annotations
 
 import os
 import resource
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import chatcore
-from chatcore.channels.service import ChannelService
 from chatcore.deadlines import IClock
-from chatcore.links.table import LinkTable
-from chatcore.node.membership import Membership
-from chatcore.telemetry import Counters
+from chatcore.node.looking.looked_at import ILookedAt
 
 _MEMORY = Path("/proc/self/statm")
 
 
 class Status:
-    """Tells how a node is.
+    """Tells how a node is, in a line.
 
     Args:
-        membership: its place in the view.
-        links: to the other nodes.
-        channels: those that it owns.
-        counters: what it counts.
+        node: that node.
         clock: the reactor.
     """
 
-    def __init__(
-        self,
-        *,
-        membership: Membership,
-        links: LinkTable,
-        channels: ChannelService,
-        counters: Counters,
-        clock: IClock,
-    ) -> None:
-        self._membership, self._links, self._channels = membership, links, channels
-        self._counters, self._clock = counters, clock
+    def __init__(self, node: ILookedAt, clock: IClock) -> None:
+        self._node, self._clock = node, clock
         self._begun = clock.seconds()
 
-    def __call__(self) -> dict[str, Any]:
+    def __call__(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """How the node is now, in JSON's types."""
-        member, counters = self._membership.member, self._counters
+        node = self._node
+        member, counters = node.membership.member, node.counters
         return {
             **member.to_value(),
-            "epoch": self._membership.epoch,
-            "registry_lost": self._membership.registry_is_lost,
+            "epoch": node.membership.epoch,
+            "registry_lost": node.membership.registry_is_lost,
             "pid": os.getpid(),
             "version": chatcore.__version__,
             "uptime": round(self._clock.seconds() - self._begun, 1),
             "memory": memory(),
             "clients": counters.clients_now,
             "sessions": counters.sessions_now,
-            "channels": len(self._channels.names()),
+            "channels": len(node.channels.names()),
             "requests": counters.requests_now,
-            "missing": self._links.missing(),
+            "missing": node.links.missing(),
         }
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from chatcore.cli.exits import DONE, FAILED
-from chatcore.cli.messages import Printer, choice_of, dictionary_of, exchange_of
+from chatcore.cli.inspect.messages import Printer, choice_of, dictionary_of, exchange_of
 from chatcore.cli.output import Output
 from chatcore.errors import ConfigError
 from chatcore.inspector.capture import MARKER, Record, VersionError

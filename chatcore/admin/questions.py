@@ -1,0 +1,21 @@
+"""What a node can be asked by those who look at it. Nothing changes by a question."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, Literal
+
+Question = Literal["status"]
+"""What can be asked.
+
+``status``
+    how the node is, in a line
+"""
+
+QUESTIONS: Final[tuple[Question, ...]] = ("status",)
+
+Answer = Callable[[Mapping[str, Any]], dict[str, Any] | Awaitable[dict[str, Any]]]
+"""Given what a question was asked with, gives its answer, in msgpack's types.
+
+Every problem is an `chatcore.errors.AdminError`.
+"""

@@ -1,0 +1,1 @@
+"""``chatcore inspect``: what runs, and what passes between it."""

@@ -1,0 +1,76 @@
+"""Asking the servers of the running cluster a question each."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from chatcore.admin.questions import Question
+from chatcore.cli.choosing import chosen
+from chatcore.cli.cluster import Cluster, exit_of
+from chatcore.cli.exits import DONE
+from chatcore.cli.output import Output
+from chatcore.cli.reaching import reach
+from chatcore.cli.survey import Survey
+from chatcore.errors import AdminError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What servers have said.
+
+    Args:
+        survey: what there is.
+        answers: of those that answered, by id.
+        silent: why the others did not, by id.
+    """
+
+    survey: Survey
+    answers: Mapping[str, Mapping[str, Any]]
+    silent: Mapping[str, AdminError]
+
+    @property
+    def exit(self) -> int:
+        """The exit code: of the first that did not answer, if any."""
+        return exit_of(next(iter(self.silent.values())).code) if self.silent else DONE
+
+    def to_value(self) -> dict[str, str]:
+        """Who did not answer and why, in JSON's types."""
+        return {id: problem.problem for id, problem in self.silent.items()}
+
+
+async def ask_servers(
+    options: argparse.Namespace,
+    output: Output,
+    question: Question,
+    given: Mapping[str, Any],
+    *,
+    reactor: Any,
+) -> Asked:
+    """Ask all servers that are meant, or all there are; who does not answer is told of.
+
+    Args:
+        options: those of `chatcore.cli.options.add_reach`, and ``ids`` and ``type``.
+        given: what the question needs to be understood.
+
+    Raises:
+        CommandError: nobody can be asked, or there is no such server.
+        ConfigError: as from `chatcore.cli.reaching.reach`.
+    """
+    cluster = Cluster(reach(options, reactor=reactor), seconds=options.timeout)
+    try:
+        survey = await cluster.survey()
+        ids = [id for id in chosen(options, survey) if not survey.is_down(id)]
+        found = await cluster.inspect_all(question, ids, given, options.timeout / 2)
+    finally:
+        await cluster.close()
+    silent = {id: each for id, each in found.items() if isinstance(each, AdminError)}
+    for id, problem in silent.items():
+        output.note(f"chatcore: {id} does not tell: {problem}")
+    return Asked(
+        survey=survey,
+        answers={id: each for id, each in found.items() if not isinstance(each, AdminError)},
+        silent=silent,
+    )

@@ -1,0 +1,23 @@
+"""A node, as far as it can be looked at."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from chatcore.channels.service import ChannelService
+from chatcore.cluster.servers import ClusterServers
+from chatcore.config.servers import Server
+from chatcore.links.table import LinkTable
+from chatcore.node.membership import Membership
+from chatcore.telemetry import Counters
+
+
+class ILookedAt(Protocol):
+    """The parts of a node that answer questions about it."""
+
+    server: Server
+    servers: ClusterServers
+    links: LinkTable
+    membership: Membership
+    channels: ChannelService
+    counters: Counters
