@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Literal
 
-Question = Literal["status"]
+Question = Literal["status", "remotes", "handlers"]
 """What can be asked.
 
 ``status``
     how the node is, in a line
+``remotes``, ``handlers``
+    what can be called on the node, as it is declared there, and as what the node knows what can be
+    called on others
 """
 
-QUESTIONS: Final[tuple[Question, ...]] = ("status",)
+QUESTIONS: Final[tuple[Question, ...]] = ("status", "remotes", "handlers")
 
 Answer = Callable[[Mapping[str, Any]], dict[str, Any] | Awaitable[dict[str, Any]]]
 """Given what a question was asked with, gives its answer, in msgpack's types.

@@ -14,6 +14,7 @@ from chatcore.dispatch.blame import mistake_in
 from chatcore.dispatch.hooks import Hooks
 from chatcore.interfaces import ICron, IHandler, IRemote
 from chatcore.interfaces.access import Access
+from chatcore.interfaces.redaction import NOTHING, Redacted
 
 EVERY_TYPE: Final = "all"
 """The folder of what every server type has: ``servers/all``."""
@@ -22,10 +23,18 @@ _NUMBERED = re.compile(r"chatcore_application_\d+_")
 """What begins the package that an application is imported as; it differs each time."""
 
 
+_INTERFACE = re.compile(r"<InterfaceClass (?:[^<>]*\.)?(\w+)>")
+
+
 def lasting_name(thing: Any) -> str:
     """The full name of a class or interface, the same each time the application is imported."""
     module, name = getattr(thing, "__module__", None), getattr(thing, "__name__", None)
     return _NUMBERED.sub("", f"{module}.{name}")
+
+
+def lasting(declared: object) -> str:
+    """A declaration as it was written, the same each time the application is imported."""
+    return _INTERFACE.sub(r"\1", _NUMBERED.sub("", str(declared)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +47,9 @@ class Method:
         interface: the name of the interface that declares it.
         idempotent: whether calling it twice does no more than calling it once.
         access: which clients may call it; None where nothing is said.
+        redacted: what of its calls is hidden from those who look.
+        doc: what it says of itself.
+        file, line: where it is declared.
     """
 
     name: str
@@ -45,6 +57,10 @@ class Method:
     interface: str
     idempotent: bool = False
     access: Access | None = None
+    redacted: Redacted = NOTHING
+    doc: str = ""
+    file: str | None = None
+    line: int | None = None
 
     @property
     def fingerprint(self) -> str:

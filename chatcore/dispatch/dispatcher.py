@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import secrets
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,9 @@ from chatcore.telemetry import Counters, Seen
 
 MOST_UNKNOWN = 100
 """How many different routes are logged that are asked for here and not there."""
+
+OWN_SERVICES = "sys."
+"""What the services begin with that chatcore's nodes offer each other; filters don't see them."""
 
 
 class Refused(Exception):
@@ -86,6 +89,12 @@ class Dispatcher:
     def add_own(self, service: str, method: Callable[..., Any]) -> None:
         """Have calls to ``service`` under a method's own name answered by it."""
         self.add_remote(service, method.__name__, method, inspect.signature(method))
+
+    def own_remotes(self) -> Iterator[tuple[str, inspect.Signature]]:
+        """Chatcore's own remotes: each one's service and method, and as what it is declared."""
+        for bound in self._remotes.values():
+            if bound.name.startswith(OWN_SERVICES):
+                yield bound.name, bound.signature
 
     def handle(
         self,

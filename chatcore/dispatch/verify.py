@@ -8,25 +8,23 @@ from __future__ import annotations
 
 import difflib
 import inspect
-import re
 from typing import Any
 
 from zope.interface import implementedBy
 
 from chatcore.dispatch.blame import mistake_in, source_of
-from chatcore.dispatch.components import Component, Method
+from chatcore.dispatch.components import Component, Method, lasting
 from chatcore.errors import ConfigError
 from chatcore.interfaces import ICron, IHandler, IRemote
 from chatcore.interfaces.access import Access, said_of
 from chatcore.interfaces.components import IDEMPOTENT
+from chatcore.interfaces.redaction import NOTHING, hidden_of
 
 _ARGUMENTS: dict[Any, tuple[int, str]] = {
     IHandler: (2, "A handler's methods take two: the message and the session"),
     ICron: (0, "A cron's methods take none"),
 }
 """How many arguments the methods take, and the words for it; those of remotes take any number."""
-
-_INTERFACE = re.compile(r"<InterfaceClass (?:[^<>]*\.)?(\w+)>")
 
 
 def component_of(cls: type, base: Any, server_type: str) -> Component:
@@ -41,12 +39,17 @@ def component_of(cls: type, base: Any, server_type: str) -> Component:
         for name, function in _declared(interface, base).items():
             _verify_declaration(interface, name, function, base)
             _verify_method(cls, interface, name, function)
+            other = methods.get(name)
             methods[name] = Method(
                 name=name,
                 signature=inspect.signature(function),
                 interface=interface.__name__,
                 idempotent=hasattr(function, IDEMPOTENT),
-                access=_access(cls, interface, name, base, methods.get(name)),
+                access=_access(cls, interface, name, base, other),
+                redacted=hidden_of(interface, name) | (other.redacted if other else NOTHING),
+                doc=inspect.getdoc(function) or "",
+                file=function.__code__.co_filename,
+                line=function.__code__.co_firstlineno,
             )
     file, line = source_of(cls)
     return Component(
@@ -101,13 +104,13 @@ def _verify_declaration(interface: Any, name: str, function: Any, base: Any) -> 
     if base is not IRemote and hasattr(function, IDEMPOTENT):
         raise wrong("is marked idempotent", "Only methods of remotes are called again")
     if not inspect.iscoroutinefunction(function):
-        raise wrong("is not declared async", f"Write `async def {name}{_shown(signature)}: …`")
+        raise wrong("is not declared async", f"Write `async def {name}{lasting(signature)}: …`")
     if "self" in signature.parameters:
         raise wrong("names self", "Interfaces declare methods without it")
     for parameter in signature.parameters.values():
         if parameter.kind is not inspect.Parameter.POSITIONAL_OR_KEYWORD:
             raise wrong(
-                f"has the argument {_shown(parameter)}",
+                f"has the argument {lasting(parameter)}",
                 "Only plain arguments cross from node to node",
             )
     wanted, advice = _ARGUMENTS.get(base, (None, ""))
@@ -147,8 +150,8 @@ def _verify_method(cls: type, interface: Any, name: str, declared: Any) -> None:
     if problem:
         raise mistake_in(
             function,
-            f"{cls.__name__}.{name}{_shown(found)} {problem}",
-            f"{interface.__name__} declares {name}{_shown(expected)}",
+            f"{cls.__name__}.{name}{lasting(found)} {problem}",
+            f"{interface.__name__} declares {name}{lasting(expected)}",
         )
 
 
@@ -163,7 +166,7 @@ def _difference(expected: inspect.Signature, found: inspect.Signature) -> str | 
     pairs = list(zip(every, found.parameters.values(), strict=False))
     for mine, theirs in pairs:
         if not _compatible(mine.annotation, theirs.annotation):
-            return f"takes {_shown(theirs)} where {_shown(mine)} is declared"
+            return f"takes {lasting(theirs)} where {lasting(mine)} is declared"
     if not _compatible(expected.return_annotation, found.return_annotation):
         return f"returns {_text(found.return_annotation)}"
     return None
@@ -177,12 +180,7 @@ def _compatible(declared: Any, found: Any) -> bool:
 
 def _text(annotation: Any) -> str:
     text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
-    text = _shown(text)
+    text = lasting(text)
     if annotation is inspect.Parameter.empty:
         return "_empty"
     return text.rpartition(".")[2] if "[" not in text else text
-
-
-def _shown(signature: object) -> str:
-    """A signature as it was written: with the names of interfaces, not what they are."""
-    return _INTERFACE.sub(r"\1", str(signature))

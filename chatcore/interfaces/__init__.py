@@ -10,6 +10,7 @@ from chatcore.interfaces.configurator import BroadcastFilter, IConfigurator, Rou
 from chatcore.interfaces.filters import After, Before, ErrorHandler, IFilter, IRequest
 from chatcore.interfaces.handshake import CheckClient, HandshakeHook, IHandshake
 from chatcore.interfaces.lifecycle import IComponent, ICronJob, ICrons, IPlugin
+from chatcore.interfaces.redaction import redacted
 from chatcore.interfaces.rpc import IRpc, IRpcCall, IRpcTarget
 from chatcore.interfaces.servers import IServer, IServers
 from chatcore.interfaces.sessions import (
@@ -64,4 +65,5 @@ __all__ = [
     "SessionStatistics",
     "access",
     "idempotent",
+    "redacted",
 ]

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 
 from chatcore.deadlines import IClock
-from chatcore.dispatch.dispatcher import FAILED, Dispatcher
+from chatcore.dispatch.dispatcher import FAILED, OWN_SERVICES, Dispatcher
 from chatcore.errors import (
     BodyError,
     NoSuchServer,
@@ -24,7 +24,7 @@ from chatcore.links.link import Link, Responder, too_long
 from chatcore.links.settings import LinkSettings
 from chatcore.links.table import LinkTable
 from chatcore.node.answers import NOBODY, AfterPushes, Answer, LinkAnswer, OwnCalls, Tracked
-from chatcore.node.incoming import EXPECTED, OWN_SERVICES, Incoming
+from chatcore.node.incoming import EXPECTED, Incoming
 from chatcore.node.moves import Moves
 from chatcore.node.replies import FAILED_VALUE, UNREADABLE
 from chatcore.sessions.copy import FarHome, SessionCopy, import_copy

@@ -11,16 +11,13 @@ from twisted.python.failure import Failure
 from twisted.python.reflect import safe_repr
 
 from chatcore.dispatch.chain import then
-from chatcore.dispatch.dispatcher import Dispatcher, Refused
+from chatcore.dispatch.dispatcher import OWN_SERVICES, Dispatcher, Refused
 from chatcore.errors import CallRefused, SessionError
 from chatcore.links.filters import RpcCall, RpcFilters
 from chatcore.node.answers import NOBODY, Answer
 from chatcore.node.replies import UNREADABLE
 from chatcore.telemetry import Counters
 from chatcore.wire.values import UNPACKABLE, pack, unpack
-
-OWN_SERVICES = "sys."
-"""What the services begin with that chatcore's nodes offer each other; filters don't see them."""
 
 EXPECTED = "-"
 """The error id of what a remote raises on purpose: its log has no more to say."""

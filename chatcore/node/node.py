@@ -104,7 +104,7 @@ class Node(Service):
         stop: Callable[[], object] | None = None,
         process: Process | None = None,
     ) -> None:
-        self.server, self._listed = server, servers
+        self.server, self.listed = server, servers
         self.setName(server.id)
         self.counters = Counters()
         self._reactor = reactor
@@ -181,6 +181,7 @@ class Node(Service):
             parts.membership,
         )
         self.links, self.moves, self.channels = parts.links, parts.moves, parts.channels
+        self.catalogue, self.dispatcher = configured.catalogue, parts.dispatcher
         self.sessions, self.logins, self.backend = parts.sessions, parts.logins, parts.backend
         self._clients, self._life = parts.clients, parts.life
         self._administration = Administration(
@@ -377,7 +378,7 @@ class Node(Service):
     @property
     def _all_there(self) -> bool:
         """Whether all servers that are listed are in the view."""
-        return all(self.servers.view.get(each.id) is not None for each in self._listed)
+        return all(self.servers.view.get(each.id) is not None for each in self.listed)
 
     def _tell_if_all_started(self) -> None:
         if not self._serves or self._telling is not None:

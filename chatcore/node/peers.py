@@ -8,9 +8,9 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from chatcore.cluster.logins import CLAIM_SECONDS, Logins
+from chatcore.dispatch.dispatcher import OWN_SERVICES
 from chatcore.links.table import LinkTable
 from chatcore.node.backend import CALL_NOTIFY, Backend
-from chatcore.node.incoming import OWN_SERVICES
 from chatcore.wire.box import END, item
 from chatcore.wire.values import pack
 

@@ -10,7 +10,7 @@ from typing import Any
 from chatcore.admin.questions import Question
 from chatcore.cli.choosing import chosen
 from chatcore.cli.cluster import Cluster, exit_of
-from chatcore.cli.exits import DONE
+from chatcore.cli.exits import DONE, CommandError
 from chatcore.cli.output import Output
 from chatcore.cli.reaching import reach
 from chatcore.cli.survey import Survey
@@ -59,6 +59,8 @@ async def ask_servers(
         CommandError: nobody can be asked, or there is no such server.
         ConfigError: as from `chatcore.cli.reaching.reach`.
     """
+    if options.ids and options.type is not None:
+        raise CommandError("NODEs and --type can't go together", advice="Give one of them")
     cluster = Cluster(reach(options, reactor=reactor), seconds=options.timeout)
     try:
         survey = await cluster.survey()

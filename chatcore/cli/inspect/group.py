@@ -1,4 +1,4 @@
-"""``chatcore inspect``: looking at the traffic of AMP peers."""
+"""``chatcore inspect``: looking into a running cluster, and at the traffic of AMP peers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
+from chatcore.cli.inspect.looking import add_looking
 from chatcore.cli.inspect.options import RECORDS, add_bodies, add_choice
 from chatcore.cli.output import Output
 from chatcore.cli.parsing import Commands
@@ -15,9 +16,11 @@ def add_parser(commands: Commands) -> None:
     """Add what reads the options of these commands."""
     group = commands.add_group(
         "inspect",
-        help="look at the traffic of AMP peers, chatcore's or any others",
-        description="Looks at the traffic of AMP peers: chatcore's nodes, and any others.",
+        help="look into a running cluster, and at the traffic of AMP peers",
+        description="Looks into a running cluster, and at the traffic of AMP peers: chatcore's "
+        "nodes, and any others.",
     )
+    add_looking(group)
     _add_show(group)
     _add_decode(group)
     _add_proxy(group)

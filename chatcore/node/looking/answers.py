@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from chatcore.admin.questions import Answer, Question
 from chatcore.deadlines import IClock
+from chatcore.node.looking.declared import Handlers, Remotes
 from chatcore.node.looking.looked_at import ILookedAt
 from chatcore.node.looking.status import Status
 
@@ -16,4 +17,8 @@ def answers(node: ILookedAt, clock: IClock) -> Mapping[Question, Answer]:
     Args:
         clock: the reactor.
     """
-    return {"status": Status(node, clock)}
+    return {
+        "status": Status(node, clock),
+        "remotes": Remotes(node),
+        "handlers": Handlers(node),
+    }
