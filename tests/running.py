@@ -228,7 +228,7 @@ class RunningChat(CopiedChat):
 
     def _ended(self) -> bool:
         assert self.process is not None
-        assert self.process.poll() is None, self.output[-3000:]
+        assert self.process.poll() is None, self.output[-20000:]
         return False
 
     def thaw(self) -> None:

@@ -73,7 +73,7 @@ class Person:
 async def connect(chat: CopiedChat, server_id: str) -> Person:
     """Somebody who is connected to a frontend."""
     client = Client(reactor=reactor)
-    await client.init(host="127.0.0.1", port=chat.port(server_id))
+    await client.init(host="127.0.0.1", port=chat.port(server_id), timeout=PATIENCE)
     return Person(client)
 
 

@@ -54,7 +54,7 @@ async def test_the_application_of_the_guide() -> None:
         try:
             await deferToThread(_until_ready, process)
             client = Client(reactor=reactor)
-            await client.init(host="127.0.0.1", port=port)
+            await client.init(host="127.0.0.1", port=port, timeout=PATIENCE)
             route = "door.wordHandler.say"
             assert await client.request(route, {"word": "a"}) == {"word": "a", "count": 1}
             assert await client.request(route, {"word": "a"}) == {"word": "a", "count": 2}

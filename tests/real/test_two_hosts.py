@@ -119,7 +119,7 @@ def hosts() -> Iterator[TwoHosts]:
 
 async def ask(port: int, n: int) -> Any:
     client = Client(reactor=reactor)
-    await client.init(host="127.0.0.1", port=port)
+    await client.init(host="127.0.0.1", port=port, timeout=PATIENCE)
     try:
         return await client.request("front.frontHandler.ask", {"n": n})
     finally:

@@ -83,7 +83,7 @@ NO_REDIS = "what answers there is no Redis"
 async def test_what_is_no_redis_is_called_that(
     talker: Any, client: Make, greeting: bytes, answers: tuple[bytes, ...], message: str
 ) -> None:
-    redis = client(await talker(greeting, *answers), seconds=0.5)
+    redis = client(await talker(greeting, *answers), seconds=1.0)
     with pytest.raises(StoreAway, match=message):
         await redis.command(b"PING")
 
@@ -107,7 +107,7 @@ async def test_what_is_no_redis_is_called_that(
 async def test_a_server_of_the_wrong_kind_is_told(
     talker: Any, client: Make, error: bytes, message: str
 ) -> None:
-    redis = client(await talker(b"", b"+PONG\r\n", b"-" + error + b"\r\n"), seconds=0.5)
+    redis = client(await talker(b"", b"+PONG\r\n", b"-" + error + b"\r\n"), seconds=1.0)
     with pytest.raises(StoreRefused, match=message):
         await redis.run(Script("return 1"), [])
     assert redis._counters.store_failed == 1
@@ -131,7 +131,7 @@ async def test_whoever_quotes_the_password_it_is_not_told(
 ) -> None:
     url = await talker(b"", b"-" + refusal + b"\r\n")
     quoted = f"{'x' * 150}{QUOTED}"
-    redis = client(url.replace("//", f"//chat:{quoted}@"), seconds=0.5)
+    redis = client(url.replace("//", f"//chat:{quoted}@"), seconds=1.0)
     with pytest.raises(StoreAway, match=r"the login was refused: [a-zA-Z*]+") as told:
         await redis.command(b"PING")
     assert "xxx" not in str(told.value) and PASSWORD not in str(told.value)
@@ -163,7 +163,7 @@ async def test_a_mistake_of_our_own_is_told_once_and_without_the_password(
         raise ValueError(parts)
 
     monkeypatch.setattr("chatcore.store.protocol.RedisProtocol.command", mistaken)
-    redis = client(f"redis://:{QUOTED}@127.0.0.1:{guarded.port}", seconds=0.5)
+    redis = client(f"redis://:{QUOTED}@127.0.0.1:{guarded.port}", seconds=1.5)
     with pytest.raises(StoreAway, match="a mistake of chatcore's: ValueError"):
         await redis.command(b"PING")
     assert sum("can't be used" in line for line in logged) == 1
@@ -173,7 +173,7 @@ async def test_a_mistake_of_our_own_is_told_once_and_without_the_password(
 @pytest_twisted.ensureDeferred
 async def test_a_name_with_an_underscore_is_looked_up(client: Make) -> None:
     """As containers have: it is no host name to some, and everybody's system knows it."""
-    redis = client("redis://no_such_redis.invalid", seconds=0.5)
+    redis = client("redis://no_such_redis.invalid", seconds=1.5)
     with pytest.raises(StoreAway) as told:
         await redis.command(b"PING")
     assert "invalid hostname" not in str(told.value)
@@ -184,7 +184,7 @@ async def test_a_name_with_an_underscore_is_looked_up(client: Make) -> None:
 async def test_nothing_behind_garbage_is_taken_for_an_answer(
     talker: Any, client: Make, garbage: bytes
 ) -> None:
-    redis = client(await talker(b"", b"+PONG\r\n", garbage), seconds=0.5)
+    redis = client(await talker(b"", b"+PONG\r\n", garbage), seconds=1.0)
     await until(lambda: redis.connections, "it to be up")
     ended: list[Any] = []
     for number in (b"1", b"2"):
@@ -215,7 +215,7 @@ async def test_a_replica_is_told_and_dialled_anew(
 ) -> None:
     """Who fails over gives the primary's name to another server; this one has been demoted."""
     script = Script("return redis.call('SET', KEYS[1], '1')")
-    redis = client(valkey.url, seconds=0.5)
+    redis = client(valkey.url, seconds=1.5)
     assert await redis.run(script, [b"key"])
     connections = redis.connections
     valkey.ask("REPLICAOF", "127.0.0.1", "1")

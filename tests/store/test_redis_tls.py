@@ -74,12 +74,12 @@ async def test_other_certificates_are_refused_by_name(
 ) -> None:
     files, other = make_certificate(tmp_path), make_certificate(tmp_path, "elsewhere.example")
     port, elsewhere = await shield(files), await shield(other)
-    stranger = client(f"rediss://127.0.0.1:{port}", seconds=0.5)
+    stranger = client(f"rediss://127.0.0.1:{port}", seconds=1.5)
     with pytest.raises(StoreAway, match="certificate"):
         await stranger.command(b"PING")
     ca = tmp_path / "both.pem"
     ca.write_bytes(files.certificate.read_bytes() + other.certificate.read_bytes())
-    misnamed = client(f"rediss://localhost:{elsewhere}?ca={ca}", seconds=0.5)
+    misnamed = client(f"rediss://localhost:{elsewhere}?ca={ca}", seconds=1.5)
     with pytest.raises(StoreAway, match="certificate is for another name"):
         await misnamed.command(b"PING")
 
@@ -90,7 +90,7 @@ async def test_it_shows_a_certificate_of_its_own(tmp_path: Path, shield: Any, cl
     port = await shield(files, clients=own)
     url = f"rediss://127.0.0.1:{port}?ca=localhost.pem"
     with pytest.raises(StoreAway):
-        await client(url, folder=tmp_path, seconds=0.5).command(b"PING")
+        await client(url, folder=tmp_path, seconds=1.5).command(b"PING")
     redis = client(url + "&certificate=node.pem&key=node.key", folder=tmp_path)
     assert await redis.command(b"PING") == b"PONG"
 
@@ -109,7 +109,7 @@ async def test_a_redis_with_tls_of_its_own(tmp_path: Path, client: Make) -> None
 @pytest_twisted.ensureDeferred
 async def test_a_server_without_tls_keeps_nobody_waiting(valkey: Valkey, client: Make) -> None:
     with pytest.raises(StoreAway, match="no answer"):
-        await client(f"rediss://127.0.0.1:{valkey.port}", seconds=0.5).command(b"PING")
+        await client(f"rediss://127.0.0.1:{valkey.port}", seconds=1.5).command(b"PING")
 
 
 @pytest.mark.parametrize("host", ["my_redis", "xn--a"])

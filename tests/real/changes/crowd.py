@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from history import History, What
+from running import PATIENCE
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import deferLater
 
@@ -19,8 +20,9 @@ EVERY = 1.0
 WANDER = 0.3
 """Seconds until the next client leaves, to come back."""
 
-UNDER_WAY = 20
-"""Messages of one client without an answer, at which it stops to send more."""
+UNDER_WAY = 4
+"""Messages of one client without an answer, at which it stops to send more: a machine that is busy
+with others must not get further and further behind."""
 
 ANSWER = 20.0
 """Seconds after which a client takes it that nobody answers."""
@@ -69,7 +71,7 @@ class Crowd:
         self._lives: list[Deferred[None]] = []
         self._next: Any = None
 
-    async def gather(self, seconds: float = 60) -> None:
+    async def gather(self, seconds: float = PATIENCE) -> None:
         """Let everybody come, and wait until all are in."""
         for member in self.members:
             self._lives.append(Deferred.fromCoroutine(member.live()))
@@ -77,7 +79,7 @@ class Crowd:
         if self._wander:
             self._next = self.reactor.callLater(self._wander, self._somebody_leaves)
 
-    async def settle(self, seconds: float = 40) -> None:
+    async def settle(self, seconds: float = PATIENCE) -> None:
         """Let everybody fall silent; wait until all is answered, and all know who is there.
 
         At the end everybody says a last word, which all in the room have to hear: what was said
@@ -93,7 +95,7 @@ class Crowd:
         for member in self.members:
             member.say()
         with suppress(AssertionError):  # the checker says what was lost
-            await self.until(self._all_said, "the last words", 10)
+            await self.until(self._all_said, "the last words", seconds)
 
     async def disperse(self) -> None:
         """End every connection."""
@@ -205,7 +207,7 @@ class Member:
         answer.addCallbacks(self._answered, self._not_answered, (number,), {}, (number,), {})
 
     async def _asked_gate(self) -> tuple[str, int]:
-        await self._gate.init(port=self._crowd.gate)
+        await self._gate.init(port=self._crowd.gate, timeout=PATIENCE)
         try:
             named = await self._gate.request(_ASK, {"uid": self.name})
         finally:
@@ -216,7 +218,7 @@ class Member:
 
     async def _stay(self, host: str, port: int) -> None:
         self._ended, self._ending = Deferred(), False
-        await self._client.init(url=f"{self._scheme}://{host}:{port}")
+        await self._client.init(url=f"{self._scheme}://{host}:{port}", timeout=PATIENCE)
         self._note(self.name, What.CONNECTED, detail=port)
         try:
             await self._enter()
