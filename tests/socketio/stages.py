@@ -120,7 +120,7 @@ class PageStage:
         (told,) = wait_until(
             lambda: self._browser.run("return window.told"), "the page", 3 * PATIENCE
         )
-        return _outcomes(told[0])
+        return _outcomes(told)
 
 
 class RawPerson:
@@ -201,7 +201,8 @@ class RawPerson:
         return {"reason": told["reason"], "port": told["port"]}
 
     def leave(self) -> None:
-        self._client.close()
+        if self._client is not None:
+            self._client.close()
 
 
 class RawStage:

@@ -18,8 +18,13 @@ from running import CopiedChat, short_folder
 from stage import Stage
 from twisted.internet.defer import Deferred
 
+from chatcore.cluster.settings import RegistrySettings
+
 AGAIN = 8.0
-"""Seconds after which every room is served again when a server was killed or froze."""
+"""Seconds after which every room is served again when a server was killed."""
+
+LEASE = RegistrySettings().lease_seconds
+"""Seconds after which a server that froze is missed as one that was killed."""
 
 TAGS = itertools.count()
 
@@ -125,7 +130,7 @@ async def test_a_chat_server_freezes(supervised: SupervisedChat, before: Before)
     await stage.crowd.pause(8)
     found = await stage.end()
     assert not (found.violations or found.losses or found.kicks), str(found)
-    _served_again(found, [frozen])
+    _served_again(found, [frozen], LEASE + AGAIN)
     assert "chat-server-2 was taken out of the view" in supervised.output
 
 
@@ -147,8 +152,8 @@ def _nothing_noticed(found: Findings) -> None:
     assert not (found.violations or found.refused or found.losses or found.kicks), str(found)
 
 
-def _served_again(found: Findings, harmed: list[float]) -> None:
-    assert not found.refused_outside([(at, at + AGAIN) for at in harmed]), str(found)
+def _served_again(found: Findings, harmed: list[float], seconds: float = AGAIN) -> None:
+    assert not found.refused_outside([(at, at + seconds) for at in harmed]), str(found)
     for at, after in zip(harmed, [*harmed[1:], found.record.end], strict=True):
-        late = {room: s for room, s in found.served_again(at, after).items() if s > AGAIN}
+        late = {room: s for room, s in found.served_again(at, after).items() if s > seconds}
         assert not late, f"{late}\n{found}"
