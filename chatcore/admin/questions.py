@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Literal
 
-Question = Literal["status", "remotes", "handlers"]
+Question = Literal["status", "nodes", "links", "remotes", "handlers"]
 """What can be asked.
 
 ``status``
     how the node is, in a line
+``nodes``
+    the same at length: for how long, how late it is, what waits on it, what went wrong last
+``links``
+    how the node sees its links to the others
 ``remotes``, ``handlers``
     what can be called on the node, as it is declared there, and as what the node knows what can be
     called on others
 """
 
-QUESTIONS: Final[tuple[Question, ...]] = ("status", "remotes", "handlers")
+QUESTIONS: Final[tuple[Question, ...]] = ("status", "nodes", "links", "remotes", "handlers")
 
 Answer = Callable[[Mapping[str, Any]], dict[str, Any] | Awaitable[dict[str, Any]]]
 """Given what a question was asked with, gives its answer, in msgpack's types.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import Deferred
+
 from chatcore.deadlines import IClock
 
 INTERVAL = 0.5
@@ -30,6 +32,17 @@ class Lag:
         self._seconds = 0.0
         self._due = 0.0
         self._timer: Any = None
+        self._measured = False
+        self._waiting: list[Deferred[None]] = []
+
+    async def measured(self) -> float:
+        """The lag; where nobody has asked before, after a first look."""
+        self.start()
+        if not self._measured:
+            waiting: Deferred[None] = Deferred()
+            self._waiting.append(waiting)
+            await waiting
+        return self._seconds
 
     @property
     def seconds(self) -> float:
@@ -47,7 +60,8 @@ class Lag:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._seconds = 0.0
+        self._seconds, self._measured = 0.0, False
+        self._tell()
 
     def _arm(self) -> None:
         self._due = self._clock.seconds() + INTERVAL
@@ -56,4 +70,11 @@ class Lag:
     def _look(self) -> None:
         late = min(max(self._clock.seconds() - self._due, 0.0), MOST)
         self._seconds += (late - self._seconds) * WEIGHT
+        self._measured = True
         self._arm()
+        self._tell()
+
+    def _tell(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            each.callback(None)

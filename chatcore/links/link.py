@@ -99,6 +99,9 @@ class Link(Protocol):
 
     Attributes:
         silent: whether it was given up because nothing had come for too long.
+        ended: why this side gave it up; empty where it did not, or had no reason of its own.
+        came: bytes that have come.
+        went: bytes that were written.
     """
 
     log = Logger()
@@ -135,6 +138,8 @@ class Link(Protocol):
         self._over = False
         self.last_heard = parts.clock.seconds()
         self.round_trip: float | None = None
+        self.ended = ""
+        self.came = self.went = 0
 
     def __repr__(self) -> str:
         return f"<link to {self.peer or 'somebody unproven'}{'' if self.up else ', not up'}>"
@@ -154,6 +159,16 @@ class Link(Protocol):
     def has_room(self, size: int) -> bool:
         """Whether so many bytes more can wait on it without that calls fail."""
         return not self._blocked or self._queued + size <= self._parts.settings.queue_bytes
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the other side does not take what is written just now."""
+        return self._blocked
+
+    @property
+    def queued(self) -> int:
+        """Bytes that wait to be written."""
+        return self._queued
 
     @property
     def under_way(self) -> int:
@@ -271,7 +286,7 @@ class Link(Protocol):
         if self._blocked and self._queued > 2 * self._parts.settings.queue_bytes:
             # Not even what must not be shed gets through. A new link begins with what holds then.
             self.log.warn("{link} has been blocked for too long", link=self)
-            self.abort()
+            self.abort("too much waited on it while it was blocked")
 
     def ping(self) -> None:
         """Ask whether the other side is there; give the link up if it has long been silent."""
@@ -280,7 +295,7 @@ class Link(Protocol):
         if sent - self.last_heard > settings.ping_timeout:
             self.log.warn("{link} has been silent for too long", link=self)
             self.silent = True
-            self.abort()
+            self.abort("nothing came for too long")
             return
 
         def done(box: Box | None, problem: RpcError | None) -> None:
@@ -298,9 +313,13 @@ class Link(Protocol):
             self.transport.unregisterProducer()
             self.transport.loseConnection()
 
-    def abort(self) -> None:
-        """Close at once. What comes in from now on is ignored."""
-        self._over = True
+    def abort(self, why: str = "") -> None:
+        """Close at once. What comes in from now on is ignored.
+
+        Args:
+            why: for those who look.
+        """
+        self._over, self.ended = True, self.ended or why
         if self.transport is not None:
             self.transport.abortConnection()
 
@@ -318,6 +337,7 @@ class Link(Protocol):
         if self._over:
             return
         self.last_heard = self._parts.clock.seconds()
+        self.came += len(data)
         try:
             if not self._trusted:
                 self._take(data)
@@ -327,7 +347,7 @@ class Link(Protocol):
                 self.log.warn("{link} is closed: {problem}", link=self, problem=problem)
             else:
                 self._broken(self, problem, data)
-            self.abort()
+            self.abort(str(problem))
             return
         for box in boxes:
             if self._over:
@@ -380,6 +400,7 @@ class Link(Protocol):
             return
         data = b"".join(self._queue)
         self._queue.clear()
+        self.went += self._queued
         self._queued = 0
         self.tells = self.answers = False
         write_now(self.transport, data)

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, cast
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
@@ -59,6 +59,19 @@ class Peer:
     incarnation: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """That a link was lost.
+
+    Args:
+        time: when, by the clock.
+        why: in words.
+    """
+
+    time: float
+    why: str
+
+
 class LinkTable(Service):
     """Keeps one link to every other node of the view; `follow` tells it which those are.
 
@@ -90,6 +103,8 @@ class LinkTable(Service):
         self._leaving = False
         self._guests: IGuests | None = None
         self._peers: Mapping[str, Peer] = {}
+        self._losses: dict[str, Loss] = {}
+        self._since: dict[str, float] = {}
         self._parts = parts
         self._links: dict[str, Link] = {}
         self._up_hooks: list[Callable[[Link], None]] = []
@@ -126,6 +141,27 @@ class LinkTable(Service):
         """The link to a node, if it is up."""
         return self._links.get(peer)
 
+    def peers(self) -> list[str]:
+        """The ids of all other nodes of the view."""
+        return list(self._peers)
+
+    def since(self, peer: str) -> float:
+        """Since when, by the clock, the link to a node is up, or is not."""
+        return self._since.get(peer, 0.0)
+
+    def loss(self, peer: str) -> Loss | None:
+        """When and why the link to a node was lost last; None if it was not."""
+        return self._losses.get(peer)
+
+    def dials(self, peer: str) -> bool:
+        """Whether it is this node that dials, of the two."""
+        return self.id < peer
+
+    def trouble(self, peer: str) -> str | None:
+        """What keeps this node from linking to one that it dials, if anything is known of it."""
+        dialler = self._diallers.get(peer)
+        return None if dialler is None else dialler.trouble
+
     def knows(self, peer: str) -> bool:
         """Whether that is the id of another node."""
         return peer in self._peers
@@ -144,6 +180,7 @@ class LinkTable(Service):
             peers: all other nodes of the view, by id.
         """
         old, self._peers = self._peers, peers
+        self._forget_others(peers)
         for id in [id for id in self._new if peers.get(id) != old.get(id)]:
             self._tell_waiting(id, None)
         for id, link in self._links.items():
@@ -161,6 +198,12 @@ class LinkTable(Service):
                 dialler = self._diallers[id] = self._new_dialler(id, peer)
                 if self.running and not self._is_linked(id):
                     dialler.start()
+
+    def _forget_others(self, peers: Mapping[str, Peer]) -> None:
+        """Forget what is only told of nodes of the view; what comes in, has no link yet."""
+        now = self._parts.clock.seconds()
+        self._since = {id: self._since.get(id, now) for id in peers}
+        self._losses = {id: loss for id, loss in self._losses.items() if id in peers}
 
     def wait_for(self, peer: str, told: Callable[[Link | None], object]) -> bool:
         """Have ``told(link)`` called when the first link to a node that has just come is up.
@@ -193,7 +236,7 @@ class LinkTable(Service):
         """Go on as another life of this node: all links are closed, and made anew."""
         self._greeter.incarnation = incarnation
         for link in list(self._links.values()):
-            link.abort()
+            link.abort("this node begins anew")
 
     @property
     def complete(self) -> bool:
@@ -352,10 +395,11 @@ class LinkTable(Service):
         old = self._links.get(link.peer)
         if old is not None:
             # The other side has lost it and dialled anew; what this side still has is dead.
-            old.abort()
+            old.abort("the other side has dialled anew")
             if self._links.get(link.peer) is old:
-                self._down(old)
+                self._down(old, old.ended)
         self._links[link.peer] = link
+        self._since[link.peer] = self._parts.clock.seconds()
         self._parts.counters.links_up += 1
         if self.complete:
             self.log.info("{id} is linked to all {n} others", id=self.id, n=len(self._peers))
@@ -365,13 +409,16 @@ class LinkTable(Service):
     def _lost(self, link: Link, reason: Failure) -> None:
         self._forget_retiring(link)
         if self._links.get(link.peer) is link:
-            self._down(link)
+            self._down(link, link.ended or reason.getErrorMessage())
         elif (host := self._host(link.peer)) is not None:
             host.left(link)
         self._closing.pop(link).callback(None)
 
-    def _down(self, link: Link) -> None:
+    def _down(self, link: Link, why: str) -> None:
         del self._links[link.peer]
+        if link.peer in self._peers:
+            self._since[link.peer] = now = self._parts.clock.seconds()
+            self._losses[link.peer] = Loss(now, why)
         self._parts.counters.links_lost += 1
         if self.running and not self._leaving and link.peer in self._peers:
             self.log.warn("Lost the link to {peer}", peer=link.peer)
@@ -404,6 +451,7 @@ class _Dialler(Factory):
         self._retry: Any = None
         self._stopped = True
         self._problem: str | None = None
+        self.trouble: str | None = None
         self._told = False
         self._troubles = Troubles(passing=PASSING_SECONDS, quiet=0.0, most=len(self._may_pass) + 1)
 
@@ -434,6 +482,8 @@ class _Dialler(Factory):
 
         What follows from the first reason of an attempt is none of its own.
         """
+        if not self._told:
+            self.trouble = why
         if not self._told and why != self._problem:
             now, may_pass = self._clock.seconds(), why.endswith(self._may_pass)
             level = self._troubles.level(why, now, may_pass=may_pass)
@@ -447,7 +497,7 @@ class _Dialler(Factory):
     def lost(self, was_up: bool) -> None:
         """The connection is gone."""
         if was_up:
-            self._delay, self._problem = FIRST_RETRY, None
+            self._delay, self._problem, self.trouble = FIRST_RETRY, None, None
         self._again()
 
     def _dial(self) -> None:
@@ -462,6 +512,8 @@ class _Dialler(Factory):
     def _unreached(self, reason: Failure) -> None:
         if reason.check(ConfigError):  # the way itself is wrong; others come up with the peer
             self.failed(str(reason.value))
+        elif not reason.check(CancelledError):
+            self.trouble = reason.getErrorMessage()
         self._again()
 
     def _again(self) -> None:

@@ -13,6 +13,7 @@ from chatcore.links.link import Responder
 from chatcore.links.tls import LinkTls
 from chatcore.node.administered import Administered, Process
 from chatcore.node.looking.answers import answers
+from chatcore.node.looking.failures import Failures
 from chatcore.node.looking.looked_at import ILookedAt
 from chatcore.node.network import IPlace
 
@@ -58,13 +59,14 @@ class Administration:
         self._tls, self._links = tls, node.links
         self._place: IPlace | None = None
         self.ports: list[IListeningPort] = []
+        self._failures = Failures(node.counters)
         host = Administered(
             id=node.server.id,
             about=about,
             secret=secret,
             view=lambda: node.servers.view,
             link=node.links.get,
-            answers=answers(node, reactor),
+            answers=answers(node, self._failures, reactor),
             drain=node.drain,
             is_empty=lambda: node.is_empty,
             stop=node.stop_process,
@@ -86,7 +88,8 @@ class Administration:
             self._place = self._process.place()
 
     def start(self) -> None:
-        """Listen at the socket."""
+        """Listen at the socket, and note what goes wrong."""
+        self._failures.start()
         if self._place is not None:
             self._process.note({} if self._tls is None else {"tls": str(self._tls.folder)})
             self.ports = [self._place.listen(self._reactor, self._links.factory)]
@@ -102,3 +105,4 @@ class Administration:
     def stop(self) -> None:
         """Forget all timers."""
         self._desk.stop()
+        self._failures.stop()

@@ -285,7 +285,7 @@ class Assembly:
         clients, catalogue = self.clients, self._configured.catalogue
         self._remotes = remotes_of(catalogue)
         self._events = Events()
-        self._lag = Lag(reactor)
+        self.lag = Lag(reactor)
         self.application = Application(
             server_id=server.id,
             server_type=server.type,
@@ -300,7 +300,7 @@ class Assembly:
                 where=self.logins.where if self.logins.shared else None,
             ),
             channels=self.channels,
-            lag=self._lag,
+            lag=self.lag,
             rpc=Rpc(
                 remotes=self._remotes,
                 servers=self.servers,
@@ -334,7 +334,7 @@ class Assembly:
             seconds=self._limits.handler_seconds,
             dispatcher=self.dispatcher,
             counters=self._counters,
-            lag=self._lag,
+            lag=self.lag,
             clock=self._reactor,
         )
         self.surroundings.surround(self.application, None if clients is None else clients.frontend)

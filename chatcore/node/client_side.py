@@ -160,6 +160,10 @@ class ClientSide:
         """The addresses that nobody may come from."""
         return self._connector.admission.blacklist
 
+    def waiting(self) -> int:
+        """Bytes that wait for all clients."""
+        return sum(session.connection.outbox.waiting for session in self._connector.sessions)
+
     def responders(self) -> Mapping[bytes, Responder]:
         """The commands of other nodes that a frontend acts on."""
         return self.frontend.responders()

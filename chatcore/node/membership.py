@@ -45,6 +45,10 @@ class Membership:
             life of itself.
         owns: told False when this node is to own nothing, because it can't know whether others
             have taken its place, and True when it may again.
+
+    Attributes:
+        joined: since when, by the clock, this life of the node is in the view; None while it is
+            not.
     """
 
     log = Logger()
@@ -64,6 +68,7 @@ class Membership:
         clock: IClock,
     ) -> None:
         self.member = member
+        self.joined: float | None = None
         self._clock = clock
         self._coming_up: Any = None
         links.on_up(lambda link: self._come_up_if_linked())
@@ -115,9 +120,16 @@ class Membership:
         )
         self._peers = {id: known for id, known in self._peers.items() if view.get(id) is not None}
         self._servers.follow(view)
+        self._note_joined()
         self._changed()
         self._come_up_if_linked()
         self._tell_if_out_of_reach()
+
+    def _note_joined(self) -> None:
+        if not self.let_in:
+            self.joined = None
+        elif self.joined is None:
+            self.joined = self._clock.seconds()
 
     def _tell_if_out_of_reach(self) -> None:
         if self._told_unreachable or not self.let_in:
@@ -165,6 +177,7 @@ class Membership:
             self._coming_up = self._clock.callLater(COMING_UP_SECONDS, self._come_up)
         state: State = "starting" if self._coming_up is not None else self.member.state
         self.member = replace(self.member, incarnation=new_incarnation(), state=state)
+        self.joined = None
         self._begin_anew()
         self._links.begin_anew(self.member.incarnation)
         self._registry.announce(self.member)

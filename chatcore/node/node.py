@@ -182,8 +182,9 @@ class Node(Service):
         )
         self.links, self.moves, self.channels = parts.links, parts.moves, parts.channels
         self.catalogue, self.dispatcher = configured.catalogue, parts.dispatcher
+        self.lag = parts.lag
         self.sessions, self.logins, self.backend = parts.sessions, parts.logins, parts.backend
-        self._clients, self._life = parts.clients, parts.life
+        self.clients, self._life = parts.clients, parts.life
         self._administration = Administration(
             node=self,
             about={"app": str(folder), "env": servers.env},
@@ -205,9 +206,9 @@ class Node(Service):
     def _take_places(self, network: INetwork) -> None:
         """Take the ports, so that it is known at once when one is in use."""
         self._place = network.link_place(self.server)
-        if self._clients is not None:
+        if self.clients is not None:
             try:
-                self._clients.take_places(network)
+                self.clients.take_places(network)
             except ConfigError:
                 self._place.release()
                 raise
@@ -219,7 +220,7 @@ class Node(Service):
         links = list(self._administration.ports)
         if self._link_port is not None:
             links.append(self._link_port)
-        return links if self._clients is None else links + self._clients.ports
+        return links if self.clients is None else links + self.clients.ports
 
     def startService(self) -> None:
         super().startService()
@@ -285,8 +286,8 @@ class Node(Service):
     async def _drain(self) -> None:
         self.membership.enter("draining")
         end = self._reactor.seconds() + self._drain_seconds
-        if self._clients is not None:
-            await self._clients.drain()
+        if self.clients is not None:
+            await self.clients.drain()
         await self.moves.emptied(self._rest(end))
         # Answers and pushes may be on their way yet. When it has left the view, they are cut off.
         await self.links.all_read(self._rest(end))
@@ -320,13 +321,13 @@ class Node(Service):
         closing.append(self._administration.close())
         if self._link_port is not None:
             closing.append(maybeDeferred(self._link_port.stopListening))
-        if self._clients is not None:
-            closing.append(self._clients.close())
+        if self.clients is not None:
+            closing.append(self.clients.close())
         await self._life.leave()
         await self.links.all_read(LAST_SECONDS)
         leaving = self.membership.leave()
-        if self._clients is not None:
-            closing.append(self._clients.send_away())
+        if self.clients is not None:
+            closing.append(self.clients.send_away())
         self._place.release()
         await DeferredList(closing)
         await leaving
@@ -398,8 +399,8 @@ class Node(Service):
                 hint=hint(self.servers.view, [self.server.id, *missing]),
             )
         if self._draining is None:
-            if self._clients is not None:
-                await self._clients.open()
+            if self.clients is not None:
+                await self.clients.open()
             self.membership.enter("up")
         self.log.info("{id} is ready", id=self.server.id)
         self._ready()

@@ -219,6 +219,7 @@ class Counters:
     announcements_refused: int = counter(
         "Nodes that a master did not let in: another one has their id, or they can't be read."
     )
+    failures_logged: int = counter("Lines of the log that tell of an error.")
     crons_run: int = counter("Runs of crons that were begun.")
     crons_skipped: int = counter("Times at which a cron was due and its last run still went on.")
     crons_failed: int = counter("Runs of crons that raised.")

@@ -424,7 +424,7 @@ async def test_a_node_that_is_too_busy_refuses_calls() -> None:
             },
         )
         await cluster.start()
-        lag = cluster.nodes["back-1"].application._lag
+        lag = cluster.nodes["back-1"].lag
         lag._seconds = 1e9
         target = rpc(cluster).to("back-1").back.backRemote
         with pytest.raises(RemoteRefused, match=r"the reactor is .* s late") as raised:

@@ -25,11 +25,15 @@ class Asked:
         survey: what there is.
         answers: of those that answered, by id.
         silent: why the others did not, by id.
+        meant: the ids of all who are meant.
+        down: those of them that ``chatcore start`` keeps down, and that were not asked.
     """
 
     survey: Survey
     answers: Mapping[str, Mapping[str, Any]]
     silent: Mapping[str, AdminError]
+    meant: frozenset[str]
+    down: frozenset[str]
 
     @property
     def exit(self) -> int:
@@ -48,12 +52,14 @@ async def ask_servers(
     given: Mapping[str, Any],
     *,
     reactor: Any,
+    both_ends: bool = False,
 ) -> Asked:
     """Ask all servers that are meant, or all there are; who does not answer is told of.
 
     Args:
         options: those of `chatcore.cli.options.add_reach`, and ``ids`` and ``type``.
         given: what the question needs to be understood.
+        both_ends: whether the others are asked, too, because they know of those that are meant.
 
     Raises:
         CommandError: nobody can be asked, or there is no such server.
@@ -64,7 +70,8 @@ async def ask_servers(
     cluster = Cluster(reach(options, reactor=reactor), seconds=options.timeout)
     try:
         survey = await cluster.survey()
-        ids = [id for id in chosen(options, survey) if not survey.is_down(id)]
+        meant = chosen(options, survey)
+        ids = [id for id in (survey.ids if both_ends else meant) if not survey.is_down(id)]
         found = await cluster.inspect_all(question, ids, given, options.timeout / 2)
     finally:
         await cluster.close()
@@ -75,4 +82,6 @@ async def ask_servers(
         survey=survey,
         answers={id: each for id, each in found.items() if not isinstance(each, AdminError)},
         silent=silent,
+        meant=frozenset(meant),
+        down=frozenset(id for id in meant if survey.is_down(id)),
     )

@@ -13,6 +13,8 @@ _TABS = "; tabs are between them, and a dash is in the place of what there is no
 
 def add_looking(group: Commands) -> None:
     """Add what reads the options of these commands."""
+    _add_nodes(group)
+    _add_links(group)
     _add_remotes(group)
     _add_handlers(group)
 
@@ -23,6 +25,63 @@ def add_servers(parser: Parser) -> None:
         "ids", metavar="NODE", nargs="*", help="ask these servers only; all unless given"
     )
     parser.add_argument("--type", metavar="TYPE", help="ask the servers of this type only")
+
+
+def _add_nodes(group: Commands) -> None:
+    parser = group.add_parser(
+        "nodes",
+        help="show how the servers are, for how long, how late, and what went wrong last",
+        description="Shows the servers of the running cluster: their state, since when they run "
+        "and are in the view, by how many milliseconds the reactor is late, what waits on them, "
+        "and the last error of their logs. Off a terminal, each server is one line with the fields "
+        "id, type, state, seconds up, seconds in the view, incarnation, epoch, version, pid, "
+        "seconds that the reactor is late, clients, sessions, channels, requests under way, asks "
+        "to other servers under way, requests that wait for channels that move, bytes that wait "
+        "for clients, bytes that wait for links, servers it has no link to, errors logged, the "
+        "time of the last one, and its text" + _TABS,
+    )
+    add_servers(parser)
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="show all counters that are not 0, too"
+    )
+    add_reach(parser)
+
+    async def main(options: Any, output: Any, *, reactor: Any) -> int:
+        from chatcore.cli.inspect.nodes import show
+
+        return await show(options, output, reactor=reactor)
+
+    parser.set_defaults(run=run_main, main=main)
+
+
+def _add_links(group: Commands) -> None:
+    parser = group.add_parser(
+        "links",
+        help="show the links between servers, as both their ends see them",
+        description="Shows the links between servers; those that are down stand first. With NODEs, "
+        "those to and from them; all servers are asked, since each link has two ends. A link is "
+        "up, down, half (only one end believes in it), or unknown. Off a terminal, each link is "
+        "one line with the fields dialling server, listening server, state, seconds that it is so, "
+        "and then in pairs, what the one that dials says and what the other says: seconds of the "
+        "round trip, bytes that wait, whether it is blocked, asks under way, bytes written, "
+        "seconds since it was lost, why it was lost, and what keeps it from being up" + _TABS,
+    )
+    add_servers(parser)
+    parser.add_argument(
+        "--link",
+        metavar="A:B",
+        action="append",
+        default=[],
+        help="only links between two such servers, as in 'chat-1:front-*'; may be given many times",
+    )
+    add_reach(parser)
+
+    async def main(options: Any, output: Any, *, reactor: Any) -> int:
+        from chatcore.cli.inspect.links import show
+
+        return await show(options, output, reactor=reactor)
+
+    parser.set_defaults(run=run_main, main=main)
 
 
 def _add_remotes(group: Commands) -> None:

@@ -7,18 +7,25 @@ from collections.abc import Mapping
 from chatcore.admin.questions import Answer, Question
 from chatcore.deadlines import IClock
 from chatcore.node.looking.declared import Handlers, Remotes
+from chatcore.node.looking.failures import Failures
+from chatcore.node.looking.links import Links
 from chatcore.node.looking.looked_at import ILookedAt
+from chatcore.node.looking.nodes import Nodes
 from chatcore.node.looking.status import Status
 
 
-def answers(node: ILookedAt, clock: IClock) -> Mapping[Question, Answer]:
+def answers(node: ILookedAt, failures: Failures, clock: IClock) -> Mapping[Question, Answer]:
     """What a node answers to each question.
 
     Args:
+        failures: knows what went wrong last.
         clock: the reactor.
     """
+    status = Status(node, clock)
     return {
-        "status": Status(node, clock),
+        "status": status,
+        "nodes": Nodes(node, status, failures, clock),
+        "links": Links(node, clock),
         "remotes": Remotes(node),
         "handlers": Handlers(node),
     }

@@ -9,8 +9,11 @@ from chatcore.cluster.servers import ClusterServers
 from chatcore.config.servers import Server, Servers
 from chatcore.dispatch.components import Catalogue
 from chatcore.dispatch.dispatcher import Dispatcher
+from chatcore.dispatch.lag import Lag
 from chatcore.links.table import LinkTable
+from chatcore.node.client_side import ClientSide
 from chatcore.node.membership import Membership
+from chatcore.node.moves import Moves
 from chatcore.telemetry import Counters
 
 
@@ -20,12 +23,16 @@ class ILookedAt(Protocol):
     Attributes:
         listed: all servers that were known at start.
         catalogue: the components of the application.
+        clients: what clients are served with; None on a backend.
     """
 
     server: Server
     listed: Servers
     catalogue: Catalogue
     dispatcher: Dispatcher
+    lag: Lag
+    clients: ClientSide | None
+    moves: Moves
     servers: ClusterServers
     links: LinkTable
     membership: Membership

@@ -1,0 +1,216 @@
+"""``chatcore inspect nodes`` and ``links``: how servers and their links are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from small_cluster import until
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from chatcore.cli.inspect.links import FIELDS as OF_LINKS
+from chatcore.cli.inspect.links import joined
+from chatcore.cli.inspect.nodes import FIELDS
+from chatcore.dispatch.lag import INTERVAL, Lag
+from chatcore.node.looking.failures import LONGEST, Failures
+from chatcore.telemetry import Counters
+
+from .clusters import AdministeredCluster, chatcore, path_of
+
+log = Logger()
+
+
+def nodes_of(ran: Any) -> dict[str, dict[str, str]]:
+    return {id: dict(zip(FIELDS[1:], each, strict=True)) for id, each in ran.records.items()}
+
+
+def links_of(ran: Any) -> list[dict[str, str]]:
+    return [dict(zip(OF_LINKS, line.split("\t"), strict=True)) for line in ran.lines]
+
+
+class TestNodes:
+    async def test_off_a_terminal(self, cluster: AdministeredCluster) -> None:
+        client = await cluster.client("front-1")
+        await client.request("front.doorHandler.enter", {"name": "ann"})
+
+        ran = await chatcore("inspect", "nodes", "--app", path_of(cluster))
+
+        assert (ran.code, ran.err) == (0, "")
+        found = nodes_of(ran)
+        assert list(found) == ["chat-1", "chat-2", "front-1"]
+        front = found["front-1"]
+        assert (front["state"], front["sessions"], front["missing"]) == ("up", "1", "-")
+        assert front["incarnation"] == cluster.nodes["front-1"].membership.member.incarnation
+        assert (front["outbox_bytes"], found["chat-1"]["outbox_bytes"]) == ("0", "-")
+        assert 0 <= float(front["in_view"]) <= float(front["uptime"])
+        assert float(front["lag"]) >= 0
+        assert front["failures"] == "0"
+
+    async def test_on_a_terminal_with_counters(self, cluster: AdministeredCluster) -> None:
+        await cluster.client("front-1")
+
+        ran = await chatcore("inspect", "nodes", "-v", "--app", path_of(cluster), terminal=True)
+
+        assert ran.lines[0].split()[:3] == ["server", "state", "up"]
+        assert [line.split()[0] for line in ran.lines[1:4]] == ["chat-1", "chat-2", "front-1"]
+        assert "  sessions_now 1" in ran.lines[ran.lines.index("front-1 counts") :]
+
+    async def test_who_is_gone_is_silent(self, cluster: AdministeredCluster) -> None:
+        await cluster.end("chat-2")
+
+        ran = await chatcore("inspect", "nodes", "--app", path_of(cluster), "--json")
+
+        assert ran.code == 1
+        assert [each["state"] for each in ran.json["nodes"]] == ["up", "silent", "up"]
+        assert ran.json["exit"] == 1
+        assert "no link to chat-2" in ran.json["silent"]["chat-2"]
+
+    @pytest.mark.logs_failures
+    async def test_the_last_error_without_secrets(self, cluster: AdministeredCluster) -> None:
+        log.error("It is {what}", what="worse")
+        log.error("Can't log in with password=hunter2")
+
+        ran = await chatcore("inspect", "nodes", "front-1", "--app", path_of(cluster))
+        log.failure("Trying", Failure(ValueError("too much")))
+        told = await chatcore("inspect", "nodes", "front-1", "--app", path_of(cluster), "--json")
+
+        assert (nodes_of(ran)["front-1"]["failures"], "hunter2" in ran.out) == ("2", False)
+        assert nodes_of(ran)["front-1"]["failure"] == "[hidden]"
+        assert told.json["nodes"][0]["failure"]["text"] == "Trying: ValueError: too much"
+
+
+class TestFailures:
+    def test_what_counts_and_how_much_of_it_is_kept(self) -> None:
+        observers: list[Any] = []
+        counters = Counters()
+        failures = Failures(counters, add=observers.append, remove=observers.remove)
+        failures.start()
+        told = Logger(observer=observers[0])
+
+        told.warn("No error")
+        assert failures.last is None
+        told.error("Error in {what}\nTraceback", what="x" * 2000)
+
+        assert failures.last is not None
+        assert failures.last.text == f"Error in {'x' * (LONGEST - 9)}"
+        assert counters.failures_logged == 1
+        failures.stop()
+        assert observers == []
+
+
+class TestLag:
+    def test_who_asks_first_waits_for_a_look(self) -> None:
+        clock = Clock()
+        lag = Lag(clock)
+        asked = Deferred.fromCoroutine(lag.measured())
+        assert not asked.called
+        clock.advance(INTERVAL + 0.3)
+        assert asked.result == pytest.approx(0.1)
+        again = Deferred.fromCoroutine(lag.measured())
+        assert again.result == pytest.approx(0.1)
+        lag.stop()
+        last = Deferred.fromCoroutine(lag.measured())
+        lag.stop()  # who waits is told
+        assert last.result == 0
+
+
+class TestLinks:
+    async def test_off_a_terminal(self, cluster: AdministeredCluster) -> None:
+        ran = await chatcore("inspect", "links", "--app", path_of(cluster))
+
+        assert (ran.code, ran.err) == (0, "")
+        found = links_of(ran)
+        pairs = [(each["dialler"], each["listener"]) for each in found]
+        assert pairs == [("chat-1", "chat-2"), ("chat-1", "front-1"), ("chat-2", "front-1")]
+        assert {each["state"] for each in found} == {"up"}
+        assert {each["dialler_blocked"] for each in found} == {"no"}
+        assert all(int(each["dialler_out"]) > 100 for each in found)
+        assert all(int(each["listener_out"]) > 100 for each in found)
+
+    async def test_round_trips_are_told(self, cluster: AdministeredCluster) -> None:
+        link = cluster.nodes["chat-1"].links.get("front-1")
+        assert link is not None
+        link.ping()
+        await until(lambda: link.round_trip is not None, "a ping")
+
+        ran = await chatcore("inspect", "links", "--link", "front-*:chat-1", "--app",
+                             path_of(cluster), "--json")  # fmt: skip
+
+        (found,) = ran.json["links"]
+        assert found["at_dialler"]["round_trip"] == link.round_trip
+
+    async def test_what_is_down_stands_first_with_its_reason(
+        self, cluster: AdministeredCluster
+    ) -> None:
+        await cluster.end("chat-2")
+        links = cluster.nodes["chat-1"].links
+        await until(lambda: links.get("chat-2") is None, "the loss")
+        await until(lambda: links.trouble("chat-2") is not None, "another attempt")
+
+        ran = await chatcore("inspect", "links", "--app", path_of(cluster))
+        told = await chatcore("inspect", "links", "--app", path_of(cluster), terminal=True)
+
+        assert ran.code == 1
+        assert ran.err.startswith("chatcore: chat-2 does not tell: ")
+        found = links_of(ran)
+        assert [each["state"] for each in found] == ["down", "down", "up"]
+        assert (found[0]["dialler"], found[0]["listener"]) == ("chat-1", "chat-2")
+        assert found[0]["dialler_problem"] != "-"
+        assert found[0]["dialler_why"] == "Connection was closed cleanly."
+        assert float(found[0]["dialler_lost"]) >= 0
+        assert told.lines[-1] == "Links: 2 down, 1 up"
+
+    async def test_those_of_some(self, cluster: AdministeredCluster) -> None:
+        ran = await chatcore("inspect", "links", "front-1", "--app", path_of(cluster))
+        wrong = await chatcore("inspect", "links", "--link", "front-1", "--app", path_of(cluster))
+
+        assert [each["dialler"] for each in links_of(ran)] == ["chat-1", "chat-2"]
+        assert all(each["listener_out"] != "-" for each in links_of(ran))
+        assert wrong.code == 2
+        assert "Write A:B" in wrong.err
+
+    async def test_why_this_side_gave_one_up(self, cluster: AdministeredCluster) -> None:
+        links = cluster.nodes["chat-1"].links
+        link = links.get("front-1")
+        assert link is not None
+        link.abort("nothing came for too long")
+        await until(lambda: links.get("front-1") not in (link, None), "a new one")
+
+        ran = await chatcore("inspect", "links", "--link", "chat-1:front-1", "--app",
+                             path_of(cluster), "--json")  # fmt: skip
+
+        (found,) = ran.json["links"]
+        assert (found["state"], found["problem"]) == ("up", None)
+        assert found["at_dialler"]["why"] == "nothing came for too long"
+
+
+def end(up: bool, **more: object) -> dict[str, object]:
+    return {"up": up, "seconds": 9.0, "lost": None, "why": None, "problem": None, **more}
+
+
+class TestBothEnds:
+    """What comes of what the two ends say."""
+
+    def test_one_that_only_one_end_believes_in(self) -> None:
+        (link,) = joined(
+            {
+                "a": {"links": {"b": end(True)}},
+                "b": {"links": {"a": end(False, seconds=2.0, why="reset")}},
+            }
+        )
+
+        assert (link.state, link.seconds, link.problem) == ("half", 2.0, "reset")
+
+    def test_one_whose_other_end_knows_nothing_of_it(self) -> None:
+        (link,) = joined({"a": {"links": {"b": end(True)}}, "b": {"links": {}}})
+
+        assert link.state == "half"
+        assert link.problem == "one of the two does not have the other in its view"
+
+    def test_one_of_which_one_end_tells(self) -> None:
+        (link,) = joined({"b": {"links": {"a": end(True)}}})
+
+        assert (link.dialler, link.listener, link.state) == ("a", "b", "up")
