@@ -11,6 +11,7 @@
     │   ├── BodyError
     │   ├── HandshakeError
     │   │   ├── EarlyError      from somebody whom only a later view may have
+    │   │   ├── TokenError      a token, or the id of one, that can't be used
     │   │   └── IdentityError   a certificate that is not that of who shows it
     │   ├── HttpError
     │   ├── ProxyError
@@ -102,6 +103,10 @@ class BodyError(WireError):
 
 class HandshakeError(WireError):
     """A handshake that is malformed or proves the wrong thing."""
+
+
+class TokenError(HandshakeError):
+    """A token, or the id of one, that can't be used."""
 
 
 class EarlyError(HandshakeError):

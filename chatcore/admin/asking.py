@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from twisted.internet.defer import Deferred
 
+from chatcore.admin.asker import Asker
 from chatcore.admin.outcomes import AWAY, FAILED, LATE, LOST, What, result_of
 from chatcore.admin.questions import Question
 from chatcore.errors import AdminError, CallTimedOut, LinkLost, NotConnected, RpcError
@@ -34,36 +35,57 @@ async def ask_survey(link: Link, seconds: float, *, alone: bool = False) -> dict
 
 
 async def ask_question(
-    link: Link, question: Question, id: str, given: Mapping[str, Any], seconds: float
+    link: Link,
+    question: Question,
+    id: str,
+    given: Mapping[str, Any],
+    seconds: float,
+    *,
+    asker: Asker | None = None,
 ) -> dict[str, Any]:
     """Ask a node something.
 
     Args:
         given: what the question needs to be understood.
+        asker: for whom this side asks; for itself unless given.
 
     Raises:
         AdminError: it can't be told.
     """
-    asked = {b"what": question.encode(), **_about(id, seconds)}
+    asked = {b"what": question.encode(), **_about(id, seconds), **_for(asker)}
     if given:
         asked[b"given"] = pack(dict(given))
     return _table(await ask(link, "Inspect", asked, seconds + SLACK))
 
 
-async def ask_order(link: Link, what: What, id: str, seconds: float) -> dict[str, Any]:
+async def ask_order(
+    link: Link, what: What, id: str, seconds: float, *, asker: Asker | None = None
+) -> dict[str, Any]:
     """Have something done with a node; returns when it is done.
+
+    Args:
+        asker: for whom this side asks; for itself unless given.
 
     Raises:
         AdminError: it was not.
     """
-    given = {b"what": what.encode(), **_about(id, seconds)}
+    given = {b"what": what.encode(), **_about(id, seconds), **_for(asker)}
     return _table(await ask(link, "Order", given, seconds + SLACK))
 
 
 async def ask_to_add(
-    link: Link, server_type: str, given: Mapping[str, str], count: int, seconds: float
+    link: Link,
+    server_type: str,
+    given: Mapping[str, str],
+    count: int,
+    seconds: float,
+    *,
+    asker: Asker | None = None,
 ) -> dict[str, Any]:
     """Have new servers taken in, which are still to be started.
+
+    Args:
+        asker: for whom this side asks; for itself unless given.
 
     Raises:
         AdminError: they can't be had.
@@ -73,17 +95,23 @@ async def ask_to_add(
         b"given": pack(dict(given)),
         b"count": b"%d" % count,
         **_within(seconds),
+        **_for(asker),
     }
     return _table(await ask(link, "Add", asked, seconds + SLACK))
 
 
-async def ask_to_reload(link: Link, *, apply: bool, seconds: float) -> dict[str, Any]:
+async def ask_to_reload(
+    link: Link, *, apply: bool, seconds: float, asker: Asker | None = None
+) -> dict[str, Any]:
     """Have servers.json read again.
+
+    Args:
+        asker: for whom this side asks; for itself unless given.
 
     Raises:
         AdminError: it can't be followed.
     """
-    given = {b"apply": str(apply).encode(), **_within(seconds)}
+    given = {b"apply": str(apply).encode(), **_within(seconds), **_for(asker)}
     return _table(await ask(link, "Reload", given, seconds + SLACK))
 
 
@@ -128,6 +156,10 @@ def _explained(peer: str, problem: RpcError | None) -> AdminError:
 
 def _about(id: str, seconds: float) -> dict[bytes, bytes]:
     return {b"id": id.encode(), **_within(seconds)}
+
+
+def _for(asker: Asker | None) -> dict[bytes, bytes]:
+    return {} if asker is None else {b"asker": asker.passed_on().encode()}
 
 
 def _within(seconds: float) -> dict[bytes, bytes]:

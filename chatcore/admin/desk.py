@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
 
 import msgspec
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from chatcore.admin.outcomes import BUSY, FAILED, REFUSED, WHATS, What, done, not_done
+from chatcore.admin.asker import Asker, Right
+from chatcore.admin.outcomes import BUSY, FAILED, FORBIDDEN, REFUSED, WHATS, What, done, not_done
 from chatcore.admin.questions import QUESTIONS, Question
 from chatcore.config.names import ADMIN
+from chatcore.config.tokens import TokenId, is_like_id
 from chatcore.deadlines import Deadlines, IClock
-from chatcore.errors import AdminError
+from chatcore.errors import AdminError, TokenError
 from chatcore.links.link import Link, Responder
-from chatcore.telemetry import Counters
+from chatcore.telemetry import Counters, Rationed
 from chatcore.wire.box import Box, item, join
 from chatcore.wire.values import UNPACKABLE, pack
 
@@ -24,6 +28,15 @@ MOST_LINKS = 16
 
 MOST_UNDER_WAY = 64
 """What administrators and other nodes may have asked of one process and not been answered yet."""
+
+KEPT_LINKS, KEPT_UNDER_WAY = 4, 16
+"""What of both is left to those who may do more than look."""
+
+MOST_LINES = 5
+"""Lines a second that are logged of what somebody may not do."""
+
+LOOK_SECONDS = 3600.0
+"""Seconds after which, at the latest, it is looked whether a token has expired."""
 
 IDLE_SECONDS = 120.0
 """Seconds after which the link to an administrator is closed who has asked nothing."""
@@ -34,12 +47,42 @@ LONGEST_SECONDS = 24 * 3600.0
 USUAL_SECONDS = 5.0
 """Seconds within which an answer is wanted, where nobody says it."""
 
+LONGEST_WORD = 64
+"""Bytes of what somebody may not do that are told of it."""
+
 _LONGEST_NUMBER = 12
 _decode_texts = msgspec.msgpack.Decoder(dict[str, str]).decode
 _decode_values = msgspec.msgpack.Decoder(dict[str, Any]).decode
 
-Act = Callable[[Box, bool], Awaitable[Any]]
-"""Does what a box asks; whether it may be passed on to another node is told, too."""
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Something that is asked.
+
+    Args:
+        link: over which it is.
+        box: what is asked, as it came.
+        asker: who asks.
+        passes_on: whether another process may be asked for it.
+    """
+
+    link: Link
+    box: Box
+    asker: Asker
+    passes_on: bool
+
+
+Act = Callable[[Asking], Awaitable[Any]]
+"""Does what is asked. Every problem is an `AdminError`."""
+
+RIGHTS: Final[Mapping[bytes, Right]] = {
+    b"Survey": "see",
+    b"Inspect": "see",
+    b"Order": "act",
+    b"Add": "act",
+    b"Reload": "act",
+}
+"""What it takes to ask each command of administrators."""
 
 
 class IAdministered(Protocol):
@@ -61,6 +104,7 @@ class IAdministered(Protocol):
         seconds: float,
         *,
         passes_on: bool,
+        asker: Asker,
     ) -> dict[str, Any]:
         """What a node answers to a question.
 
@@ -68,10 +112,11 @@ class IAdministered(Protocol):
             given: what the question needs to be understood; nothing in it has been looked at.
             seconds: within which the answer is wanted.
             passes_on: whether another process may be asked for it.
+            asker: who asks; who is asked for him has to know it.
         """
 
     async def order(
-        self, what: What, id: str, seconds: float, *, passes_on: bool
+        self, what: What, id: str, seconds: float, *, passes_on: bool, asker: Asker
     ) -> dict[str, Any]:
         """Do something with a node; returns when it is done."""
 
@@ -83,10 +128,13 @@ class IAdministered(Protocol):
         seconds: float,
         *,
         passes_on: bool,
+        asker: Asker,
     ) -> dict[str, Any]:
         """Take in new servers, which are still to be started."""
 
-    async def reload(self, seconds: float, *, apply: bool, passes_on: bool) -> dict[str, Any]:
+    async def reload(
+        self, seconds: float, *, apply: bool, passes_on: bool, asker: Asker
+    ) -> dict[str, Any]:
         """Read servers.json again, and say what has changed.
 
         Args:
@@ -98,21 +146,33 @@ class Desk:
     """Takes in administrators, and acts on what they and other nodes ask.
 
     A link to an administrator is no link to a node: nothing else can be asked there, and there are
-    few of them.
+    few of them. Who has a viewer's token may ask for what changes nothing. That is seen to here, in
+    the first process that is asked; the others, whom it asks as itself, are told for whom.
 
     Args:
         host: what is administered.
         counters: what counts.
         clock: what knows the time.
+        today: the time of day, in seconds since 1970, for the ends of tokens.
     """
 
     log = Logger()
 
-    def __init__(self, *, host: IAdministered, counters: Counters, clock: IClock) -> None:
+    def __init__(
+        self,
+        *,
+        host: IAdministered,
+        counters: Counters,
+        clock: IClock,
+        today: Callable[[], float] = time.time,
+    ) -> None:
         self._host, self._counters = host, counters
+        self._clock, self._today = clock, today
         self._links: dict[Link, int] = {}
+        self._ends: dict[Link, Any] = {}
         self._under_way = 0
         self._idle = Deadlines(IDLE_SECONDS, clock, Link.close)
+        self._lines = Rationed(MOST_LINES, later=clock.callLater, left_out=self._left_out)
         self._acts: dict[bytes, Act] = {
             b"Survey": self._survey,
             b"Inspect": self._inspect,
@@ -126,21 +186,30 @@ class Desk:
     # IGuests
 
     def expects(self, id: str) -> bool:
-        return id.startswith(ADMIN)
+        if not is_like_id(id):
+            return id.startswith(ADMIN)
+        try:
+            TokenId.read(id)
+        except TokenError:
+            return False
+        return True
 
     def arrived(self, link: Link) -> None:
-        if len(self._links) >= MOST_LINKS:
+        if len(self._links) >= MOST_LINKS - self._kept(Asker.of(link.peer), KEPT_LINKS):
             self._counters.administrators_refused += 1
-            self.log.warn("{n} administrators are linked; one more was refused", n=MOST_LINKS)
+            self.log.warn("{n} administrators are linked; one more was refused", n=len(self._links))
             link.serve(self._too_many)
         else:
             self._links[link] = 0
             link.serve(self._served)
+            if is_like_id(link.peer):
+                self._watch(link, TokenId.read(link.peer))
         self._idle.start(link)
 
     def left(self, link: Link, silent: bool = False) -> None:
         self._links.pop(link, None)
         self._idle.stop(link)
+        self._forget_end(link)
 
     def held_up(self) -> None:
         """Nothing that they said is judged by its time."""
@@ -158,23 +227,50 @@ class Desk:
     def stop(self) -> None:
         """Forget the timers."""
         self._idle.clear()
+        self._lines.stop()
+        for link in list(self._ends):
+            self._forget_end(link)
+
+    def _watch(self, link: Link, token: TokenId) -> None:
+        """Close a link when the token of who came over it expires."""
+        left = token.end - self._today()
+        if left <= 0:
+            self._ends.pop(link, None)
+            self.log.info("{who} has expired, and its link is closed", who=token.who)
+            link.close()
+            return
+        seconds = min(left, LOOK_SECONDS)  # the day may be set anew meanwhile
+        self._ends[link] = self._clock.callLater(seconds, self._watch, link, token)
+
+    def _forget_end(self, link: Link) -> None:
+        timer = self._ends.pop(link, None)
+        if timer is not None and timer.active():
+            timer.cancel()
+
+    def _kept(self, asker: Asker, number: int) -> int:
+        return 0 if asker.may("act") else number
 
     def _all_responders(self, *, passes_on: bool) -> dict[bytes, Responder]:
-        def responder(act: Act) -> Responder:
-            return lambda link, box, ask: self._respond(link, box, ask, act, passes_on)
+        def responder(command: bytes, act: Act) -> Responder:
+            return lambda link, box, ask: self._respond(command, act, link, box, ask, passes_on)
 
-        return {name: responder(act) for name, act in self._acts.items()}
+        return {name: responder(name, act) for name, act in self._acts.items()}
 
-    def _respond(self, link: Link, box: Box, ask: bytes | None, act: Act, passes_on: bool) -> None:
+    def _respond(
+        self, command: bytes, act: Act, link: Link, box: Box, ask: bytes | None, passes_on: bool
+    ) -> None:
         if ask is None:
             return
-        if self._under_way >= MOST_UNDER_WAY:
+        asker = Asker.of(link.peer, box.get(b"asker", b"").decode("utf-8", "replace"))
+        most = MOST_UNDER_WAY - self._kept(asker, KEPT_UNDER_WAY)
+        if self._under_way >= most:
             self._counters.administrators_refused += 1
-            problem = f"{MOST_UNDER_WAY} things are under way here already"
+            problem = f"{most} things are under way here already"
             _answer(link, ask, not_done(AdminError(problem, code=BUSY, advice="Ask again")))
             return
         self._begin(link)
-        acting = Deferred.fromCoroutine(self._outcome(act, box, passes_on))
+        asking = Asking(link, box, asker, passes_on)
+        acting = Deferred.fromCoroutine(self._outcome(command, act, asking))
 
         def over(outcome: Any) -> None:
             self._end(link)
@@ -195,39 +291,61 @@ class Desk:
             if not self._links[link]:
                 self._idle.start(link)
 
-    async def _outcome(self, act: Act, box: Box, passes_on: bool) -> dict[str, Any]:
+    async def _outcome(self, command: bytes, act: Act, asking: Asking) -> dict[str, Any]:
         try:
-            return done(await act(box, passes_on))
+            asking.asker.need(RIGHTS[command], _in_words(command, asking.box))
+            return done(await act(asking))
         except AdminError as problem:
+            if problem.code == FORBIDDEN:
+                self._tell_forbidden(problem)
             return not_done(problem)
         except Exception as problem:
             self.log.failure("What an administrator asked")
             return not_done(AdminError(f"it failed: {problem!r:.200}", code=FAILED))
 
-    async def _survey(self, box: Box, passes_on: bool) -> Any:
-        alone = box.get(b"alone") == b"True" or not passes_on
+    def _tell_forbidden(self, problem: AdminError) -> None:
+        self._counters.administrators_forbidden += 1
+        if self._lines.admit():
+            self.log.warn("Refused: {problem}", problem=problem.problem)
+
+    def _left_out(self, number: int) -> None:
+        self.log.warn("{n} more things were refused to those who may look only", n=number)
+
+    async def _survey(self, asking: Asking) -> Any:
+        box = asking.box
+        alone = box.get(b"alone") == b"True" or not asking.passes_on
         return await self._host.survey(_seconds(box, USUAL_SECONDS), alone=alone)
 
-    async def _inspect(self, box: Box, passes_on: bool) -> Any:
+    async def _inspect(self, asking: Asking) -> Any:
+        box = asking.box
         question, id, given = _question(box), _text(box, b"id"), _values(box, b"given")
-        return await self._host.inspect(question, id, given, _seconds(box), passes_on=passes_on)
+        seconds = _seconds(box)
+        return await self._host.inspect(
+            question, id, given, seconds, passes_on=asking.passes_on, asker=asking.asker
+        )
 
-    async def _order(self, box: Box, passes_on: bool) -> Any:
-        what, id = _what(box), _text(box, b"id")
-        self.log.info("An administrator asks to {what} {id}", what=what, id=id)
-        return await self._host.order(what, id, _seconds(box), passes_on=passes_on)
+    async def _order(self, asking: Asking) -> Any:
+        what, id = _what(asking.box), _text(asking.box, b"id")
+        seconds, asker = _seconds(asking.box), asking.asker
+        self.log.info("{name} asks to {what} {id}", name=asker.name, what=what, id=id)
+        return await self._host.order(what, id, seconds, passes_on=asking.passes_on, asker=asker)
 
-    async def _add(self, box: Box, passes_on: bool) -> Any:
+    async def _add(self, asking: Asking) -> Any:
+        box, asker = asking.box, asking.asker
         server_type, given = _text(box, b"type"), _texts(box, b"given")
         count = _whole(box, b"count")
-        self.log.info("An administrator adds servers of the type {type}", type=server_type)
+        self.log.info("{name} adds servers of the type {type}", name=asker.name, type=server_type)
         seconds = _seconds(box, USUAL_SECONDS)
-        return await self._host.add(server_type, given, count, seconds, passes_on=passes_on)
+        return await self._host.add(
+            server_type, given, count, seconds, passes_on=asking.passes_on, asker=asker
+        )
 
-    async def _reload(self, box: Box, passes_on: bool) -> Any:
-        apply = box.get(b"apply") == b"True"
-        seconds = _seconds(box, USUAL_SECONDS)
-        return await self._host.reload(seconds, apply=apply, passes_on=passes_on)
+    async def _reload(self, asking: Asking) -> Any:
+        apply = asking.box.get(b"apply") == b"True"
+        seconds = _seconds(asking.box, USUAL_SECONDS)
+        return await self._host.reload(
+            seconds, apply=apply, passes_on=asking.passes_on, asker=asking.asker
+        )
 
 
 def _send_away(link: Link, box: Box, ask: bytes | None) -> None:
@@ -243,6 +361,14 @@ def _answer(link: Link, ask: bytes, outcome: Any) -> None:
     except UNPACKABLE as problem:
         packed = pack(not_done(AdminError(f"no answer that can be sent: {problem}", code=FAILED)))
     link.answer(ask, item(b"outcome", packed))
+
+
+def _in_words(command: bytes, box: Box) -> str:
+    """What is asked, for whom it is forbidden to; nothing of it has been looked at."""
+    told = [box[key][:LONGEST_WORD] for key in (b"what", b"type", b"id") if key in box]
+    if command != b"Order":  # which says by itself what it is
+        told.insert(0, command.lower())
+    return " ".join(ascii(each.decode("utf-8", "replace"))[1:-1] for each in told)
 
 
 def _text(box: Box, key: bytes) -> str:

@@ -15,6 +15,9 @@ AWAY: Final = "away"
 STRANGER: Final = "stranger"
 """Who answers is not who was meant, or knows another secret."""
 
+FORBIDDEN: Final = "forbidden"
+"""Who asked may look only, and nothing was done."""
+
 UNSUPERVISED: Final = "unsupervised"
 """It takes a ``chatcore start``, and none owns that server."""
 

@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 
+from chatcore.admin.asker import Asker
 from chatcore.admin.asking import (
     ask_order,
     ask_question,
@@ -38,12 +39,15 @@ CLOSING_SECONDS = 1.0
 class Visit:
     """A link to a process, over which an administrator asks. Made by `visit`.
 
+    Args:
+        asker: for whom it is asked; for the administrator himself unless given.
+
     Attributes:
         closed: fires when the link is gone.
     """
 
-    def __init__(self, link: Link, closed: Deferred[None]) -> None:
-        self._link = link
+    def __init__(self, link: Link, closed: Deferred[None], asker: Asker | None = None) -> None:
+        self._link, self._asker = link, asker
         self.closed = closed
 
     @property
@@ -76,21 +80,21 @@ class Visit:
         self, question: Question, id: str, given: Mapping[str, Any], seconds: float
     ) -> dict[str, Any]:
         """Ask a node something; AdminError when it can't be told."""
-        return await ask_question(self._link, question, id, given, seconds)
+        return await ask_question(self._link, question, id, given, seconds, asker=self._asker)
 
     async def order(self, what: What, id: str, seconds: float) -> dict[str, Any]:
         """Have something done with a node, until it is done; AdminError when it was not."""
-        return await ask_order(self._link, what, id, seconds)
+        return await ask_order(self._link, what, id, seconds, asker=self._asker)
 
     async def add(
         self, server_type: str, given: Mapping[str, str], count: int, seconds: float
     ) -> dict[str, Any]:
         """Have new servers taken in, which are still to be started; AdminError when they can't."""
-        return await ask_to_add(self._link, server_type, given, count, seconds)
+        return await ask_to_add(self._link, server_type, given, count, seconds, asker=self._asker)
 
     async def reload(self, *, apply: bool, seconds: float) -> dict[str, Any]:
         """Have servers.json read again; AdminError when it can't be followed."""
-        return await ask_to_reload(self._link, apply=apply, seconds=seconds)
+        return await ask_to_reload(self._link, apply=apply, seconds=seconds, asker=self._asker)
 
 
 async def visit(
@@ -102,22 +106,24 @@ async def visit(
     seconds: float,
     to: str = "",
     tls: LinkTls | None = None,
+    asker: Asker | None = None,
 ) -> Visit:
     """Open a link to a process as an administrator.
 
     Args:
         endpoint: how it is reached.
         id: how the administrator is called.
-        secret: the cluster's.
+        secret: the cluster's; the key of the token, where that is its id.
         clock: the reactor.
         seconds: that it may take.
         to: the id of who has to answer there; anybody unless given.
         tls: the administrator's certificate, where the link is encrypted.
+        asker: for whom it is asked; for the administrator himself unless given.
 
     Raises:
         AdminError: nobody can be asked there; says why.
     """
-    attempt = _Attempt(id=id, secret=secret, clock=clock, to=to, tls=tls)
+    attempt = _Attempt(id=id, secret=secret, clock=clock, to=to, tls=tls, asker=asker)
     way = endpoint if tls is None else tls.dialling(endpoint, to)
     connecting = way.connect(attempt)
     connecting.addErrback(attempt.failed)
@@ -139,8 +145,16 @@ class _Attempt(Factory):
     noisy = False
 
     def __init__(
-        self, *, id: str, secret: bytes, clock: IClock, to: str, tls: LinkTls | None
+        self,
+        *,
+        id: str,
+        secret: bytes,
+        clock: IClock,
+        to: str,
+        tls: LinkTls | None,
+        asker: Asker | None,
     ) -> None:
+        self._asker = asker
         self.outcome: Deferred[Visit] = Deferred()
         self._to = to
         self._link: Link | None = None
@@ -196,7 +210,7 @@ class _Attempt(Factory):
 
     def _up(self, link: Link) -> None:
         if not self.outcome.called:
-            self.outcome.callback(Visit(link, self._closed))
+            self.outcome.callback(Visit(link, self._closed, self._asker))
 
     def _lost(self, link: Link, reason: Failure) -> None:
         self._end(AdminError("it has closed the link", code=AWAY))

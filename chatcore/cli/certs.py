@@ -14,7 +14,14 @@ from chatcore.cli.output import Column, Output
 from chatcore.cli.parsing import Commands
 from chatcore.config.application_folder import find_application
 from chatcore.config.identities import AUTHORITY
-from chatcore.config.names import ADMIN, MASTER, SERVER_ID_RULE, is_server_id, suggestion
+from chatcore.config.names import (
+    ADMIN,
+    MASTER,
+    SERVER_ID_RULE,
+    VIEWER,
+    is_server_id,
+    suggestion,
+)
 from chatcore.config.servers import Server, load_servers
 from chatcore.errors import ConfigError
 
@@ -36,10 +43,11 @@ def add_parser(commands: Commands) -> None:
         "certs",
         help="make the certificates for --tls",
         description="Makes the certificates with which the nodes of a cluster know each other: an "
-        "authority, and one certificate for each server of servers.json, for the master and for "
-        "those who administer. What is there already stays. Off a terminal, each certificate is "
-        "one line with the fields id, state (made, renewed or there), the day until which it is "
-        "valid, the host where it belongs, and its files; tabs are between them.",
+        "authority, and one certificate for each server of servers.json, for the master, for "
+        "those who administer, and for those who only look. What is there already stays. Off a "
+        "terminal, each certificate is one line with the fields id, state (made, renewed or "
+        "there), the day until which it is valid, the host where it belongs, and its files; tabs "
+        "are between them.",
     )
     parser.add_argument("dir", metavar="DIR", help="the folder for them; made if it is not there")
     parser.add_argument(
@@ -120,7 +128,7 @@ def _refuse_unknown(folder: Path, ids: Iterable[str], listed: Sequence[str]) -> 
         ConfigError: somebody is neither.
     """
     there = {file.stem for file in folder.glob("*.pem")} - {AUTHORITY}
-    known = sorted({*there, *listed, MASTER, ADMIN})
+    known = sorted({*there, *listed, MASTER, ADMIN, VIEWER})
     for id in ids:
         if id not in known:
             raise ConfigError(
@@ -146,7 +154,7 @@ def _issue(folder: Path, listed: Iterable[str], options: argparse.Namespace) -> 
     soon = now + datetime.timedelta(days=RENEWED_DAYS)
     authority = Authority.open(folder, now)
     made = [authority.issued]
-    for id in dict.fromkeys([MASTER, ADMIN, *listed, *options.ids]):
+    for id in dict.fromkeys([MASTER, ADMIN, VIEWER, *listed, *options.ids]):
         one = authority.issue(id, options.days)
         meant = id in options.ids if options.ids else one.end < soon
         if options.renew and one.state == "there" and meant:
@@ -158,7 +166,11 @@ def _issue(folder: Path, listed: Iterable[str], options: argparse.Namespace) -> 
 def _hosts(issued: Sequence[Issued], servers: Iterable[Server]) -> dict[str, str]:
     """Where each certificate belongs, in words."""
     known = {server.id: server.host for server in servers}
-    known |= {MASTER: "where the master runs", ADMIN: "where you administer from"}
+    known |= {
+        MASTER: "where the master runs",
+        ADMIN: "where you administer from",
+        VIEWER: "where somebody only looks",
+    }
     return {one.name: known.get(one.name, f"where {one.name} runs") for one in issued[1:]}
 
 

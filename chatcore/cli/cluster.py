@@ -14,6 +14,7 @@ from twisted.internet.task import deferLater
 from chatcore.admin.outcomes import (
     AWAY,
     BUSY,
+    FORBIDDEN,
     LATE,
     LOST,
     MISTAKE,
@@ -25,6 +26,7 @@ from chatcore.admin.outcomes import UNKNOWN as NO_SUCH
 from chatcore.admin.questions import Question
 from chatcore.admin.visit import Visit
 from chatcore.cli.exits import FAILED, UNKNOWN, UNREACHABLE, USAGE, CommandError
+from chatcore.cli.exits import FORBIDDEN as NOT_ALLOWED
 from chatcore.cli.reaching import Reach
 from chatcore.cli.survey import Changes, Survey
 from chatcore.config.addresses import is_loopback
@@ -39,7 +41,13 @@ Answers = dict[str, dict[str, Any] | AdminError]
 NOBODY: Final = "nobody"
 """Nobody of the cluster could be asked: a kind of problem that this side has alone."""
 
-_EXITS = {NO_SUCH: UNKNOWN, UNSUPERVISED: USAGE, MISTAKE: USAGE, NOBODY: UNREACHABLE}
+_EXITS = {
+    NO_SUCH: UNKNOWN,
+    UNSUPERVISED: USAGE,
+    MISTAKE: USAGE,
+    NOBODY: UNREACHABLE,
+    FORBIDDEN: NOT_ALLOWED,
+}
 
 
 def exit_of(code: str) -> int:
@@ -211,10 +219,11 @@ class Cluster:
         """Kill a server.
 
         One of this machine that nobody supervises takes a signal: it may hang, and so may all
-        others. So does one whose ``chatcore start`` hangs.
+        others. So does one whose ``chatcore start`` hangs. Who has a token gives no signals: he is
+        told by a server whether he may.
         """
         pid = self._pid(id)
-        if pid is None:
+        if pid is None or self._reach.has_token:
             return await self._end("kill", id)
         if self._is_watched(id):
             try:

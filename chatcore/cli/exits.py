@@ -11,6 +11,7 @@ FAILED: Final = 1
 USAGE: Final = 2
 UNREACHABLE: Final = 3
 UNKNOWN: Final = 4
+FORBIDDEN: Final = 5
 INTERRUPTED: Final = 130
 
 MEANINGS: Final = {
@@ -19,6 +20,7 @@ MEANINGS: Final = {
     USAGE: "a mistake in options, files or components",
     UNREACHABLE: "no cluster was reached",
     UNKNOWN: "there is no such server",
+    FORBIDDEN: "who has a viewer's token may not do that",
     INTERRUPTED: "interrupted",
 }
 

@@ -14,6 +14,7 @@ from chatcore.cli import (
     restarting,
     start,
     stopping,
+    tokens,
 )
 from chatcore.cli.exits import DONE, INTERRUPTED, MEANINGS, USAGE, CommandError
 from chatcore.cli.inspect import group as inspecting
@@ -22,7 +23,7 @@ from chatcore.cli.parsing import Commands, Help
 from chatcore.cli.streams import make_usable
 from chatcore.errors import ConfigError
 
-MODULES = (start, listing, stopping, restarting, adding, reloading, certs, inspecting)
+MODULES = (start, listing, stopping, restarting, adding, reloading, certs, tokens, inspecting)
 """What adds the commands, in the order in which help tells them."""
 
 _ABOUT = """\
@@ -35,8 +36,8 @@ commands:
 
 'chatcore COMMAND --help' tells the options of a command; they may stand before or behind its
 words. The running cluster is found by the application's folder (--app), or by the address of any
-of its servers and the cluster's secret (--at, --secret-file). 'twistd chatnode --help' tells how to
-start one server.
+of its servers (--at) and the cluster's secret, or a token (--secret-file). 'twistd chatnode --help'
+tells how to start one server.
 
   --json                    one JSON document instead of text, for errors, too
   --version                 the version of chatcore

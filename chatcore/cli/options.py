@@ -45,15 +45,15 @@ def add_reach(parser: Parser, *, seconds: float = QUICK_SECONDS) -> None:
     where.add_argument(
         "--secret-file",
         metavar="FILE",
-        help="the file with the cluster's secret; $CHATCORE_SECRET_FILE, or the one in the run "
-        "folder, unless given",
+        help="the file with the cluster's secret, or with a token; $CHATCORE_SECRET_FILE, or the "
+        "secret in the run folder, unless given",
     )
     where.add_argument(
         "--tls",
         metavar="DIR",
         help="for a cluster whose links are encrypted: the folder with the certificate for "
-        "administrators, which 'chatcore certs' has made; that of the servers themselves unless "
-        "given, where they are found by the application folder",
+        "administrators, or for viewers, which 'chatcore certs' has made; that of the servers "
+        "themselves unless given, where they are found by the application folder",
     )
     where.add_argument(
         "--insecure-links",

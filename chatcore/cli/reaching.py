@@ -20,10 +20,11 @@ from chatcore.cli.exits import UNREACHABLE, CommandError
 from chatcore.config.addresses import is_loopback
 from chatcore.config.application_folder import find_application
 from chatcore.config.identities import IdentityFiles
-from chatcore.config.names import ADMIN, MASTER, PAGE, START
-from chatcore.config.run_folder import SECRET_VARIABLE, RunFolder, read_secret, secret_elsewhere
+from chatcore.config.names import ADMIN, MASTER, PAGE, START, VIEWER
+from chatcore.config.run_folder import SECRET_VARIABLE, RunFolder, read_key, secret_elsewhere
+from chatcore.config.tokens import Token
 from chatcore.errors import AdminError, CallTimedOut, ConfigError
-from chatcore.links.greeting import CLOSED
+from chatcore.links.greeting import CLOSED, EXPIRED, NO_SECRET
 from chatcore.links.tls import LinkTls
 
 HEAD_START = 0.5
@@ -34,6 +35,15 @@ MOST_DOORS = 32
 
 _STRANGER_ADVICE = (
     "Give the secret of that cluster with --secret-file, and --tls DIR if its links are encrypted"
+)
+
+_EXPIRED_ADVICE = (
+    "Have a new one made with 'chatcore token', by somebody who has the cluster's secret"
+)
+
+_TOKEN_ADVICE = (
+    "The token is that of another cluster, or was made with a secret that this one has no more."
+    f" {_EXPIRED_ADVICE}"
 )
 
 _OTHER_ADVICE = (
@@ -72,7 +82,7 @@ class Reach:
     """Knows the ways into one cluster.
 
     Args:
-        secret: the cluster's.
+        key: what is shown: the cluster's secret, or a token.
         run: the run folder, where the cluster is looked for there.
         addresses: where it is looked for instead.
         where: the same in words.
@@ -83,7 +93,7 @@ class Reach:
     def __init__(
         self,
         *,
-        secret: bytes,
+        key: bytes | Token,
         run: RunFolder | None = None,
         addresses: Sequence[tuple[str, int]] = (),
         where: str,
@@ -92,8 +102,15 @@ class Reach:
     ) -> None:
         self.run, self.where, self.reactor = run, where, reactor
         self._tls = tls
-        self._secret, self._addresses = secret, addresses
+        self._addresses = addresses
+        self._token = key if isinstance(key, Token) else None
+        self._key = key.key if isinstance(key, Token) else key
         self._found: dict[tuple[Path, str], LinkTls] = {}
+
+    @property
+    def has_token(self) -> bool:
+        """Whether a token is shown, and not the cluster's secret."""
+        return self._token is not None
 
     def doors(self) -> list[Door]:
         """All ways that there are now, the best ones first.
@@ -106,6 +123,7 @@ class Reach:
                 Door(
                     name=f"{host}:{port}",
                     endpoint=HostnameEndpoint(self.reactor, host, port),
+                    me=self._me,
                     tls=self._tls,
                 )
                 for host, port in self._addresses
@@ -117,7 +135,7 @@ class Reach:
         """The way to a process of this machine, by its socket."""
         facts = run.noted(name)
         to = facts.get("id", MASTER if name == START else name)
-        me, tls = ADMIN, self._tls
+        me, tls = self._me, self._tls
         if tls is None and "tls" in facts:
             me, tls = self._certificate(Path(facts["tls"]), to)
         endpoint = UNIXClientEndpoint(self.reactor, str(run.admin_socket(name)))
@@ -126,13 +144,18 @@ class Reach:
     def _certificate(self, folder: Path, id: str) -> tuple[str, LinkTls]:
         """What is shown to a process, and who shows it.
 
-        Where there is no certificate for administrators, its own does: who can read that is itself.
+        Where there is no certificate for people, its own does: who can read that is itself.
         """
-        has_own = all(file.exists() for file in IdentityFiles(folder, ADMIN).own)
-        holder = ADMIN if has_own else id
+        own = _holder(folder, self._token)
+        holder = own or id
         if (folder, holder) not in self._found:
             self._found[folder, holder] = LinkTls(folder, holder, clock=self.reactor)
-        return ADMIN if has_own else f"{ADMIN}-{id}", self._found[folder, holder]
+        me = self._me if own or self._token is not None else f"{ADMIN}-{id}"
+        return me, self._found[folder, holder]
+
+    @property
+    def _me(self) -> str:
+        return ADMIN if self._token is None else str(self._token.id)
 
     async def enter(self, seconds: float) -> Visit:
         """Reach anybody of the cluster: the first who is asked, if it answers soon.
@@ -153,7 +176,7 @@ class Reach:
                 visit(
                     door.endpoint,
                     id=door.me,
-                    secret=self._secret,
+                    secret=self._key,
                     clock=self.reactor,
                     seconds=seconds,
                     to=door.to,
@@ -161,7 +184,8 @@ class Reach:
                 )
             )
 
-        return await _Race(doors, knock, self.reactor, self.where).begin()
+        race = _Race(doors, knock, self.reactor, self.where, has_token=self.has_token)
+        return await race.begin()
 
 
 def reach(options: argparse.Namespace, *, reactor: Any) -> Reach:
@@ -173,27 +197,45 @@ def reach(options: argparse.Namespace, *, reactor: Any) -> Reach:
     """
     addresses = [_address(text) for text in options.at]
     where = ", ".join(options.at)
-    tls = None
-    if options.tls is not None:
-        tls = LinkTls(Path(options.tls), ADMIN, clock=reactor)
-    elif not options.insecure_links:
+    if options.tls is None and not options.insecure_links:
         _refuse_far(addresses)
     file = secret_elsewhere(options.secret_file)
     if addresses and file is not None:
-        secret = read_secret(file)
-        return Reach(secret=secret, addresses=addresses, where=where, reactor=reactor, tls=tls)
-    app = _application(options.app, where if addresses else "")
-    run = RunFolder.find(app, options.run_dir, options.secret_file)
-    if run is None or not run.has_secret:
-        if addresses:
-            raise _nothing_to_show(where)
-        if run is not None and run.holders():
-            raise _no_secret(app, run)
-        raise nothing_runs(str(app))
-    if addresses:
-        secret = run.secret()
-        return Reach(secret=secret, addresses=addresses, where=where, reactor=reactor, tls=tls)
-    return Reach(secret=run.secret(), run=run, where=str(app), reactor=reactor, tls=tls)
+        key, run = read_key(file), None
+    else:
+        app = _application(options.app, where if addresses else "")
+        run = RunFolder.find(app, options.run_dir, options.secret_file)
+        if run is None or not run.has_secret:
+            if addresses:
+                raise _nothing_to_show(where)
+            if run is not None and run.holders():
+                raise _no_secret(app, run)
+            raise nothing_runs(str(app))
+        key = run.key()
+        if not addresses:
+            where = str(app)
+    tls = None
+    if options.tls is not None:
+        folder, token = Path(options.tls), key if isinstance(key, Token) else None
+        holder = _holder(folder, token) or (ADMIN if token is None else token.id.role)
+        tls = LinkTls(folder, holder, clock=reactor)
+    return Reach(
+        key=key,
+        run=None if addresses else run,
+        addresses=addresses,
+        where=where,
+        reactor=reactor,
+        tls=tls,
+    )
+
+
+def _holder(folder: Path, token: Token | None) -> str | None:
+    """Whose certificate of a folder is shown; None where there is none for people."""
+    viewer = token is not None and token.id.role == VIEWER
+    for holder in (VIEWER, ADMIN) if viewer else (ADMIN,):
+        if all(file.exists() for file in IdentityFiles(folder, holder).own):
+            return holder
+    return None
 
 
 def _application(folder: str, at: str) -> Path:
@@ -264,7 +306,10 @@ def _no_secret(app: Path, run: RunFolder) -> CommandError:
 class _Race:
     """Asks one after the other, without waiting long for any; who answers first wins."""
 
-    def __init__(self, doors: Sequence[Door], knock: Any, clock: Any, where: str) -> None:
+    def __init__(
+        self, doors: Sequence[Door], knock: Any, clock: Any, where: str, *, has_token: bool
+    ) -> None:
+        self._has_token = has_token
         self._doors, self._knock, self._clock = list(doors), knock, clock
         self._where = where
         self._asked: list[Deferred[Visit]] = []
@@ -306,7 +351,7 @@ class _Race:
                 self._timer.cancel()
             self._next()
         elif len(self._problems) == len(self._asked):
-            self._result.errback(_unreachable(self._where, self._problems))
+            self._result.errback(_unreachable(self._where, self._problems, self._has_token))
 
     def _stop(self) -> None:
         if self._timer is not None:
@@ -316,15 +361,25 @@ class _Race:
             knocking.cancel()
 
 
-def _unreachable(where: str, problems: Mapping[str, AdminError]) -> CommandError:
+def _unreachable(where: str, problems: Mapping[str, AdminError], has_token: bool) -> CommandError:
     said = "; ".join(f"{name}: {problem.problem.rstrip('.')}" for name, problem in problems.items())
     strange = [problem for problem in problems.values() if problem.code == STRANGER]
-    other = all(problem.problem in (CLOSED, CallTimedOut.why) for problem in strange)
+    advice = _SILENT_ADVICE
+    if strange:
+        advice = _advice_to_strangers([problem.problem for problem in strange], has_token)
     return CommandError(
-        f"nobody of {where} could be asked: {said}",
-        exit=UNREACHABLE,
-        advice=(_OTHER_ADVICE if other else _STRANGER_ADVICE) if strange else _SILENT_ADVICE,
+        f"nobody of {where} could be asked: {said}", exit=UNREACHABLE, advice=advice
     )
+
+
+def _advice_to_strangers(problems: Sequence[str], has_token: bool) -> str:
+    if all(problem in (CLOSED, CallTimedOut.why) for problem in problems):
+        return _OTHER_ADVICE
+    if has_token and any(EXPIRED in problem for problem in problems):
+        return _EXPIRED_ADVICE
+    if has_token and NO_SECRET in problems:
+        return _TOKEN_ADVICE
+    return _STRANGER_ADVICE
 
 
 def _address(text: str) -> tuple[str, int]:

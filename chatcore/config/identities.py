@@ -3,7 +3,7 @@
 =================  ==============================================================================
 ``ca.pem``         the certificate of the cluster's authority; more may follow while it is replaced
 ``ca.key``         its key; only where certificates are made
-``ID.pem``         the certificate of a server, or of ``master`` or ``admin``
+``ID.pem``         the certificate of a server, or of ``master``, ``admin`` or ``viewer``
 ``ID.key``         its key
 =================  ==============================================================================
 """
@@ -13,9 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from chatcore.config.names import ADMIN, is_server_id
+from chatcore.config.names import ADMIN, VIEWER, is_server_id
 from chatcore.config.tls_files import TlsFiles
-from chatcore.errors import ConfigError
+from chatcore.config.tokens import TokenId, is_like_id
+from chatcore.errors import ConfigError, TokenError
 
 AUTHORITY = "ca"
 """What the files of the authority are called."""
@@ -29,8 +30,14 @@ def holder_of(id: str) -> str:
 def holders_of(id: str) -> tuple[str, ...]:
     """Whose certificate somebody of that id may show.
 
-    A process that acts as an administrator, as ``admin-ID``, has its own.
+    A process that acts as an administrator, as ``admin-ID``, has its own. Who may do everything
+    may look, so that who holds a viewer's token may show the certificate of administrators, too.
     """
+    if is_like_id(id):
+        try:
+            return (VIEWER, ADMIN) if TokenId.read(id).role == VIEWER else (ADMIN,)
+        except TokenError:
+            return ()
     itself = id.removeprefix(f"{ADMIN}-")
     if itself == id or not is_server_id(itself):
         return (holder_of(id),)

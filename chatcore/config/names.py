@@ -18,13 +18,15 @@ SERVER_TYPE_RULE = (
 MASTER = "master"
 ADMIN = "admin"
 """What the names of administrators begin with."""
+VIEWER = "viewer"
+"""The name in the certificate of those who may only look."""
 START = "start"
 """The name under which ``chatcore start`` is known in the run folder."""
 
 PAGE = "page"
 """The name of the process that serves the application's page."""
 
-OWN_NAMES = (MASTER, START, PAGE)
+OWN_NAMES = (MASTER, START, PAGE, VIEWER)
 
 MOST_NAMED = 30
 """Names that exist, of which somebody is told who used one that does not."""
@@ -46,7 +48,7 @@ def is_server_type(name: str) -> bool:
 def is_own_name(name: str) -> bool:
     """Say whether ``name`` is kept for processes and people of chatcore's own.
 
-    The master, what ``chatcore start`` holds, the page, and administrators are called so.
+    The master, what ``chatcore start`` holds, the page, viewers and administrators are called so.
     """
     return name in OWN_NAMES or name.startswith(ADMIN)
 

@@ -20,7 +20,8 @@ from typing import NoReturn
 from chatcore.config import claims
 from chatcore.config.claims import Claim
 from chatcore.config.names import SERVER_ID_RULE, is_server_id
-from chatcore.errors import ConfigError
+from chatcore.config.tokens import Token, is_like_token
+from chatcore.errors import ConfigError, TokenError
 
 VARIABLE = "CHATCORE_RUN_DIR"
 SECRET_VARIABLE = "CHATCORE_SECRET_FILE"
@@ -32,6 +33,8 @@ MAX_SOCKET_PATH = 100
 _LIKE_A_SECRET = re.compile(r"[A-Za-z0-9+/=_-]{32,}")
 
 _NEW_SECRET = "Stop all nodes and remove the file: a new one is made at the next start"
+
+_LONGER = "Make a longer one for all"
 
 _ELSEWHERE = f"Choose a folder of your own on a local disk with --run-dir or {VARIABLE}"
 
@@ -99,7 +102,15 @@ class RunFolder:
         with _explained(file):
             if not file.exists():
                 self._create_secret(file)
-            return _read_secret(file, _ELSEWHERE, _NEW_SECRET)
+            return _judged(file, _read_private(file, _ELSEWHERE), _NEW_SECRET)
+
+    def key(self) -> bytes | Token:
+        """Return what administrators may show: the cluster's secret, or a token in its place.
+
+        Raises:
+            ConfigError: as `secret` does; or there is a token that is mangled.
+        """
+        return self.secret() if self.secret_file is None else read_key(self.secret_file)
 
     @property
     def secret_path(self) -> Path:
@@ -238,8 +249,33 @@ def read_secret(file: Path) -> bytes:
     """Read the cluster's secret in a file of its own.
 
     Raises:
-        ConfigError: it can't be read, has the wrong length, or others may read it.
+        ConfigError: it can't be read, has the wrong length, or others may read it; or it is a
+            token.
     """
+    return _judged(file, _read_elsewhere(file), _LONGER)
+
+
+def read_key(file: Path) -> bytes | Token:
+    """Read what administrators may show: the cluster's secret, or a token in its place.
+
+    Raises:
+        ConfigError: as from `read_secret`; or the token is mangled.
+    """
+    content = _read_elsewhere(file)
+    text = content.decode("utf-8", "replace")
+    if not is_like_token(text):
+        return _judged(file, content, _LONGER)
+    try:
+        return Token.read(text)
+    except TokenError as problem:
+        raise ConfigError(
+            str(problem),
+            file=file,
+            advice="Copy all of its line again, or have a new one made with 'chatcore token'",
+        ) from None
+
+
+def _read_elsewhere(file: Path) -> bytes:
     if not file.exists():
         # Who gives the secret itself by mistake must not find it in a log.
         if _LIKE_A_SECRET.fullmatch(file.name):
@@ -251,12 +287,12 @@ def read_secret(file: Path) -> bytes:
             " or make one with: (umask 077; head -c 32 /dev/urandom | base64 > FILE)",
         )
     try:
-        return _read_secret(file, "Make it a file of your own", "Make a longer one for all")
+        return _read_private(file, "Make it a file of your own")
     except OSError as error:
         raise ConfigError(f"can't be read: {error.strerror}", file=file) from None
 
 
-def _read_secret(file: Path, elsewhere: str, anew: str) -> bytes:
+def _read_private(file: Path, elsewhere: str) -> bytes:
     with file.open("rb") as opened:
         found = os.fstat(opened.fileno())
         if not stat.S_ISREG(found.st_mode):
@@ -271,7 +307,16 @@ def _read_secret(file: Path, elsewhere: str, anew: str) -> bytes:
                 file=file,
                 advice=f"Make a new one, or run chmod 600 {file} if nobody has seen it",
             )
-        secret = opened.read(MAX_SECRET + 1).strip()
+        return opened.read(MAX_SECRET + 1).strip()
+
+
+def _judged(file: Path, secret: bytes, anew: str) -> bytes:
+    if is_like_token(secret.decode("utf-8", "replace")):
+        raise ConfigError(
+            "this is a token, and here the cluster's secret is needed",
+            file=file,
+            advice="Tokens are for people and programs that look or administer from outside",
+        )
     if not MIN_SECRET <= len(secret) <= MAX_SECRET:
         raise ConfigError(
             f"the cluster's secret has {len(secret)} bytes, "

@@ -346,6 +346,9 @@ class Survey(Command):
     …}`` where it was not done. ``seconds`` is how long the answer is waited for.
 
     ``alone``: without asking any other process.
+
+    ``asker`` is for whom somebody asks who passes on what he was asked, as in ``viewer:NAME``. It
+    gives nobody a right that he does not have himself.
     """
 
     arguments = [(b"alone", Boolean(optional=True)), (b"seconds", Float(optional=True))]
@@ -364,6 +367,7 @@ class Inspect(Command):
         (b"id", Unicode()),
         (b"given", Value(optional=True)),
         (b"seconds", Float()),
+        (b"asker", Unicode(optional=True)),
     ]
     response = [(b"outcome", Value())]
 
@@ -371,7 +375,12 @@ class Inspect(Command):
 class Order(Command):
     """Do something with a node, as in ``stop``. Answered when it is done."""
 
-    arguments = [(b"what", Unicode()), (b"id", Unicode()), (b"seconds", Float())]
+    arguments = [
+        (b"what", Unicode()),
+        (b"id", Unicode()),
+        (b"seconds", Float()),
+        (b"asker", Unicode(optional=True)),
+    ]
     response = [(b"outcome", Value())]
 
 
@@ -387,6 +396,7 @@ class Add(Command):
         (b"given", Value()),
         (b"count", Integer()),
         (b"seconds", Float(optional=True)),
+        (b"asker", Unicode(optional=True)),
     ]
     response = [(b"outcome", Value())]
 
@@ -398,5 +408,9 @@ class Reload(Command):
     now on.
     """
 
-    arguments = [(b"apply", Boolean()), (b"seconds", Float(optional=True))]
+    arguments = [
+        (b"apply", Boolean()),
+        (b"seconds", Float(optional=True)),
+        (b"asker", Unicode(optional=True)),
+    ]
     response = [(b"outcome", Value())]

@@ -1,14 +1,29 @@
-"""Both sides of the hello with which a link begins."""
+"""Both sides of the hello with which a link begins.
+
+Nodes, the master and administrators prove that they know the cluster's secret; who comes under the
+id of a token proves the key of that token, which the other side derives from its id. The same
+message is made with the one key as with the other, and the id is a part of it: whoever has a token
+can come as its holder, and as nobody else.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
 
 from chatcore.config.names import is_own_name, is_server_id
-from chatcore.errors import EarlyError, HandshakeError, IdentityError, LinkLost, RpcError
+from chatcore.config.tokens import TokenId, is_like_id
+from chatcore.errors import (
+    EarlyError,
+    HandshakeError,
+    IdentityError,
+    LinkLost,
+    RpcError,
+    TokenError,
+)
 from chatcore.links import hello
 from chatcore.links.commands import VERSION
 from chatcore.links.hello import Party
@@ -21,6 +36,9 @@ _unpack_remotes = msgspec.msgpack.Decoder(dict[str, str]).decode
 
 NO_SECRET: Final = "it does not know this cluster's secret"
 """Why a link to somebody failed who has another secret."""
+
+EXPIRED: Final = "is good no more since"
+"""What stands in why a link failed to somebody whose token has expired."""
 
 STARTED_ANEW: Final = "it has started anew"
 """Why a link failed to a life of a node that is over; the next view may say so."""
@@ -42,10 +60,11 @@ class Greeter:
     Args:
         id: this node's id.
         incarnation: which life of it this is.
-        secret: the cluster's.
+        secret: the cluster's; of somebody who only dials, and has a token, the key of that.
         remotes: the fingerprints of its remotes' methods.
         up: told of each link that is proven.
         tls: the certificates of the links, where those are encrypted.
+        today: the time of day, in seconds since 1970, for the ends of tokens.
     """
 
     def __init__(
@@ -57,8 +76,10 @@ class Greeter:
         remotes: Mapping[str, str],
         up: Up,
         tls: LinkTls | None = None,
+        today: Callable[[], float] = time.time,
     ) -> None:
         self.id, self.incarnation, self.tls = id, incarnation, tls
+        self._today = today
         self._secret = secret
         self._remotes = item(b"remotes", pack(dict(remotes)))
         self._up = up
@@ -93,7 +114,7 @@ class Greeter:
             if incarnation not in ("", it.incarnation):
                 fail(STARTED_ANEW)
                 return
-            if not hello.proves(shown, self._proof(link, hello.LISTENER, me, it)):
+            if not hello.proves(shown, self._proof(link, hello.LISTENER, me, it, self._secret)):
                 # So that the other side's log tells of it, too. It proves nothing.
                 link.ask(
                     item(b"_command", b"Prove") + item(b"proof", b""),
@@ -111,7 +132,7 @@ class Greeter:
             link.trust()
             link.ask(
                 item(b"_command", b"Prove")
-                + item(b"proof", self._proof(link, hello.DIALLER, me, it)),
+                + item(b"proof", self._proof(link, hello.DIALLER, me, it, self._secret)),
                 lambda box, problem: proven(it, box, problem),
                 "Prove",
                 hello.UNPROVEN_SECONDS,
@@ -154,18 +175,20 @@ class Greeter:
         """
         me = Party(self.id, self.incarnation, hello.new_nonce())
         it: Party | None = None
-        trusted = False
+        key, trusted = b"", False
 
         def greet(link: Link, box: Box, ask: bytes | None) -> None:
-            nonlocal it, trusted
+            nonlocal it, key, trusted
             command = box[b"_command"]
             try:
                 if command == b"Hello" and ask is not None and it is None:
-                    it = self._hello(link, box, expected)
-                    link.answer(ask, self._introduction(link, me, it))
+                    dialler = self._hello(link, box, expected)
+                    it, key = dialler, self._key_of(dialler.id)
+                    link.answer(ask, self._introduction(link, me, it, key))
                     return
                 if command == b"Prove" and ask is not None and it is not None and not trusted:
-                    if not hello.proves(box[b"proof"], self._proof(link, hello.DIALLER, it, me)):
+                    expects = self._proof(link, hello.DIALLER, it, me, key)
+                    if not hello.proves(box[b"proof"], expects):
                         raise HandshakeError(f"{it.id} does not know this cluster's secret")
                     trusted = True
                     link.trust()
@@ -202,21 +225,34 @@ class Greeter:
             raise HandshakeError("a nonce that is too short")
         return it
 
-    def _introduction(self, link: Link, me: Party, it: Party) -> bytes:
+    def _key_of(self, dialler: str) -> bytes:
+        """What somebody who dials has to prove.
+
+        Raises:
+            TokenError: it says that it has a token, and that one has expired, or is none.
+        """
+        if not is_like_id(dialler):
+            return self._secret
+        token = TokenId.read(dialler)
+        if self._today() >= token.end:
+            raise TokenError(f"{token.who} {EXPIRED} {token.until}")
+        return token.key(self._secret)
+
+    def _introduction(self, link: Link, me: Party, it: Party, key: bytes) -> bytes:
         return (
             item(b"id", me.id.encode())
             + item(b"incarnation", me.incarnation.encode())
             + item(b"nonce", me.nonce)
-            + item(b"proof", self._proof(link, hello.LISTENER, it, me))
+            + item(b"proof", self._proof(link, hello.LISTENER, it, me, key))
         )
 
     def _verify_certificate(self, link: Link, id: str) -> None:
         if self.tls is not None:
             self.tls.verify(link.transport, id)
 
-    def _proof(self, link: Link, role: str, dialler: Party, listener: Party) -> bytes:
+    def _proof(self, link: Link, role: str, dialler: Party, listener: Party, key: bytes) -> bytes:
         channel = channel_of(link.transport)
-        return hello.proof(self._secret, role, VERSION, dialler, listener, channel)
+        return hello.proof(key, role, VERSION, dialler, listener, channel)
 
 
 def not_expected(dialler: str, listener: str) -> str:

@@ -48,6 +48,7 @@ def proof(
     """What the side in ``role`` has to show: HMAC-SHA256 (RFC 2104) over all that was said.
 
     Args:
+        secret: the cluster's; the key of a token, where a dialler has one.
         channel: the keying material that TLS exports for `CHANNEL` (RFC 5705, RFC 8446, section
             7.5), `CHANNEL_BYTES` of it; nothing where links are not encrypted.
     """

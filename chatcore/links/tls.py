@@ -41,6 +41,7 @@ from chatcore.config.certificates import (
     verify_unchanged,
 )
 from chatcore.config.identities import IdentityFiles, dns_name, holders_of
+from chatcore.config.tokens import is_like_id
 from chatcore.deadlines import IClock
 from chatcore.errors import ConfigError, IdentityError
 from chatcore.links.hello import CHANNEL, CHANNEL_BYTES
@@ -137,6 +138,8 @@ class LinkTls:
     def verify(self, transport: Any, id: str) -> None:
         """Verify that the other side of a connection showed the certificate of an id.
 
+        Who has a token and can read the key of the very process that it asks may show that one's.
+
         Raises:
             IdentityError: it did not.
         """
@@ -146,7 +149,8 @@ class LinkTls:
         if certificate is None:
             problem = "none was shown"
         else:
-            problems = [_not_for(certificate, holder) for holder in holders_of(id)]
+            own = (self._files.holder,) if is_like_id(id) else ()
+            problems = [_not_for(certificate, each) for each in (*holders_of(id), *own)]
             problem = problems[0] if all(problems) else ""
         if problem:
             raise IdentityError(f"its certificate is not that of {id!r}: {problem}")

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import UNIXClientEndpoint
 
 import chatcore
+from chatcore.admin.asker import Asker
 from chatcore.admin.asking import ask_order, ask_question
 from chatcore.admin.outcomes import AWAY, FAILED, REFUSED, UNKNOWN, What
 from chatcore.admin.questions import Question
@@ -83,31 +84,38 @@ class Administered:
         seconds: float,
         *,
         passes_on: bool,
+        asker: Asker,
     ) -> dict[str, Any]:
         keeper = self._servers().get(id)
         if keeper is not None:
             if not keeper.running:
                 raise AdminError(f"{id} has no process now: it is {keeper.condition}", code=AWAY)
             return await self._visit(
-                id, lambda it: it.inspect(question, id, given, seconds), seconds
+                id, lambda it: it.inspect(question, id, given, seconds), seconds, asker
             )
         link = self._link(id)
         if link is not None:
-            return await ask_question(link, question, id, given, seconds)
+            return await ask_question(link, question, id, given, seconds, asker=asker)
         return await self._by_a_node(
-            id, lambda it: it.inspect(question, id, given, seconds), passes_on=passes_on
+            id,
+            lambda it: it.inspect(question, id, given, seconds),
+            passes_on=passes_on,
+            asker=asker,
         )
 
     async def order(
-        self, what: What, id: str, seconds: float, *, passes_on: bool
+        self, what: What, id: str, seconds: float, *, passes_on: bool, asker: Asker
     ) -> dict[str, Any]:
         keeper = self._servers().get(id)
         link = self._link(id)
         if keeper is None and link is not None:
-            return await ask_order(link, what, id, seconds)
+            return await ask_order(link, what, id, seconds, asker=asker)
         if keeper is None:
             return await self._by_a_node(
-                id, lambda it: it.order(what, id, seconds), passes_on=passes_on
+                id,
+                lambda it: it.order(what, id, seconds),
+                passes_on=passes_on,
+                asker=asker,
             )
         is_end = what not in ("start", "restart")
         was_down = is_end and keeper.condition in ("stopped", "refused")
@@ -132,6 +140,7 @@ class Administered:
         seconds: float,
         *,
         passes_on: bool,
+        asker: Asker,
     ) -> dict[str, Any]:
         self._refuse_while_stopping()
         view = self._view()
@@ -141,7 +150,9 @@ class Administered:
         others = () if view is None else [member.id for member in view.members]
         return {"ids": self._growing.add(server_type, given, count, others)}
 
-    async def reload(self, seconds: float, *, apply: bool, passes_on: bool) -> dict[str, Any]:
+    async def reload(
+        self, seconds: float, *, apply: bool, passes_on: bool, asker: Asker
+    ) -> dict[str, Any]:
         self._refuse_while_stopping()
         return to_value(self._growing.compare(apply=apply))
 
@@ -172,7 +183,12 @@ class Administered:
         return None
 
     async def _by_a_node(
-        self, id: str, ask: Callable[[Visit], Awaitable[dict[str, Any]]], *, passes_on: bool
+        self,
+        id: str,
+        ask: Callable[[Visit], Awaitable[dict[str, Any]]],
+        *,
+        passes_on: bool,
+        asker: Asker,
     ) -> dict[str, Any]:
         """Ask for a node that somebody else has started, wherever that is."""
         nodes = self._up() if passes_on else []
@@ -183,7 +199,7 @@ class Administered:
         )
         for own in nodes:
             try:
-                visiting = await self._open(own, NODE_SECONDS)
+                visiting = await self._open(own, NODE_SECONDS, asker)
             except AdminError as silent:
                 problem = silent
                 continue
@@ -201,15 +217,19 @@ class Administered:
         return [id for id, keeper in self._servers().items() if keeper.condition == "up"]
 
     async def _visit(
-        self, id: str, ask: Callable[[Visit], Awaitable[dict[str, Any]]], seconds: float
+        self,
+        id: str,
+        ask: Callable[[Visit], Awaitable[dict[str, Any]]],
+        seconds: float,
+        asker: Asker | None = None,
     ) -> dict[str, Any]:
-        visiting = await self._open(id, seconds)
+        visiting = await self._open(id, seconds, asker)
         try:
             return await ask(visiting)
         finally:
             visiting.close()
 
-    def _open(self, id: str, seconds: float) -> Deferred[Visit]:
+    def _open(self, id: str, seconds: float, asker: Asker | None) -> Deferred[Visit]:
         """Open a link to one of its nodes."""
         return Deferred.fromCoroutine(
             visit(
@@ -220,6 +240,7 @@ class Administered:
                 seconds=seconds,
                 to=id,
                 tls=self._tls,
+                asker=asker,
             )
         )
 

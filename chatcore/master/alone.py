@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import chatcore
+from chatcore.admin.asker import Asker
 from chatcore.admin.asking import ask_order, ask_question
 from chatcore.admin.outcomes import AWAY, UNKNOWN, UNSUPERVISED, What
 from chatcore.admin.questions import Question
@@ -49,13 +50,14 @@ class Alone:
         seconds: float,
         *,
         passes_on: bool,
+        asker: Asker,
     ) -> dict[str, Any]:
-        return await ask_question(self._link(id), question, id, given, seconds)
+        return await ask_question(self._link(id), question, id, given, seconds, asker=asker)
 
     async def order(
-        self, what: What, id: str, seconds: float, *, passes_on: bool
+        self, what: What, id: str, seconds: float, *, passes_on: bool, asker: Asker
     ) -> dict[str, Any]:
-        return await ask_order(self._link(id), what, id, seconds)
+        return await ask_order(self._link(id), what, id, seconds, asker=asker)
 
     async def add(
         self,
@@ -65,10 +67,13 @@ class Alone:
         seconds: float,
         *,
         passes_on: bool,
+        asker: Asker,
     ) -> dict[str, Any]:
         raise _nobody_starts("Start it with twistd chatnode; it announces itself here")
 
-    async def reload(self, seconds: float, *, apply: bool, passes_on: bool) -> dict[str, Any]:
+    async def reload(
+        self, seconds: float, *, apply: bool, passes_on: bool, asker: Asker
+    ) -> dict[str, Any]:
         raise _nobody_starts("Start, drain and restart the servers one by one")
 
     def _link(self, id: str) -> Link:

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IStreamClientEndpoint
 
 import chatcore
+from chatcore.admin.asker import Asker
 from chatcore.admin.asking import ask_order, ask_question
 from chatcore.admin.outcomes import AWAY, FAILED, REFUSED, UNKNOWN, UNSUPERVISED, What
 from chatcore.admin.questions import Answer, Question
@@ -116,30 +117,33 @@ class Administered:
         seconds: float,
         *,
         passes_on: bool,
+        asker: Asker,
     ) -> dict[str, Any]:
         if id == self._id:
             answer = self._answers[question](given)
             return answer if isinstance(answer, dict) else await answer
         link = self._link(id) if passes_on else None
         if link is not None:
-            return await ask_question(link, question, id, given, seconds)
+            return await ask_question(link, question, id, given, seconds, asker=asker)
         if await self._is_supervised_with(id, seconds):
             return await self._with_supervisor(
-                lambda it: it.inspect(question, id, given, seconds), seconds
+                lambda it: it.inspect(question, id, given, seconds), seconds, asker
             )
         raise self._no_way_to(id)
 
     async def order(
-        self, what: What, id: str, seconds: float, *, passes_on: bool
+        self, what: What, id: str, seconds: float, *, passes_on: bool, asker: Asker
     ) -> dict[str, Any]:
         if await self._is_supervised_with(id, seconds):
-            return await self._with_supervisor(lambda it: it.order(what, id, seconds), seconds)
+            return await self._with_supervisor(
+                lambda it: it.order(what, id, seconds), seconds, asker
+            )
         if id == self._id:
             return await self._do(what)
         link = self._link(id) if passes_on else None
         if link is None:
             raise self._no_way_to(id)
-        return await ask_order(link, what, id, seconds)
+        return await ask_order(link, what, id, seconds, asker=asker)
 
     async def add(
         self,
@@ -149,18 +153,21 @@ class Administered:
         seconds: float,
         *,
         passes_on: bool,
+        asker: Asker,
     ) -> dict[str, Any]:
         self._refuse_if_unsupervised("add a server", "Start it with twistd chatnode")
         return await self._with_supervisor(
-            lambda it: it.add(server_type, given, count, seconds), seconds
+            lambda it: it.add(server_type, given, count, seconds), seconds, asker
         )
 
-    async def reload(self, seconds: float, *, apply: bool, passes_on: bool) -> dict[str, Any]:
+    async def reload(
+        self, seconds: float, *, apply: bool, passes_on: bool, asker: Asker
+    ) -> dict[str, Any]:
         self._refuse_if_unsupervised(
             "follow servers.json", "Start, drain and restart the servers one by one"
         )
         return await self._with_supervisor(
-            lambda it: it.reload(apply=apply, seconds=seconds), seconds
+            lambda it: it.reload(apply=apply, seconds=seconds), seconds, asker
         )
 
     def _refuse_if_unsupervised(self, what: str, advice: str) -> None:
@@ -217,9 +224,15 @@ class Administered:
         return await self._with_supervisor(lambda it: it.survey(seconds, alone=True), seconds)
 
     async def _with_supervisor(
-        self, ask: Callable[[Visit], Awaitable[dict[str, Any]]], seconds: float
+        self,
+        ask: Callable[[Visit], Awaitable[dict[str, Any]]],
+        seconds: float,
+        asker: Asker | None = None,
     ) -> dict[str, Any]:
         """Ask the ``chatcore start`` that owns this node.
+
+        Args:
+            asker: for whom this one asks; for itself unless given.
 
         Raises:
             AdminError: as it says; or it can't be asked.
@@ -234,6 +247,7 @@ class Administered:
                 clock=self._clock,
                 seconds=min(seconds, SUPERVISOR_SECONDS),
                 tls=self._tls,
+                asker=asker,
             )
         except AdminError as problem:
             raise AdminError(

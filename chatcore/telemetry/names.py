@@ -197,6 +197,9 @@ class Counters:
     administrators_refused: int = counter(
         "Administrators, and what they asked, that were refused because there was too much of it."
     )
+    administrators_forbidden: int = counter(
+        "What was asked by somebody with a viewer's token and takes an administrator's."
+    )
     calls_failed: int = counter(
         "Calls to other nodes that ended without an answer of theirs, or were not even sent."
     )

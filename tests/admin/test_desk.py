@@ -29,11 +29,13 @@ class Host:
         return await self._answer("survey", alone)
 
     async def inspect(
-        self, question: str, id: str, given: Any, seconds: float, *, passes_on: bool
+        self, question: str, id: str, given: Any, seconds: float, *, passes_on: bool, asker: Any
     ) -> Any:
         return await self._answer(question, id, given, seconds, passes_on)
 
-    async def order(self, what: str, id: str, seconds: float, *, passes_on: bool) -> Any:
+    async def order(
+        self, what: str, id: str, seconds: float, *, passes_on: bool, asker: Any
+    ) -> Any:
         return await self._answer(what, id, seconds, passes_on)
 
     async def _answer(self, *asked: Any) -> Any:

@@ -183,11 +183,13 @@ class Standin:
         return await self._answer("survey", self.id, self.survey_value)
 
     async def inspect(
-        self, question: str, id: str, given: Any, seconds: float, *, passes_on: bool
+        self, question: str, id: str, given: Any, seconds: float, *, passes_on: bool, asker: Any
     ) -> dict[str, Any]:
         return await self._answer(question, id, {"state": "up"})
 
-    async def order(self, what: str, id: str, seconds: float, *, passes_on: bool) -> dict[str, Any]:
+    async def order(
+        self, what: str, id: str, seconds: float, *, passes_on: bool, asker: Any
+    ) -> dict[str, Any]:
         return await self._answer(what, id, {"ended": True})
 
     async def _answer(self, what: str, id: str, usual: Any) -> Any:

@@ -56,15 +56,15 @@ def test_every_server_gets_a_certificate_that_it_can_use(
 ) -> None:
     tls = tmp_path / "new" / "tls"
     assert certs(tls, app) == 0
-    for id in ("gate-1", "chat-1", "chat-2", "master", "admin", "admin-alice"):
+    for id in ("gate-1", "chat-1", "chat-2", "master", "admin", "admin-alice", "viewer"):
         use(tls, id)
     modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tls.iterdir()}
     assert stat.S_IMODE(tls.stat().st_mode) == 0o700
     assert {mode for name, mode in modes.items() if name.endswith(".key")} == {0o600}
-    assert len(modes) == 2 * 6
+    assert len(modes) == 2 * 7
     records = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     assert [record[0] for record in records] == [
-        "ca", "master", "admin", "gate-1", "chat-1", "chat-2",
+        "ca", "master", "admin", "viewer", "gate-1", "chat-1", "chat-2",
     ]  # fmt: skip
     assert {record[1] for record in records} == {"made"}
     assert records[-1][3:] == ["192.0.2.2", "chat-2.pem,chat-2.key"]

@@ -117,7 +117,7 @@ async def _order(cluster: AdministeredCluster, what: str, id: str) -> AdminError
     from chatcore.cli.reaching import Reach
 
     reach = Reach(
-        secret=cluster.run_folder.secret(), run=cluster.run_folder, where="x", reactor=reactor
+        key=cluster.run_folder.secret(), run=cluster.run_folder, where="x", reactor=reactor
     )
     asking = Cluster(reach, seconds=5)
     try:

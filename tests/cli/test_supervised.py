@@ -12,6 +12,7 @@ import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
+from chatcore.admin.asker import Asker
 from chatcore.admin.desk import Desk
 from chatcore.admin.outcomes import AWAY, FAILED, MISTAKE, UNKNOWN, UNSUPERVISED
 from chatcore.cli.ordering import DONE_WORDS
@@ -28,6 +29,8 @@ from chatcore.node.ports import admin_place
 from chatcore.telemetry import Counters
 
 from .clusters import AdministeredCluster, Standin, chatcore, server, survey_of
+
+ADMIN = Asker("admin", "admin")
 
 
 class Start:
@@ -265,7 +268,7 @@ async def test_a_node_asks_the_start_that_owns_it(
 
     owned = node(Process(supervisor=owner))
     for id in ("chat-1", "chat-2"):
-        assert await owned.order("restart", id, 5, passes_on=False) == {"ended": True}
+        assert await owned.order("restart", id, 5, passes_on=False, asker=ADMIN) == {"ended": True}
     assert it.asked == [("restart", "chat-1"), ("restart", "chat-2")]
     assert [each["id"] for each in (await owned.survey(5, alone=False))["programs"]] == [
         "chat-1", "chat-2"
@@ -276,7 +279,7 @@ async def test_a_node_asks_the_start_that_owns_it(
     problems = {}
     for id in ("chat-7", "chat-1"):
         with pytest.raises(AdminError) as caught:
-            await node(Process()).order("restart", id, 5, passes_on=True)
+            await node(Process()).order("restart", id, 5, passes_on=True, asker=ADMIN)
         problems[id] = caught.value.code
     assert problems == {"chat-7": UNKNOWN, "chat-1": UNSUPERVISED}
 

@@ -210,7 +210,7 @@ async def test_one_that_its_start_would_start_again_is_not_killed_behind_its_bac
 async def test_nobody_is_asked_for_the_page(app: Path, run: RunFolder) -> None:
     page = run.claim("page")
     try:
-        reach = Reach(secret=run.secret(), run=run, where="it", reactor=reactor)
+        reach = Reach(key=run.secret(), run=run, where="it", reactor=reactor)
         assert reach.doors() == []
         assert "nothing of" in (await chatcore("list", "--app", str(app))).err
     finally:
@@ -221,9 +221,7 @@ async def test_nobody_is_asked_for_the_page(app: Path, run: RunFolder) -> None:
 async def test_asking_ends_when_it_is_closed(app: Path, run: RunFolder, standin: Stand) -> None:
     it = standin("chat-1", survey_of("chat-1"))
     it.answers["status"] = never
-    cluster = Cluster(
-        Reach(secret=run.secret(), run=run, where="it", reactor=reactor), seconds=3600
-    )
+    cluster = Cluster(Reach(key=run.secret(), run=run, where="it", reactor=reactor), seconds=3600)
     await cluster.survey()
     asking = Deferred.fromCoroutine(cluster.status("chat-1"))
     await cluster.close()
