@@ -15,6 +15,7 @@ from chatcore.admin.desk import Desk
 from chatcore.cluster.master_registry import master_server
 from chatcore.cluster.settings import RegistrySettings
 from chatcore.config.run_folder import RunFolder
+from chatcore.config.tokens import Token
 from chatcore.links.settings import LinkSettings
 from chatcore.master.alone import Alone
 from chatcore.master.service import make_master
@@ -98,6 +99,17 @@ async def test_it_starts_nothing(scene: Scene) -> None:
         ran = await scene.chatcore(*words, "--json")
         assert ran.code == 2, ran.out
         assert "no 'chatcore start' owns" in ran.out or "starts nothing" in ran.out
+    assert len(scene.cluster.nodes) == 3
+
+
+async def test_a_viewer_has_the_master_look_and_do_nothing(scene: Scene) -> None:
+    token = Token.make(Path(scene.secret).read_bytes().strip(), "viewer", "ann", 2**33)
+    scene.secret = str(scene.folder / "token")
+    Path(scene.secret).write_text(token.text())
+    Path(scene.secret).chmod(0o600)
+    assert len((await scene.chatcore("list")).records) == 3
+    for words in (["stop", "chat-1"], ["kill", "chat-1"], ["add", "chat"], ["reload"]):
+        assert (await scene.chatcore(*words)).code == 5
     assert len(scene.cluster.nodes) == 3
 
 

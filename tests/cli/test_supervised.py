@@ -14,11 +14,12 @@ from twisted.internet.defer import Deferred
 
 from chatcore.admin.asker import Asker
 from chatcore.admin.desk import Desk
-from chatcore.admin.outcomes import AWAY, FAILED, MISTAKE, UNKNOWN, UNSUPERVISED
+from chatcore.admin.outcomes import AWAY, FAILED, FORBIDDEN, MISTAKE, UNKNOWN, UNSUPERVISED
 from chatcore.cli.ordering import DONE_WORDS
 from chatcore.cluster.view import Member, View
 from chatcore.config.claims import Claim
 from chatcore.config.run_folder import RunFolder
+from chatcore.config.tokens import Token
 from chatcore.errors import AdminError
 from chatcore.links.settings import LinkSettings
 from chatcore.master.administered import Administered
@@ -282,6 +283,39 @@ async def test_a_node_asks_the_start_that_owns_it(
             await node(Process()).order("restart", id, 5, passes_on=True, asker=ADMIN)
         problems[id] = caught.value.code
     assert problems == {"chat-7": UNKNOWN, "chat-1": UNSUPERVISED}
+
+
+@pytest.mark.parametrize("through", ["the start itself", "a node that it owns"])
+async def test_what_a_viewer_asks_is_a_viewers_everywhere(
+    app: Path, run: RunFolder, start: Callable[..., Start], through: str
+) -> None:
+    """Also where a node asks ``chatcore start`` as itself, or would."""
+    from twisted.internet.endpoints import UNIXClientEndpoint
+
+    from chatcore.admin.visit import visit
+
+    it = start(View(1, ()), chat_1="up")
+    direct = through == "the start itself"
+    token = Token.make(run.secret(), "viewer", "ann", 2**33)
+    visiting = await visit(
+        UNIXClientEndpoint(reactor, str(run.admin_socket("start"))),
+        id=str(token.id) if direct else "admin-chat-1",
+        secret=token.key if direct else run.secret(),
+        clock=reactor,  # type: ignore[arg-type]  # it is one
+        seconds=10,
+        asker=None if direct else Asker("viewer", "ann"),
+    )
+    assert [each["id"] for each in (await visiting.survey(5, alone=True))["programs"]] == ["chat-1"]
+    for ask in (
+        lambda: visiting.order("stop", "chat-1", 5),
+        lambda: visiting.add("chat", {}, 1, 5),
+        lambda: visiting.reload(apply=True, seconds=5),
+    ):
+        with pytest.raises(AdminError, match="may not") as caught:
+            await ask()
+        assert caught.value.code == FORBIDDEN
+    await visiting.leave(reactor)  # type: ignore[arg-type]
+    assert it.asked == []
 
 
 async def test_one_that_was_restarted_while_it_was_asked(app: Path, standin: Stand) -> None:
