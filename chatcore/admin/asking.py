@@ -115,6 +115,19 @@ async def ask_to_reload(
     return _table(await ask(link, "Reload", given, seconds + SLACK))
 
 
+async def ask_to_tap(link: Link, given: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+    """Ask a node to show what passes on its links, over this one.
+
+    Args:
+        given: what is to be shown.
+
+    Raises:
+        AdminError: it shows nothing.
+    """
+    asked = {b"given": pack(dict(given)), **_within(seconds)}
+    return _table(await ask(link, "Tap", asked, seconds + SLACK))
+
+
 def ask(link: Link, command: str, given: Mapping[bytes, bytes], seconds: float) -> Deferred[Any]:
     """Ask one of the commands of administrators over a link; what comes of it is its result.
 

@@ -81,6 +81,7 @@ RIGHTS: Final[Mapping[bytes, Right]] = {
     b"Order": "act",
     b"Add": "act",
     b"Reload": "act",
+    b"Tap": "see",
 }
 """What it takes to ask each command of administrators."""
 
@@ -142,6 +143,27 @@ class IAdministered(Protocol):
         """
 
 
+class ITaps(Protocol):
+    """Shows what passes on the links of a node, as long as somebody looks."""
+
+    def begin(self, to: Link, given: Mapping[str, Any], *, raw: bool) -> dict[str, Any]:
+        """Show it over a link from now on, or show something else there.
+
+        Args:
+            given: what is to be shown; nothing in it has been looked at.
+            raw: whether bytes may be shown, and not only what is told of them.
+
+        Raises:
+            AdminError: it can't be shown.
+        """
+
+    def end(self, to: Link) -> None:
+        """Nobody looks over that link any more."""
+
+    def stop(self) -> None:
+        """Show nobody anything any more."""
+
+
 class Desk:
     """Takes in administrators, and acts on what they and other nodes ask.
 
@@ -154,6 +176,7 @@ class Desk:
         counters: what counts.
         clock: what knows the time.
         today: the time of day, in seconds since 1970, for the ends of tokens.
+        taps: shows what passes, where this is a node.
     """
 
     log = Logger()
@@ -165,9 +188,11 @@ class Desk:
         counters: Counters,
         clock: IClock,
         today: Callable[[], float] = time.time,
+        taps: ITaps | None = None,
     ) -> None:
-        self._host, self._counters = host, counters
+        self._host, self._counters, self._taps = host, counters, taps
         self._clock, self._today = clock, today
+        self._looking: set[Link] = set()
         self._links: dict[Link, int] = {}
         self._ends: dict[Link, Any] = {}
         self._under_way = 0
@@ -179,9 +204,10 @@ class Desk:
             b"Order": self._order,
             b"Add": self._add,
             b"Reload": self._reload,
+            b"Tap": self._tap,
         }
         self._served = self._all_responders(passes_on=True)
-        self._too_many = dict.fromkeys(self._acts, _send_away)
+        self._too_many = dict.fromkeys(self._served, _send_away)
 
     # IGuests
 
@@ -210,6 +236,9 @@ class Desk:
         self._links.pop(link, None)
         self._idle.stop(link)
         self._forget_end(link)
+        if link in self._looking and self._taps is not None:
+            self._looking.discard(link)
+            self._taps.end(link)
 
     def held_up(self) -> None:
         """Nothing that they said is judged by its time."""
@@ -227,6 +256,8 @@ class Desk:
     def stop(self) -> None:
         """Forget the timers."""
         self._idle.clear()
+        if self._taps is not None:
+            self._taps.stop()
         self._lines.stop()
         for link in list(self._ends):
             self._forget_end(link)
@@ -346,6 +377,18 @@ class Desk:
         return await self._host.reload(
             seconds, apply=apply, passes_on=asking.passes_on, asker=asking.asker
         )
+
+    async def _tap(self, asking: Asking) -> Any:
+        """Only who is linked to a node itself is shown what passes there."""
+        link = asking.link
+        if self._taps is None or link not in self._links:
+            raise AdminError("no links between nodes are to be seen here", code=REFUSED)
+        given = _values(asking.box, b"given")
+        begun = self._taps.begin(link, given, raw=asking.asker.may("act"))
+        if link not in self._looking:
+            self._looking.add(link)
+            self._links[link] += 1  # it is not idle
+        return begun
 
 
 def _send_away(link: Link, box: Box, ask: bytes | None) -> None:

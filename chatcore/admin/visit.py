@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -19,6 +19,7 @@ from chatcore.admin.asking import (
     ask_survey,
     ask_to_add,
     ask_to_reload,
+    ask_to_tap,
 )
 from chatcore.admin.outcomes import AWAY, LATE, STRANGER, What
 from chatcore.admin.questions import Question
@@ -31,9 +32,14 @@ from chatcore.links.settings import LinkSettings
 from chatcore.links.tls import LinkTls
 from chatcore.telemetry import Counters
 from chatcore.turn import Turn
+from chatcore.wire.box import Box, join
 
 CLOSING_SECONDS = 1.0
 """Seconds that a link may take to close before it is cut."""
+
+
+Took = Callable[[bytes, Callable[[], None]], object]
+"""Given a batch of what has passed, and what to call once it is read."""
 
 
 class Visit:
@@ -95,6 +101,25 @@ class Visit:
     async def reload(self, *, apply: bool, seconds: float) -> dict[str, Any]:
         """Have servers.json read again; AdminError when it can't be followed."""
         return await ask_to_reload(self._link, apply=apply, seconds=seconds, asker=self._asker)
+
+    async def tap(self, given: Mapping[str, Any], seconds: float, took: Took | None = None) -> Any:
+        """Have the node show what passes on its links.
+
+        Args:
+            given: what is to be shown.
+            took: given each batch of what has passed, and what to call once it is read.
+
+        Raises:
+            AdminError: it shows nothing.
+        """
+
+        def tapped(link: Link, box: Box, ask: bytes | None) -> None:
+            if ask is not None and took is not None:
+                took(join(box, b"events"), lambda: link.answer(ask, b""))
+
+        if took is not None:
+            self._link.serve({b"Tapped": tapped})
+        return await ask_to_tap(self._link, given, seconds)
 
 
 async def visit(

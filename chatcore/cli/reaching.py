@@ -14,9 +14,10 @@ from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.python.failure import Failure
 
-from chatcore.admin.outcomes import STRANGER
+from chatcore.admin.outcomes import AWAY, STRANGER
 from chatcore.admin.visit import Visit, visit
 from chatcore.cli.exits import UNREACHABLE, CommandError
+from chatcore.cluster.view import Member
 from chatcore.config.addresses import is_loopback
 from chatcore.config.application_folder import find_application
 from chatcore.config.identities import IdentityFiles
@@ -88,6 +89,7 @@ class Reach:
         where: the same in words.
         reactor: the reactor.
         tls: the administrator's certificate, where somebody has named it.
+        insecure: whether other machines may be asked without encryption.
     """
 
     def __init__(
@@ -99,7 +101,9 @@ class Reach:
         where: str,
         reactor: Any,
         tls: LinkTls | None = None,
+        insecure: bool = False,
     ) -> None:
+        self._insecure = insecure
         self.run, self.where, self.reactor = run, where, reactor
         self._tls = tls
         self._addresses = addresses
@@ -130,6 +134,55 @@ class Reach:
             ]
         names = sorted(self.run.holders(), key=lambda name: (name != START, name != MASTER))
         return [self._door(self.run, name) for name in names if name != PAGE][:MOST_DOORS]
+
+    async def visit(self, id: str, member: Member | None, seconds: float) -> Visit:
+        """Reach one server itself, by its socket on this machine or by its port for links.
+
+        Args:
+            member: the same, as the view has it.
+            seconds: that it may take.
+
+        Raises:
+            AdminError: it can't be reached.
+            ConfigError: as from `doors`.
+        """
+        if self.run is not None and self.run.holder(id) is not None:
+            return await self._knock(self._door(self.run, id), seconds)
+        server = None if member is None else member.server
+        if server is None or server.port is None:
+            raise AdminError(
+                f"{id} does not run on this machine, and has no port for links", code=AWAY
+            )
+        me, tls = self._shown_elsewhere()
+        if tls is None and not self._insecure and not is_loopback(server.host):
+            raise AdminError(
+                f"{id} runs on another machine, and the link to it would not be encrypted",
+                code=AWAY,
+                advice="Give --tls DIR, or --insecure-links",
+            )
+        endpoint = HostnameEndpoint(self.reactor, server.host, server.port)
+        door = Door(name=id, endpoint=endpoint, to=id, me=me, tls=tls)
+        return await self._knock(door, seconds)
+
+    def _shown_elsewhere(self) -> tuple[str, LinkTls | None]:
+        """What is shown to a server of another machine: what is shown to those of this one."""
+        if self._tls is not None or self.run is None:
+            return self._me, self._tls
+        doors = [self._door(self.run, name) for name in self.run.holders() if name != PAGE]
+        return next(
+            ((each.me, each.tls) for each in doors if each.tls is not None), (self._me, None)
+        )
+
+    async def _knock(self, door: Door, seconds: float) -> Visit:
+        return await visit(
+            door.endpoint,
+            id=door.me,
+            secret=self._key,
+            clock=self.reactor,
+            seconds=seconds,
+            to=door.to,
+            tls=door.tls,
+        )
 
     def _door(self, run: RunFolder, name: str) -> Door:
         """The way to a process of this machine, by its socket."""
@@ -172,17 +225,7 @@ class Reach:
             raise nothing_runs(self.where)
 
         def knock(door: Door) -> Deferred[Visit]:
-            return Deferred.fromCoroutine(
-                visit(
-                    door.endpoint,
-                    id=door.me,
-                    secret=self._key,
-                    clock=self.reactor,
-                    seconds=seconds,
-                    to=door.to,
-                    tls=door.tls,
-                )
-            )
+            return Deferred.fromCoroutine(self._knock(door, seconds))
 
         race = _Race(doors, knock, self.reactor, self.where, has_token=self.has_token)
         return await race.begin()
@@ -226,6 +269,7 @@ def reach(options: argparse.Namespace, *, reactor: Any) -> Reach:
         where=where,
         reactor=reactor,
         tls=tls,
+        insecure=options.insecure_links,
     )
 
 

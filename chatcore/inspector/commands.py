@@ -12,7 +12,8 @@ from typing import Any
 from twisted.protocols import amp
 
 from chatcore.errors import ConfigError
-from chatcore.inspector.redaction import Redaction
+from chatcore.inspector import own
+from chatcore.inspector.redaction import HIDDEN, Redaction
 from chatcore.inspector.values import shown, shown_bytes
 from chatcore.wire.box import LONGEST_VALUE, Box, join
 
@@ -32,9 +33,16 @@ class Dictionary:
 
     Args:
         modules: where `amp.Command` classes stand.
+
+    Attributes:
+        speaks_chatcore: whether the boxes are those of chatcore's links.
+        types: of its servers, by their ids, as far as they are known.
+        declared: what is known of the methods that messages and calls are for, by their routes.
     """
 
     def __init__(self, modules: Iterable[ModuleType] = ()) -> None:
+        self.types: dict[str, str] = {}
+        self.declared: dict[str, own.Declared] = {}
         self.commands: dict[bytes, type[amp.Command]] = {amp.StartTLS.commandName: amp.StartTLS}
         self.speaks_chatcore = False
         for module in modules:
@@ -46,17 +54,26 @@ class Dictionary:
         known = self.commands.get(command)
         return known is not None and issubclass(known, amp.ProtocolSwitchCommand)
 
-    def route(self, command: bytes, box: Box) -> str:
-        """What is asked for: the command, or what chatcore's commands carry."""
-        if self.speaks_chatcore:
-            route = box.get(b"route")
-            if route is None and b"service" in box and b"method" in box:
-                route = b"%b.%b" % (box[b"service"], box[b"method"])
-            if route:
-                return named(route)
-        return named(command)
+    def route(self, command: bytes, box: Box, to: str = "") -> str:
+        """What is asked for: the command, or what chatcore's commands carry.
 
-    def body(self, command: bytes | None, kind: str, box: Box, rule: Redaction) -> dict[str, Any]:
+        Args:
+            to: who is asked.
+        """
+        route = own.route(box, self.types.get(to, "")) if self.speaks_chatcore else None
+        return named(route or command)
+
+    def uids(self, command: bytes, box: Box) -> frozenset[str]:
+        """Whom a box of chatcore's concerns."""
+        return own.uids(command, box) if self.speaks_chatcore else frozenset()
+
+    def channels(self, box: Box) -> frozenset[str]:
+        """The channels that a box of chatcore's concerns."""
+        return own.channels(box) if self.speaks_chatcore else frozenset()
+
+    def body(
+        self, command: bytes | None, kind: str, box: Box, rule: Redaction, route: str = ""
+    ) -> dict[str, Any]:
         """What a box carries, in JSON's types.
 
         Args:
@@ -64,12 +81,22 @@ class Dictionary:
             kind: ``ask``, ``tell``, ``answer`` or ``error``.
             box: the box.
             rule: what is hidden.
+            route: what is asked for.
         """
         known = None if command is None else self.commands.get(command)
         declared: list[tuple[bytes, Any]] = []
         if known is not None and kind in ("ask", "tell", "answer"):
             declared = known.response if kind == "answer" else known.arguments
-        return _decoded(declared, box, rule)
+        if not self.speaks_chatcore:
+            return _decoded(declared, box, rule)
+        method = self.declared.get(route, own.NOTHING)
+        rule = rule.hiding(method.hidden)
+        told = _decoded(declared, box, rule)
+        if kind in ("ask", "tell"):
+            told |= own.body(command, box, method, rule)
+        elif kind == "answer" and method.hides_answer and not rule.off:
+            told = dict.fromkeys(told, HIDDEN)
+        return told
 
 
 def load(names: Iterable[str], *, folder: str | None = None) -> Dictionary:

@@ -65,6 +65,7 @@ class Totals:
 
     Args:
         forgotten: asks that made room for others before they were answered.
+        lost: boxes that passed and were not seen, as far as they were counted.
         missed: bytes that passed and were not seen.
         garbage: bytes that are no boxes.
     """
@@ -75,6 +76,7 @@ class Totals:
     errors: int = 0
     unanswered: int = 0
     forgotten: int = 0
+    lost: int = 0
     missed: int = 0
     garbage: int = 0
 
@@ -86,15 +88,22 @@ class _Waiting:
     time: int | None
     way: Way
     offset: int | None
+    uids: frozenset[str] = frozenset()
+    channels: frozenset[str] = frozenset()
 
 
 class Exchange:
     """Makes messages of boxes.
 
+    Attributes:
+        totals: what was seen.
+        bodies: whether bodies are read; may be changed later.
+
     Args:
         dictionary: what is known of commands; may be changed later.
         rule: what is hidden.
         bodies: whether bodies are read.
+        concerns: whether it is read whom and which channels messages concern.
         most: how many asks are remembered.
     """
 
@@ -104,10 +113,12 @@ class Exchange:
         rule: Redaction,
         *,
         bodies: bool = False,
+        concerns: bool = False,
         most: int = MOST_UNANSWERED,
     ) -> None:
+        self._concerns = concerns
         self.totals = Totals()
-        self.dictionary, self._rule, self._bodies, self._most = dictionary, rule, bodies, most
+        self.dictionary, self._rule, self.bodies, self._most = dictionary, rule, bodies, most
         self._waiting: OrderedDict[_Key, deque[_Waiting]] = OrderedDict()
         self._count = 0
         self._of: dict[object, dict[_Key, None]] = {}
@@ -137,9 +148,19 @@ class Exchange:
             self._asked(seen, way, command, box)
         elif b"_answer" in box or b"_error" in box:
             command = self._answered(seen, way, box)
-        if self._bodies:
-            seen.body = self.dictionary.body(command, seen.kind, box, self._rule)
+        if self.bodies:
+            seen.body = self.dictionary.body(command, seen.kind, box, self._rule, seen.route)
         return seen
+
+    def count(self, seen: Seen) -> None:
+        """Count a message that somebody else has made of a box."""
+        totals = self.totals
+        if seen.kind in ("ask", "tell", "answer", "error", "box"):
+            totals.boxes += 1
+        totals.asks += seen.kind == "ask"
+        totals.answers += seen.kind == "answer"
+        totals.errors += seen.kind == "error"
+        totals.unanswered += seen.kind == "unanswered"
 
     def lost(self, way: Way, time: int | None, size: int, boxes: int = 0) -> Seen:
         """Some of what passed was not seen.
@@ -149,6 +170,7 @@ class Exchange:
             boxes: how many boxes, where that is known.
         """
         self.totals.missed += size
+        self.totals.lost += boxes
         seen = self._seen(way, "lost", time, size=size)
         seen.error = f"{boxes} boxes were not seen" if boxes else "not seen"
         return seen
@@ -188,18 +210,31 @@ class Exchange:
             seen = self._seen(one.way, "unanswered", one.time if time is None else time)
             seen.command, seen.route = self._name(one.command), one.route
             seen.ask, seen.offset = self._name(key[2]), one.offset
+            seen.uids, seen.channels = one.uids, one.channels
             seen.ms, seen.error = _between(one.time, time), "no answer"
             yield seen
 
     def _asked(self, seen: Seen, way: Way, command: bytes, box: Box) -> None:
         tag = box.get(b"_ask")
         seen.command = self._name(command)
-        seen.route = self._text(self.dictionary.route(command, box)[:LONGEST_NAME])
+        to = {"in": way.node, "out": way.peer}.get(way.direction, "")
+        seen.route = self._text(self.dictionary.route(command, box, to)[:LONGEST_NAME])
+        if self._concerns:
+            seen.uids = self.dictionary.uids(command, box)
+            seen.channels = self.dictionary.channels(box)
         seen.kind = "tell" if tag is None else "ask"
         if tag is not None:
             self.totals.asks += 1
             seen.ask = self._name(tag)
-            waiting = _Waiting(command[:LONGEST_NAME], seen.route, seen.time, way, seen.offset)
+            waiting = _Waiting(
+                command[:LONGEST_NAME],
+                seen.route,
+                seen.time,
+                way,
+                seen.offset,
+                seen.uids,
+                seen.channels,
+            )
             self._wait((way.of, way.direction, _tag(tag)), waiting)
 
     def _wait(self, key: _Key, waiting: _Waiting) -> None:
@@ -241,6 +276,7 @@ class Exchange:
         if waiting is None:
             return None
         seen.command, seen.route = self._name(waiting.command), waiting.route
+        seen.uids, seen.channels = waiting.uids, waiting.channels
         seen.ms = _between(waiting.time, seen.time)
         if seen.kind == "answer" and self.dictionary.switches(waiting.command):
             seen.why = "from here on, something else is spoken than AMP"

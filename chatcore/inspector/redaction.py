@@ -28,6 +28,9 @@ NAMES: Final = (
 )
 """What hides the value of a key in whose name it stands. Case, ``-``, ``_`` and ``.`` are none."""
 
+MOST_RULES = 1000
+"""Rules that were made of one for different methods and are kept."""
+
 # Each of these reads a text once, whatever stands in it: none repeats within what it repeats.
 _SEPARATORS = re.compile(r"[-_. ]")
 _IN_URLS = re.compile(r"://[^/\s@]*:[^/\s@:]*@")
@@ -42,13 +45,26 @@ class Redaction:
     """
 
     def __init__(self, names: Iterable[str] = (), *, off: bool = False) -> None:
+        names = list(names)
         self.names = [*NAMES, *filter(None, map(_normal, names))]
         self.off = off
+        self._given_names = names
+        self._more: dict[tuple[str, ...], Redaction] = {}
         separated = "|".join(r"[-_. ]?".join(map(re.escape, name)) for name in self.names)
         self._somewhere = re.compile(separated, re.IGNORECASE)
         self._given = re.compile(
             rf"(?:{separated})\w{{0,40}}[\"']?\s{{0,9}}[=:]\s{{0,9}}\S", re.IGNORECASE
         )
+
+    def hiding(self, names: tuple[str, ...]) -> Redaction:
+        """The rule that hides more by further names."""
+        if not names or self.off:
+            return self
+        if names not in self._more:
+            if len(self._more) >= MOST_RULES:
+                self._more.clear()
+            self._more[names] = Redaction([*self._given_names, *names])
+        return self._more[names]
 
     def hides(self, name: str) -> bool:
         """Whether the value of a key of that name is hidden."""

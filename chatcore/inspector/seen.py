@@ -86,6 +86,8 @@ class Seen:
         why: what an error says besides.
         offset: where in the stream, or in the file, in bytes.
         body: what it carries, in JSON's types; None where that was not asked for.
+        uids: whom it concerns, where that was asked for.
+        channels: which channels it concerns, where that was asked for.
     """
 
     kind: What
@@ -103,6 +105,8 @@ class Seen:
     why: str = ""
     offset: int | None = None
     body: Mapping[str, Any] | None = None
+    uids: frozenset[str] = frozenset()
+    channels: frozenset[str] = frozenset()
 
     def to_value(self) -> dict[str, Any]:
         """The same in JSON's types, for a line of ``--json``."""

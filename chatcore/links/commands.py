@@ -414,3 +414,25 @@ class Reload(Command):
         (b"asker", Unicode(optional=True)),
     ]
     response = [(b"outcome", Value())]
+
+
+class Tap(Command):
+    """Administrator to a node: show me what passes on your links, over this one.
+
+    ``given`` says what is to be shown: ``peers``, a list of the other ends of the links that are
+    meant, all unless given; and ``but``, of those that are not. Asked again, it changes that. It
+    ends when the link does. Links to administrators are never shown.
+    """
+
+    arguments = [(b"given", Value(optional=True)), (b"seconds", Float(optional=True))]
+    response = [(b"outcome", Value())]
+
+
+class Tapped(Command):
+    """Node to administrator: what has passed. Answered when it is read.
+
+    As long as too much of it is not read, what passes is only counted. The events are those of
+    `chatcore.inspector.batches`.
+    """
+
+    arguments = [(b"events", Value())]

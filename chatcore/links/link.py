@@ -25,6 +25,7 @@ from chatcore.errors import (
 )
 from chatcore.links.outgoing import Outgoing
 from chatcore.links.settings import LinkSettings
+from chatcore.links.tapping import LinkTap, whole
 from chatcore.links.tls import LinkTls, explained
 from chatcore.telemetry import Counters
 from chatcore.turn import Turn, write_now
@@ -102,10 +103,12 @@ class Link(Protocol):
         ended: why this side gave it up; empty where it did not, or had no reason of its own.
         came: bytes that have come.
         went: bytes that were written.
+        tap: shown all boxes that come and go from now on, if anybody is.
     """
 
     log = Logger()
     transport: Any
+    tap: LinkTap | None = None
 
     def __init__(
         self,
@@ -267,7 +270,7 @@ class Link(Protocol):
         )
 
     def write(self, data: bytes) -> None:
-        """Queue encoded boxes; all that a turn wrote leaves in one write at its end."""
+        """Queue an encoded box; all that a turn wrote leaves in one write at its end."""
         self.tells = True
         self._enqueue(data)
 
@@ -338,6 +341,8 @@ class Link(Protocol):
             return
         self.last_heard = self._parts.clock.seconds()
         self.came += len(data)
+        tap = self.tap
+        held = 0 if tap is None else self._parser.waiting
         try:
             if not self._trusted:
                 self._take(data)
@@ -349,6 +354,8 @@ class Link(Protocol):
                 self._broken(self, problem, data)
             self.abort(str(problem))
             return
+        if tap is not None and boxes:
+            tap.came(self, whole(data, boxes[0], held, self._parser.waiting), len(boxes))
         for box in boxes:
             if self._over:
                 return
@@ -399,6 +406,8 @@ class Link(Protocol):
         if self._blocked or not self._queue or self.transport is None:
             return
         data = b"".join(self._queue)
+        if self.tap is not None:
+            self.tap.sent(self, data, len(self._queue))
         self._queue.clear()
         self.went += self._queued
         self._queued = 0

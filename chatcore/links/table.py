@@ -24,6 +24,7 @@ from chatcore.links.greeting import STARTED_ANEW, Greeter, not_expected
 from chatcore.links.guests import IGuests
 from chatcore.links.link import Link, LinkParts
 from chatcore.links.pings import Pings
+from chatcore.links.tapping import LinkTap
 from chatcore.links.tls import LinkTls
 from chatcore.telemetry import Troubles
 
@@ -109,6 +110,7 @@ class LinkTable(Service):
         self._links: dict[str, Link] = {}
         self._up_hooks: list[Callable[[Link], None]] = []
         self._down_hooks: list[Callable[[Link], None]] = []
+        self._tap: LinkTap | None = None
         self._greeter = Greeter(
             id=id,
             incarnation=incarnation,
@@ -271,6 +273,16 @@ class LinkTable(Service):
         """Have ``hook(link)`` called when a link that was up is lost."""
         self._down_hooks.append(hook)
 
+    def show(self, tap: LinkTap | None) -> None:
+        """Show somebody all that passes between nodes from now on, on whichever link; or nobody."""
+        self._tap = tap
+        for link in self._links.values():
+            link.tap = tap
+
+    def linked(self) -> list[Link]:
+        """The links that are up now."""
+        return list(self._links.values())
+
     def startService(self) -> None:
         super().startService()
         self._pings.start()
@@ -400,6 +412,7 @@ class LinkTable(Service):
                 self._down(old, old.ended)
         self._links[link.peer] = link
         self._since[link.peer] = self._parts.clock.seconds()
+        link.tap = self._tap
         self._parts.counters.links_up += 1
         if self.complete:
             self.log.info("{id} is linked to all {n} others", id=self.id, n=len(self._peers))
@@ -419,6 +432,7 @@ class LinkTable(Service):
         if link.peer in self._peers:
             self._since[link.peer] = now = self._parts.clock.seconds()
             self._losses[link.peer] = Loss(now, why)
+        link.tap = None
         self._parts.counters.links_lost += 1
         if self.running and not self._leaving and link.peer in self._peers:
             self.log.warn("Lost the link to {peer}", peer=link.peer)

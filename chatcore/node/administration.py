@@ -16,6 +16,7 @@ from chatcore.node.looking.answers import answers
 from chatcore.node.looking.failures import Failures
 from chatcore.node.looking.looked_at import ILookedAt
 from chatcore.node.network import IPlace
+from chatcore.node.tapping import taps_of
 
 
 class INode(ILookedAt, Protocol):
@@ -74,7 +75,8 @@ class Administration:
             clock=reactor,
             tls=tls,
         )
-        self._desk = Desk(host=host, counters=node.counters, clock=reactor)
+        taps = taps_of(node, reactor)
+        self._desk = Desk(host=host, counters=node.counters, clock=reactor, taps=taps)
         node.links.admit(self._desk)
         self.responders: Mapping[bytes, Responder] = self._desk.responders_for_nodes()
 

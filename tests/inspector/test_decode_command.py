@@ -222,7 +222,7 @@ def test_nothing_at_all_to_decode(monkeypatch: pytest.MonkeyPatch) -> None:
         (("show",), "the following arguments are required: FILE"),
         (("show", "-", "--slow", "soon"), "'soon' is no number of milliseconds"),
         (("decode", "--commands", "json"), "no subclass of"),
-        (("watch",), "there is no command 'inspect watch'. There are show, decode, proxy"),
+        (("watch",), "there is no command 'inspect watch'. There are "),
         (("decode", "--rout", "x"), "there is no option --rout. Did you mean --route?"),
     ],
 )

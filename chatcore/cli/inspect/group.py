@@ -7,7 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 from chatcore.cli.inspect.looking import add_looking
-from chatcore.cli.inspect.options import RECORDS, add_bodies, add_choice
+from chatcore.cli.inspect.options import (
+    RECORDS,
+    add_bodies,
+    add_choice,
+    add_concerns,
+    add_end,
+    add_servers,
+)
+from chatcore.cli.options import add_reach
 from chatcore.cli.output import Output
 from chatcore.cli.parsing import Commands
 
@@ -21,9 +29,28 @@ def add_parser(commands: Commands) -> None:
         "nodes, and any others.",
     )
     add_looking(group)
+    _add_tap(group)
     _add_show(group)
     _add_decode(group)
     _add_proxy(group)
+
+
+def _add_tap(group: Commands) -> None:
+    parser = group.add_parser(
+        "tap",
+        help="show what passes between the servers of the running cluster",
+        description="Shows what passes between the servers of the running cluster, as it passes, "
+        "until Ctrl-C. What it can't keep up with is counted, and delays nobody. Servers that come "
+        "are tapped, too. What passes between two that are tapped is shown once, as it was seen by "
+        "the one whose id comes first. " + RECORDS,
+    )
+    add_servers(parser, verb="tap")
+    add_choice(parser)
+    add_concerns(parser)
+    add_bodies(parser, json=False)
+    add_end(parser)
+    add_reach(parser)
+    parser.set_defaults(run=_run_lines, main=_tap, pings=False)
 
 
 def _add_show(group: Commands) -> None:
@@ -39,6 +66,7 @@ def _add_show(group: Commands) -> None:
         help="instead of showing it, write it as pcap, with the boxes as what TCP carries",
     )
     add_choice(parser)
+    add_concerns(parser)
     add_bodies(parser)
     parser.set_defaults(run=_late("show"))
 
@@ -96,6 +124,20 @@ def _late(name: str) -> Callable[[argparse.Namespace, Output], int]:
         return code
 
     return run
+
+
+def _run_lines(options: argparse.Namespace, output: Output) -> int:
+    """Run a command that talks to the cluster, and prints line by line."""
+    from chatcore.cli.running import run_main
+
+    output.by_line = True
+    return run_main(options, output)
+
+
+async def _tap(options: argparse.Namespace, output: Output, *, reactor: Any) -> int:
+    from chatcore.cli.inspect.tapping import tap
+
+    return await tap(options, output, reactor=reactor)
 
 
 def _run_proxy(options: argparse.Namespace, output: Output) -> int:

@@ -53,7 +53,15 @@ class Printer:
 
 def choice_of(options: argparse.Namespace) -> Choice:
     """Which messages the options mean."""
-    return Choice(options.route, errors=options.errors, slow=options.slow)
+    return Choice(
+        options.route,
+        errors=options.errors,
+        slow=options.slow,
+        uid=getattr(options, "uid", None),
+        channel=getattr(options, "channel", None),
+        link=getattr(options, "link", None),
+        pings=options.verbose or getattr(options, "pings", True),
+    )
 
 
 def dictionary_of(options: argparse.Namespace) -> Dictionary:
@@ -68,7 +76,8 @@ def dictionary_of(options: argparse.Namespace) -> Dictionary:
 def exchange_of(options: argparse.Namespace, dictionary: Dictionary) -> Exchange:
     """What makes messages of boxes, as the options say."""
     rule = Redaction(options.redact, off=options.show_secrets)
-    return Exchange(dictionary, rule, bodies=options.verbose)
+    concerns = [getattr(options, name, None) for name in ("uid", "channel")]
+    return Exchange(dictionary, rule, bodies=options.verbose, concerns=concerns != [None, None])
 
 
 def _short(body: Mapping[str, Any]) -> str:

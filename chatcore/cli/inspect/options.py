@@ -34,8 +34,53 @@ def add_choice(parser: Parser) -> None:
     )
 
 
-def add_bodies(parser: Parser) -> None:
-    """Add the options that say what of them is shown."""
+def add_concerns(parser: Parser) -> None:
+    """Add the options that say which messages of chatcore's own links are shown."""
+    group = parser.add_argument_group("which messages between chatcore's servers")
+    group.add_argument(
+        "--uid",
+        metavar="UID",
+        help="only those that concern this one: by their session, the members or receivers that "
+        "they name, or an argument",
+    )
+    group.add_argument("--channel", metavar="NAME", help="only those that concern this channel")
+    group.add_argument(
+        "--link",
+        metavar="A:B",
+        type=_link,
+        help="only those between these two servers",
+    )
+
+
+def add_servers(parser: Parser, *, verb: str) -> None:
+    """Add the words and the option that say which servers are meant.
+
+    Args:
+        verb: what is done with them.
+    """
+    parser.add_argument(
+        "ids", metavar="NODE", nargs="*", help=f"a server to {verb}; all unless given"
+    )
+    parser.add_argument("--type", metavar="TYPE", help=f"{verb} all servers of this type")
+
+
+def add_end(parser: Parser) -> None:
+    """Add the options that say when a command ends by itself."""
+    group = parser.add_argument_group("how long")
+    group.add_argument(
+        "--seconds", metavar="S", type=_positive, help="end after so many seconds; else at Ctrl-C"
+    )
+    group.add_argument(
+        "--boxes", metavar="N", type=_count, help="end after so many boxes; else at Ctrl-C"
+    )
+
+
+def add_bodies(parser: Parser, *, json: bool = True) -> None:
+    """Add the options that say what of them is shown.
+
+    Args:
+        json: whether this is to add ``--json``, too.
+    """
     group = parser.add_argument_group("what of them")
     group.add_argument("-v", "--verbose", action="store_true", help="show bodies, too")
     group.add_argument(
@@ -57,9 +102,17 @@ def add_bodies(parser: Parser) -> None:
     group.add_argument(
         "--show-secrets", action="store_true", help="hide nothing, not even passwords"
     )
-    parser.add_argument(
-        "--json", action="store_true", help="print one JSON document a line, also for errors"
-    )
+    if json:
+        parser.add_argument(
+            "--json", action="store_true", help="print one JSON document a line, also for errors"
+        )
+
+
+def _link(text: str) -> frozenset[str]:
+    one, _, other = text.partition(":")
+    if not one or not other or one == other or ":" in other:
+        raise argparse.ArgumentTypeError(f"{text!r} does not name two servers, as in chat-1:chat-2")
+    return frozenset((one, other))
 
 
 def _milliseconds(text: str) -> float:
@@ -70,3 +123,19 @@ def _milliseconds(text: str) -> float:
     if not 0 <= value < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of milliseconds")
     return value
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+    return value
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of boxes")
+    return int(text)

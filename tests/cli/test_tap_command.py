@@ -1,0 +1,157 @@
+"""``chatcore inspect tap``: what passes between the servers of a running cluster."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest_twisted
+from small_cluster import until
+
+from chatcore.cli.exits import UNKNOWN, USAGE
+
+from .clusters import AdministeredCluster, chatcore, path_of
+from .lasting import Lasting, lasting
+
+
+def tapping(cluster: AdministeredCluster, *words: str, json: bool = True) -> Any:
+    """Begin to tap a cluster."""
+    more = ["--json"] if json else []
+    return lasting("inspect", "tap", "--app", path_of(cluster), *more, *words)
+
+
+async def talk(cluster: AdministeredCluster, *names: str) -> None:
+    """Have clients enter."""
+    for name in names:
+        client = await cluster.client("front-1")
+        answer = await client.request("front.doorHandler.enter", {"name": name})
+        assert answer == {"new": True}
+
+
+async def calls(tap: Lasting, count: int) -> list[Any]:
+    """Wait until so many calls of the room were answered, and were shown; they come back."""
+
+    def answered() -> bool:
+        return [each["kind"] for each in tap.documents].count("answer") >= count
+
+    await until(answered, f"{count} answers in {tap.lines}")
+    return tap.documents
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_message_is_shown_once_with_its_time(cluster: AdministeredCluster) -> None:
+    async with tapping(cluster, "--route", "chat.roomRemote.*", "-v") as tap:
+        await tap.has_said("tapping 3 nodes")
+        await talk(cluster, "bob", "eve", "joe")
+        shown = await calls(tap, 3)
+        assert [each["kind"] for each in shown] == ["ask", "answer"] * 3
+        for ask, answer in zip(shown[::2], shown[1::2], strict=True):
+            assert ask["node"].startswith("chat-")
+            assert ask["peer"] == "front-1"
+            assert (ask["direction"], answer["direction"]) == ("in", "out")
+            assert {ask["route"], answer["route"]} == {"chat.roomRemote.add"}
+            assert ask["ask"] == answer["ask"]
+            assert answer["time"] >= ask["time"] > 1_700_000_000
+            assert answer["ms"] is not None
+            assert answer["size"] > 0
+            assert answer["body"] == {"result": True}
+        assert {each["body"]["args"]["uid"] for each in shown[::2]} == {"bob", "eve", "joe"}
+    assert tap.output.unfinished is not None
+    assert tap.output.unfinished.startswith("boxes: ")
+    assert not any(link.tap for node in cluster.nodes.values() for link in node.links.linked())
+
+
+@pytest_twisted.ensureDeferred
+async def test_only_what_concerns_somebody(cluster: AdministeredCluster) -> None:
+    async with (
+        tapping(cluster, "--uid", "eve") as of_eve,
+        tapping(cluster, "--channel", "attic") as of_attic,
+        tapping(cluster, "--channel", "cellar") as of_cellar,
+    ):
+        for tap in (of_eve, of_attic, of_cellar):
+            await tap.has_said("tapping 3 nodes")
+        await talk(cluster, "bob", "eve")
+        await calls(of_eve, 1)
+        await until(lambda: len(of_attic.documents) >= 2, "two members")
+        routes = [each["route"] for each in of_eve.documents]
+        assert sorted(routes) == ["GroupJoin", "chat.roomRemote.add", "chat.roomRemote.add"]
+        assert [each["route"] for each in of_attic.documents] == ["GroupJoin"] * 2
+        assert of_cellar.documents == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_pings_are_shown_where_they_are_asked_for(cluster: AdministeredCluster) -> None:
+    async with tapping(cluster) as tap, tapping(cluster, "--route", "Ping") as of_pings:
+        await tap.has_said("tapping 3 nodes")
+        await of_pings.has_said("tapping 3 nodes")
+        for node in cluster.nodes.values():
+            for link in node.links.linked():
+                link.ping()
+        await calls(of_pings, 6)
+        await talk(cluster, "bob")
+        await calls(tap, 1)
+        assert {each["route"] for each in of_pings.documents} == {"Ping"}
+        assert "Ping" not in {each["route"] for each in tap.documents}
+
+
+@pytest_twisted.ensureDeferred
+async def test_one_link_is_seen_by_the_other_end_where_one_has_gone(
+    cluster: AdministeredCluster,
+) -> None:
+    async with (
+        tapping(cluster, "--link", "chat-1:chat-2", "--route", "Ping") as between,
+        tapping(cluster, "front-1", "--route", "Ping") as at_front,
+    ):
+        await between.has_said("tapping 2 nodes")
+        await at_front.has_said("tapping 1 node")
+        for node in cluster.nodes.values():
+            for link in node.links.linked():
+                link.ping()
+        await calls(between, 2)
+        await calls(at_front, 4)
+        assert {(each["node"], each["peer"]) for each in between.documents} == {
+            ("chat-1", "chat-2")
+        }
+        assert {(each["node"], each["peer"]) for each in at_front.documents} == {
+            ("front-1", "chat-1"),
+            ("front-1", "chat-2"),
+        }
+
+
+@pytest_twisted.ensureDeferred
+async def test_servers_that_go_are_told_and_tapped_again(cluster: AdministeredCluster) -> None:
+    async with tapping(cluster, "--route", "chat.*") as tap:
+        await tap.has_said("tapping 3 nodes")
+        await cluster.stop("chat-1")
+        await tap.has_said("chat-1 ")
+        await cluster.start("chat-1")
+        await tap.has_said("tapping chat-1 again")
+        linked = cluster.nodes["chat-1"].links
+        await until(lambda: linked.complete, "all links")
+        await talk(cluster, "bob", "eve", "joe")
+        shown = await calls(tap, 3)
+        assert [each["kind"] for each in shown].count("ask") == 3
+
+
+@pytest_twisted.ensureDeferred
+async def test_it_ends_by_itself(cluster: AdministeredCluster) -> None:
+    async with tapping(cluster, "--boxes", "2", json=False) as tap:
+        await tap.has_said("tapping 3 nodes")
+        await talk(cluster, "bob")
+        await tap.ended
+        assert tap.code == 0
+        assert tap.notes[-1].startswith("chatcore: boxes: 2, asks: ")
+        records = [line.split("\t") for line in tap.lines]
+        assert records[0][3:6] == ["in", "ask", "chat.roomRemote.add"]
+    ran = await chatcore("inspect", "tap", "--app", path_of(cluster), "--seconds", "0.01")
+    assert ran.code == 0
+    assert "tapping 3 nodes" in ran.err
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_it_can_not_do(cluster: AdministeredCluster) -> None:
+    ran = await chatcore("inspect", "tap", "chat-9", "--app", path_of(cluster))
+    assert ran.code == UNKNOWN
+    assert "there is no server 'chat-9'" in ran.err
+    ran = await chatcore("inspect", "tap", "a", "--link", "a:b", "--app", path_of(cluster))
+    assert ran.code == USAGE
+    assert "--link says which servers are meant" in ran.err
