@@ -77,6 +77,11 @@ class Deadlines:
         if self._timer is None:
             self._arm(self.seconds)
 
+    def passed(self, key: Hashable) -> float | None:
+        """How many seconds of the time of ``key`` are over; None if it is not waited for."""
+        due = self._due.get(key)
+        return None if due is None else self._clock.seconds() - due + self.seconds
+
     def stop(self, key: Hashable) -> None:
         """Forget ``key``; nothing happens if it is not waited for."""
         self._due.pop(key, None)

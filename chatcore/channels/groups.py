@@ -13,6 +13,7 @@ from chatcore.interfaces import PushScheduler
 from chatcore.sessions.service import SessionService
 from chatcore.sessions.session import IConnection, Session
 from chatcore.telemetry import Counters, Seen
+from chatcore.tracing import OFF, Fate, Span, Tracer
 
 MOST_FAILURES = 100
 """How many different mistakes in pushes are logged."""
@@ -52,6 +53,7 @@ class GroupTable:
         gone: told ``(backend, channel, uid)`` when a member's last session here has ended.
         counters: where pushes are counted.
         schedule: decides when pushes are sent; at once, if not given.
+        tracer: told what becomes of pushes that are followed.
     """
 
     log = Logger()
@@ -63,7 +65,9 @@ class GroupTable:
         gone: Callable[[str, str, str], None],
         counters: Counters,
         schedule: PushScheduler | None = None,
+        tracer: Tracer = OFF,
     ) -> None:
+        self._tracer = tracer
         self._sessions = sessions
         self._gone = gone
         self._counters = counters
@@ -216,6 +220,10 @@ class GroupTable:
             droppable: whether who does not keep up is passed over, whatever the policy is.
         """
         group = self._backends.get(backend, {}).get(channel)
+        if self._tracer.active and (span := self._tracer.current()) is not None:
+            uids: Iterable[str] = () if group is None else group.uids
+            self._follow(span, self._of(uids), route, encode, droppable, channel=channel)
+            return
         if group is None:
             return
         if self._scheduler is not None:
@@ -230,13 +238,22 @@ class GroupTable:
         self, uids: Iterable[str], route: str, encode: Encode, *, droppable: bool = False
     ) -> None:
         """Send to all sessions of these uids; who isn't here is passed over."""
+        if self._tracer.active and (span := self._tracer.current()) is not None:
+            self._follow(span, self._of(dict.fromkeys(uids)), route, encode, droppable)
+            return
         self._send(self._connections(dict.fromkeys(uids)), route, encode, droppable)
 
     def push_to_sessions(
         self, sessions: Iterable[Session], route: str, encode: Encode, *, droppable: bool = False
     ) -> None:
         """Send to each of these."""
+        if self._tracer.active and (span := self._tracer.current()) is not None:
+            self._follow(span, list(sessions), route, encode, droppable)
+            return
         self._send([session.connection for session in sessions], route, encode, droppable)
+
+    def _of(self, uids: Iterable[str]) -> list[Session]:
+        return [session for uid in uids for session in self._sessions.by_uid(uid)]
 
     def _connections(self, uids: Iterable[str]) -> list[IConnection]:
         return [session.connection for uid in uids for session in self._sessions.by_uid(uid)]
@@ -280,6 +297,53 @@ class GroupTable:
             else:
                 for outbox in outboxes:
                     outbox.push(data, route)
+
+    def _follow(
+        self,
+        span: Span,
+        sessions: list[Session],
+        route: str,
+        encode: Encode,
+        droppable: bool,
+        **about: Any,
+    ) -> None:
+        """Send to these as ever, and have it noted what becomes of it for each."""
+        delivery = span.delivery(route, **about)
+        noted = [(session, delivery.fate(session.uid, session.id)) for session in sessions]
+
+        def write() -> None:
+            self._write_noted(noted, route, encode, droppable)
+
+        if self._scheduler is None or not noted:
+            write()
+        else:
+            self._scheduler.take(Push(route, len(noted), droppable, write))
+        delivery.sent()
+
+    def _write_noted(
+        self,
+        noted: Iterable[tuple[Session, Fate | None]],
+        route: str,
+        encode: Encode,
+        droppable: bool,
+    ) -> None:
+        targets: dict[Any, list[tuple[Any, Fate | None]]] = {}
+        for session, fate in noted:
+            connection = session.connection
+            targets.setdefault(connection.encoding, []).append((connection.outbox, fate))
+        for encoding, outboxes in targets.items():
+            try:
+                data = encode(encoding)
+            except WireError as problem:
+                self._failed(route, encoding, len(outboxes), problem)
+                for _, fate in outboxes:
+                    if fate is not None:
+                        fate.lost("unencodable", str(problem))
+                continue
+            self._counters.pushes += len(outboxes)
+            for outbox, fate in outboxes:
+                push = outbox.push_droppable if droppable else outbox.push
+                push(data, route, fate)
 
     def _failed(self, route: str, encoding: Any, count: int, problem: WireError) -> None:
         self._counters.pushes_failed += count

@@ -91,6 +91,13 @@ class Client(Guest):
         most = self._parts.limits.requests_under_way
         return not (most and request and self._under_way > most)
 
+    def _note_refused(self, session: Session | None, route: str | int, why: str) -> None:
+        """A message was refused before anybody was to act on it."""
+        tracer = self._parts.tracer
+        if tracer.active:
+            uid = None if session is None else session.uid
+            tracer.refused(str(route), uid, "refused", why)
+
     def _failed(self) -> None:
         """What must not raise did, here or in the application: only this client goes."""
         if self._parts.failures.admit():
@@ -165,7 +172,7 @@ class Client(Guest):
         if self._state is not State.CLOSED:
             self._parts.counters.clients_slow += 1
             self._tell("{client} is cut off: {why}", why)
-            self.outbox.drop()
+            self.outbox.drop("slow", why)
             self._end("slow client")
             self._carrier.abort()
 

@@ -22,6 +22,8 @@ from chatcore.wire.body import Body
 from chatcore.wire.message import Message
 from chatcore.wire.package import Package
 
+_REFUSED = "a limit, or its signature, forbids it"
+
 _MOST_SHOWN = 200
 """Characters of the answer to a refused handshake that are logged."""
 
@@ -187,6 +189,7 @@ class Connection(Client):
             parts.serve(session, admitted, reply)
             return
         parts.counters.requests_refused += 1
+        self._note_refused(session, each.route, _REFUSED)
         if reply is not None:
             reply(REFUSED)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from chatcore.connectors.outbox import Outbox, OutboxParts, held_by
+from chatcore.connectors.outbox import INote, Outbox, OutboxParts, held_by, joined
 from chatcore.connectors.settings import Policy
+from chatcore.telemetry import Reason
 from chatcore.turn import write_now
 
 PARTS = 16
@@ -19,10 +20,12 @@ _ROUTES = 64
 class Waiting:
     """Frames that wait; empty once they were written or given up."""
 
-    __slots__ = ("data", "droppable", "since")
+    __slots__ = ("data", "droppable", "note", "since")
 
-    def __init__(self, data: bytes, since: float, droppable: bool) -> None:
-        self.data, self.since, self.droppable = data, since, droppable
+    def __init__(
+        self, data: bytes, since: float, droppable: bool, note: INote | None = None
+    ) -> None:
+        self.data, self.since, self.droppable, self.note = data, since, droppable, note
 
 
 class DroppingOutbox(Outbox):
@@ -42,13 +45,23 @@ class DroppingOutbox(Outbox):
         self._gone = 0  # of the queue, how many were given up
         self._due = False
 
-    def send(self, data: bytes, route: str = "") -> None:
-        self._put(Waiting(data, self._parts.clock.seconds(), droppable=False))
+    def send(self, data: bytes, route: str = "", note: INote | None = None) -> None:
+        self._put(Waiting(data, self._parts.clock.seconds(), droppable=False, note=note))
 
-    def push(self, data: bytes, route: str = "") -> None:
-        self._put(Waiting(data, self._parts.clock.seconds(), droppable=True))
+    def push(self, data: bytes, route: str = "", note: INote | None = None) -> None:
+        self._put(Waiting(data, self._parts.clock.seconds(), droppable=True, note=note))
+
+    def note(self, note: INote) -> None:
+        last = self._queue[-1] if self._queue else None
+        if last is None or not last.data or last.note is not None or last.droppable:
+            self._note_behind(note)
+        else:
+            note.waits(self.waiting - len(last.data))
+            last.note = note
 
     def _put(self, frames: Waiting) -> None:
+        if frames.note is not None:
+            frames.note.waits(self.waiting)
         if self._blocked:
             self._waits()
         elif not self._due:
@@ -69,14 +82,16 @@ class DroppingOutbox(Outbox):
         while self.waiting > self._most and pushes:
             oldest = pushes.popleft()
             if oldest.data:
-                self._give_up(oldest)
+                self._give_up(oldest, "outbox.bytes are full")
                 self._parts.counters.pushes_dropped += 1
         if self.waiting > self._most:
             self._over(size)
         elif 2 * self._gone > len(self._queue):
             self._forget_gone()
 
-    def _give_up(self, push: Waiting) -> None:
+    def _give_up(self, push: Waiting, why: str) -> None:
+        if push.note is not None:
+            push.note.lost("dropped", joined(why, self.stuck))
         self.waiting -= len(push.data)
         self._queued -= len(push.data)
         push.data = b""
@@ -98,9 +113,12 @@ class DroppingOutbox(Outbox):
 
     def _write(self, data: bytes) -> None:
         self.waiting = self._queued
-        if data and not write_now(self._transport, data):
+        all_left = not data or write_now(self._transport, data)
+        if not all_left:
             self.waiting += held_by(self._transport)
             self.pauseProducing()
+        if self._notes is not None:
+            self._noted(all_left=all_left)
 
     def _take(self, most: int) -> bytes | None:
         """Take frames off the queue; None where one that must not be given up is too old."""
@@ -117,8 +135,12 @@ class DroppingOutbox(Outbox):
             if frames.since >= too_old:
                 taken.append(frames.data)
                 size += len(frames.data)
+                if frames.note is not None:
+                    self._remember_taken(frames.note)
             elif frames.droppable:
                 parts.counters.pushes_dropped += 1
+                if frames.note is not None:
+                    frames.note.lost("dropped", f"it waited for more than {seconds:g} s")
             else:
                 return None
             self._queued -= len(frames.data)
@@ -127,8 +149,11 @@ class DroppingOutbox(Outbox):
             pushes.popleft()
         return b"".join(taken)
 
-    def drop(self) -> None:
-        super().drop()
+    def drop(self, reason: Reason = "gone", detail: str = "") -> None:
+        notes = [each.note for each in self._queue if each.data and each.note is not None]
+        super().drop(reason, detail)
+        for note in notes:
+            note.lost(reason, detail)
         self._pushes.clear()
         self._queued = self._gone = 0
 
@@ -146,6 +171,8 @@ class DroppingOutbox(Outbox):
             self._blocked = self._held = False
             self._parts.stuck.stop(self)
             self.waiting = self._queued
+            if self._taken is not None:
+                self._emptied()
             self.flush()
 
 
@@ -161,14 +188,15 @@ class NewestOutbox(DroppingOutbox):
         super().__init__(parts=parts, full=full)
         self._newest: dict[str, Waiting] = {}
 
-    def push(self, data: bytes, route: str = "") -> None:
+    def push(self, data: bytes, route: str = "", note: INote | None = None) -> None:
         older = self._newest.get(route)
         if older is not None and older.data:
-            self._give_up(older)
+            self._give_up(older, "a newer push of its route has taken its place")
             self._parts.counters.pushes_replaced += 1
             if 2 * self._gone > len(self._queue):
                 self._forget_gone()
-        newest = self._newest[route] = Waiting(data, self._parts.clock.seconds(), droppable=True)
+        now = self._parts.clock.seconds()
+        newest = self._newest[route] = Waiting(data, now, droppable=True, note=note)
         if len(self._newest) > len(self._queue) + _ROUTES:
             self._newest = {r: each for r, each in self._newest.items() if each.data}
         self._put(newest)

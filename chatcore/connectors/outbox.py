@@ -10,8 +10,11 @@ from zope.interface import implementer
 
 from chatcore.connectors.settings import OutboxSettings
 from chatcore.deadlines import Deadlines, IClock
-from chatcore.telemetry import Counters
+from chatcore.telemetry import Counters, Reason
 from chatcore.turn import is_plain, write_now
+
+MOST_NOTES = 1_000
+"""Of how many messages that wait for one client somebody is told what becomes of them."""
 
 
 class IFlushes(Protocol):
@@ -19,6 +22,19 @@ class IFlushes(Protocol):
 
     def at_end(self, action: Callable[[], None]) -> None:
         """Call ``action`` once when it is time."""
+
+
+class INote(Protocol):
+    """Told what becomes of something that is sent; one of those is told, once."""
+
+    def waits(self, before: int) -> None:
+        """It waits behind so many bytes."""
+
+    def left(self) -> None:
+        """It was given to the socket, or to what encrypts what goes there."""
+
+    def lost(self, reason: Reason, detail: str = "") -> None:
+        """It will not be."""
 
 
 class Intervals:
@@ -88,8 +104,10 @@ class Outbox:
         "_full",
         "_held",
         "_most",
+        "_notes",
         "_parts",
         "_queue",
+        "_taken",
         "_transport",
         "waiting",
     )
@@ -103,6 +121,9 @@ class Outbox:
         self._queue: Any = []
         # Whether nothing may be written now; and whether nothing waits all the same.
         self._blocked = self._held = False
+        # Of what waits here, and of what the transport holds: those who want to know of it.
+        self._notes: list[INote] | None = None
+        self._taken: list[INote] | None = None
         self.waiting = 0
         """Bytes that have not left yet, those that the transport holds included."""
 
@@ -115,12 +136,15 @@ class Outbox:
         self._transport = transport
         transport.registerProducer(self, not is_plain(transport))
 
-    def send(self, data: bytes, route: str = "") -> None:
+    def send(self, data: bytes, route: str = "", note: INote | None = None) -> None:
         """Send whole frames or packages that no policy gives up.
 
         Args:
             route: of a push; without a meaning here.
+            note: told what becomes of it, if somebody wants to know.
         """
+        if note is not None:
+            self._remember(note)
         queue = self._queue
         if not queue:
             if self._blocked:
@@ -153,15 +177,65 @@ class Outbox:
     push = send
     """Send a push, which another policy may give up; its route comes second."""
 
-    def push_droppable(self, data: bytes, route: str) -> None:
+    def note(self, note: INote) -> None:
+        """Have it told when all that was sent until now has left."""
+        if self._queue:
+            self._remember(note)
+        else:
+            self._note_behind(note)
+
+    def _note_behind(self, note: INote) -> None:
+        """The same, where nothing waits here."""
+        note.waits(self.waiting)
+        if self._transport is None:
+            note.lost("gone", _CLOSED)
+        elif self._blocked and not self._held:
+            self._taken = _with(self._taken, note)
+        else:
+            note.left()
+
+    def _remember(self, note: INote) -> None:
+        note.waits(self.waiting)
+        self._remember_taken(note)
+
+    def _remember_taken(self, note: INote) -> None:
+        self._notes = _with(self._notes, note)
+
+    def _noted(self, *, all_left: bool) -> None:
+        """What was noted of is given to the transport, which may hold some of it back."""
+        notes, self._notes = self._notes or (), None
+        if not all_left:
+            for note in notes:
+                self._taken = _with(self._taken, note)
+            return
+        for note in notes:
+            note.left()
+
+    def _lost(self, reason: Reason, detail: str = "") -> None:
+        """What was noted of will not leave."""
+        notes = [*(self._taken or ()), *(self._notes or ())]
+        self._notes = self._taken = None
+        for note in notes:
+            note.lost(reason, detail)
+
+    @property
+    def stuck(self) -> str:
+        """For how long the client has read nothing, in words; empty where it reads."""
+        seconds = self._parts.stuck.passed(self)
+        return "" if seconds is None else f"reads nothing since {seconds:.1f} s"
+
+    def push_droppable(self, data: bytes, route: str, note: INote | None = None) -> None:
         """Send a push if the client keeps up, and give it up otherwise, whatever the policy is."""
         if self.waiting + len(data) > self._most:
             self.flush()
         behind = self._blocked and not self._held
         if behind or self.waiting + len(data) > self._most:
             self._parts.counters.pushes_dropped += 1
+            if note is not None:
+                note.waits(self.waiting)
+                note.lost("dropped", joined("the push is droppable", self.stuck))
         else:
-            self.push(data, route)
+            self.push(data, route, note)
 
     def flush(self) -> None:
         """Write what was collected, unless the client does not read."""
@@ -170,11 +244,14 @@ class Outbox:
             return
         data = b"".join(queue) if len(queue) > 1 else queue[0]
         queue.clear()
-        if write_now(transport, data):
+        all_left = write_now(transport, data)
+        if all_left:
             self.waiting = 0
         else:
             self.waiting = held_by(transport)
             self.pauseProducing()
+        if self._notes is not None:
+            self._noted(all_left=all_left)
 
     def empties(self) -> bool:
         """Write what was collected; whether the client reads, so that nothing waits."""
@@ -206,13 +283,19 @@ class Outbox:
             transport.unregisterProducer()
             # Also of who does not read just now: the last of it may be why this is closed.
             rest = self._rest()
-            if rest:
-                write_now(transport, rest)
+            if not rest or write_now(transport, rest):
+                self._noted(all_left=True)
         self._parts.stuck.stop(self)
         self.drop()
 
-    def drop(self) -> None:
-        """Forget what waits: nobody will read it."""
+    def drop(self, reason: Reason = "gone", detail: str = "") -> None:
+        """Forget what waits: nobody will read it.
+
+        Args:
+            reason: why, and more of it.
+        """
+        if self._notes is not None or self._taken is not None:
+            self._lost(reason, detail)
         self._queue.clear()
         self.waiting = 0
 
@@ -240,10 +323,35 @@ class Outbox:
             self._blocked = self._held = False
             self._parts.stuck.stop(self)
             self.waiting = 0
+            if self._taken is not None:
+                self._emptied()
             self.flush()
+
+    def _emptied(self) -> None:
+        """The transport holds nothing any more."""
+        notes, self._taken = self._taken or (), None
+        for note in notes:
+            note.left()
 
     def stopProducing(self) -> None:
         pass
+
+
+def _with(notes: list[INote] | None, note: INote) -> list[INote]:
+    """The same list with one more; beyond `MOST_NOTES` it is forgotten."""
+    if notes is None:
+        return [note]
+    if len(notes) < MOST_NOTES:
+        notes.append(note)
+    return notes
+
+
+_CLOSED = "its connection is closed"
+
+
+def joined(*parts: str) -> str:
+    """What there is of these, behind each other."""
+    return "; ".join(filter(None, parts))
 
 
 def held_by(transport: Any) -> int:

@@ -19,6 +19,7 @@ from chatcore.interfaces import Address
 from chatcore.sessions.service import SessionService
 from chatcore.sessions.session import Session
 from chatcore.telemetry import Counters, Rationed
+from chatcore.tracing import OFF, Tracer
 from chatcore.turn import Turn
 from chatcore.wire.body import Body
 from chatcore.wire.message import Message
@@ -105,6 +106,7 @@ class ConnectorParts:
 
     Args:
         serve: acts on requests and notifies.
+        tracer: told of those that are refused before.
         welcome: decides about handshakes.
         sessions: where sessions are opened and closed.
 
@@ -128,7 +130,9 @@ class ConnectorParts:
         sessions: SessionService,
         welcome: Welcome,
         serve: Serve,
+        tracer: Tracer = OFF,
     ) -> None:
+        self.tracer = tracer
         self.turn, self.clock = turn, clock
         self.limits, self.heartbeat = limits, heartbeat
         self.counters, self.sessions = counters, sessions

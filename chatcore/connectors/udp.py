@@ -19,7 +19,7 @@ from twisted.internet.protocol import DatagramProtocol
 from chatcore.config.peers import neighbourhood, plain
 from chatcore.connectors.connection import Connection
 from chatcore.connectors.encoding import UDP
-from chatcore.connectors.outbox import Outbox, OutboxParts
+from chatcore.connectors.outbox import INote, Outbox, OutboxParts
 from chatcore.connectors.parts import ConnectorParts
 from chatcore.errors import PackageError
 from chatcore.wire import package
@@ -57,15 +57,22 @@ class DatagramOutbox(Outbox):
         self._first: bytes | None = None
         self._repeats = 0
 
-    def send(self, data: bytes, route: str = "") -> None:
+    def send(self, data: bytes, route: str = "", note: INote | None = None) -> None:
         if self._transport is None:
+            if note is not None:
+                note.lost("gone")
             return
         if self._first is None:
             self._first = data
         try:
             self._transport.write(data, self._where)
-        except (OSError, MessageLengthError):
+        except (OSError, MessageLengthError) as problem:
             self._parts.counters.datagrams_unsent += 1
+            if note is not None:
+                note.lost("failed", f"the system did not take the datagram: {problem}")
+            return
+        if note is not None:
+            note.left()
 
     push = send
 

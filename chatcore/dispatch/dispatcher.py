@@ -11,12 +11,20 @@ from typing import Any
 
 from twisted.logger import Logger
 
-from chatcore.dispatch.calling import Caller
+from chatcore.dispatch.calling import Caller, DeadlinePassed
 from chatcore.dispatch.filters import FAILED as FAILED  # who answers clients imports it from here
 from chatcore.dispatch.filters import Filters, Request
-from chatcore.errors import ClientError, RpcError
+from chatcore.errors import (
+    CallTimedOut,
+    ClientError,
+    LinkLost,
+    NoSuchServer,
+    NotConnected,
+    RpcError,
+)
 from chatcore.interfaces import ISession
-from chatcore.telemetry import Counters, Seen
+from chatcore.telemetry import Counters, Reason, Seen
+from chatcore.tracing import OFF, Span, Tracer
 
 MOST_UNKNOWN = 100
 """How many different routes are logged that are asked for here and not there."""
@@ -60,12 +68,13 @@ class Dispatcher:
     Args:
         caller: calls them, with a deadline.
         counters: where failures are counted.
+        tracer: told what requests fail of that are followed.
     """
 
     log = Logger()
 
-    def __init__(self, *, caller: Caller, counters: Counters) -> None:
-        self._caller = caller
+    def __init__(self, *, caller: Caller, counters: Counters, tracer: Tracer = OFF) -> None:
+        self._caller, self._tracer = caller, tracer
         self._counters = counters
         self._handlers: dict[str, Callable[..., Any]] = {}
         self._remotes: dict[tuple[str, str], Bound] = {}
@@ -109,8 +118,11 @@ class Dispatcher:
         Args:
             notify: whether it is a notify; ``reply`` is told all the same.
         """
+        span = self._tracer.current() if self._tracer.active else None
         method = self._handlers.get(route)
         if method is None:
+            if span is not None:
+                span.fail("refused", f"{route}: this server has no such handler")
             self._counters.requests_refused += 1
             self._say_unknown(route)
             reply(dict(FAILED))
@@ -126,18 +138,30 @@ class Dispatcher:
             elif isinstance(problem, ClientError):
                 reply(dict(problem.reply))
             else:
-                self.failed(problem, route, session)
+                self.failed(problem, route, session, span)
                 reply(dict(FAILED))  # filters may change what is answered
 
         self._caller.call(ended, method, msg, session)
 
-    def failed(self, problem: BaseException, route: str, session: object) -> str | None:
-        """Count and log what a request failed of; the id under which it stands in the log."""
+    def failed(
+        self, problem: BaseException, route: str, session: object, span: Span | None = None
+    ) -> str | None:
+        """Count and log what a request failed of; the id under which it stands in the log.
+
+        Args:
+            span: what it is followed as; that of the context unless given.
+        """
         self._counters.requests_failed += 1
         if isinstance(problem, RpcError):  # says all there is to know
             self.log.warn("{route}: {problem}", route=route, problem=problem)
-            return getattr(problem, "error_id", None)
-        return self.report(f"{route} for {session!r}", problem)
+            error_id = getattr(problem, "error_id", None)
+        else:
+            error_id = self.report(f"{route} for {session!r}", problem)
+        if span is None and self._tracer.active:
+            span = self._tracer.current()
+        if span is not None:
+            span.fail(reason_of(problem), in_words(problem, error_id))
+        return error_id
 
     def _say_unknown(self, route: str) -> None:
         if self._unknown.first(route):
@@ -181,6 +205,27 @@ class Dispatcher:
             trace=_trace(problem),
         )
         return error_id
+
+
+def reason_of(problem: BaseException) -> Reason:
+    """Why what acted on a request, or a call, gave no result."""
+    if isinstance(problem, DeadlinePassed | CallTimedOut):
+        return "late"
+    if isinstance(problem, NoSuchServer):
+        return "no server"
+    if isinstance(problem, NotConnected):
+        return "link blocked" if "blocked" in problem.why else "link lost"
+    if isinstance(problem, LinkLost):
+        return "link lost"
+    return "refused" if isinstance(problem, RpcError) and problem.nothing_ran else "failed"
+
+
+def in_words(problem: BaseException, error_id: str | None = None) -> str:
+    """The same for people; the log has more under the id."""
+    if isinstance(problem, DeadlinePassed | RpcError):
+        return str(problem)
+    where = f"; the log has it as error {error_id}" if error_id else ""
+    return f"it raised {type(problem).__name__}{where}"
 
 
 def _trace(problem: BaseException) -> str:

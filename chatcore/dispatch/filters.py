@@ -163,6 +163,7 @@ class Filters:
         report: logs what a filter or an error handler raised where it changes nothing.
         outer: whether they are around everything, on the frontend: then the client is answered
             before the after filters are called, and what the filters are around has its own time.
+        refused: told when a filter does not let a request pass, and says so to the client.
     """
 
     log = Logger()
@@ -176,7 +177,9 @@ class Filters:
         note: Callable[[BaseException, Request], str | None],
         report: Callable[[str, BaseException], object],
         outer: bool = False,
+        refused: Callable[[], None] = lambda: None,
     ) -> None:
+        self._refused = refused
         self._before, self._after = tuple(hooks.before), tuple(hooks.after)
         self._error_handler = hooks.error_handler
         self._patience, self._app, self._outer = patience, app, outer
@@ -195,9 +198,11 @@ class Filters:
     ) -> None:
         reply: Any = None
         problem: BaseException | None = None
+        passed = False
         try:
             for before in self._before:
                 await stages.run(before, request)
+            passed = True
             if self._outer:
                 stages.renew()
             reply = await stages.run(act, request, timed=not self._outer)
@@ -207,7 +212,10 @@ class Filters:
             raise
         except BaseException as raised:
             problem = raised
-            if not isinstance(raised, ClientError):
+            if isinstance(raised, ClientError):
+                if not passed:
+                    self._refused()
+            else:
                 request.error_id = self._note(raised, request)
         stages.may_not_be_called_off()
         if problem is not None:

@@ -121,6 +121,11 @@ which view the first of them was chosen, and how many that one had passed on by 
 """
 
 
+TRACE = [(b"trace", String(optional=True))]
+"""What a message is called that is followed, and of which of its hops this is a part: W3C's
+``traceparent``. Who does not know it passes it over."""
+
+
 class Forward(Command):
     """A client's request, for a handler here. The reply is what the client gets.
 
@@ -135,6 +140,7 @@ class Forward(Command):
         (b"body", Large()),
         (b"session", Large()),
         *STAMP,
+        *TRACE,
     ]
     response = [(b"reply", Value())]
     errors = _ERRORS
@@ -155,6 +161,7 @@ class Call(Command):
         (b"method", Unicode()),
         (b"args", Value()),
         *STAMP,
+        *TRACE,
     ]
     response = [(b"result", Value())]
     errors = _ERRORS
@@ -171,6 +178,7 @@ _MESSAGE = [
     (b"route", Unicode()),
     (b"body", Value()),
     (b"droppable", Boolean(optional=True)),
+    *TRACE,
 ]
 """``droppable``: whether a client that does not keep up may miss it."""
 

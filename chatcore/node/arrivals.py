@@ -15,6 +15,7 @@ from chatcore.errors import RpcError
 from chatcore.links.link import Link, Responder
 from chatcore.links.table import LinkTable
 from chatcore.telemetry import Counters
+from chatcore.tracing import OFF, Tracer
 from chatcore.wire.box import Box, item
 
 MOST_WAITING = 20_000
@@ -90,6 +91,7 @@ class Arrivals:
         clock: the reactor.
         longest: seconds that anything waits at most, however often the owners change; less than
             those who asked wait for their answer.
+        tracer: told what becomes here of what is followed.
     """
 
     log = Logger()
@@ -105,7 +107,9 @@ class Arrivals:
         counters: Counters,
         clock: IClock,
         longest: float,
+        tracer: Tracer = OFF,
     ) -> None:
+        self._tracer = tracer
         self._more = max(longest - PATIENCE, 0.0)
         self._changed = 0.0
         self._id, self._type, self._servers = id, server_type, servers
@@ -120,6 +124,11 @@ class Arrivals:
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    @property
+    def waited(self) -> float:
+        """For how many seconds that has waited which is looked at now; 0 for what has just come."""
+        return 0.0 if self._came is None else self._clock.seconds() - self._came
 
     def admit(self, link: Link, box: Box, ask: bytes | None, act: Responder) -> bool:
         """Whether to serve a box now. If not, it waits for ``act`` to look at it, or is passed on.
@@ -186,6 +195,8 @@ class Arrivals:
                 act(link, box, ask)
 
         def refuse(why: str) -> None:
+            if b"trace" in box:
+                self._note_refused(box, why)
             if for_ever:
                 link.abort()  # a new link tells it again
             elif ask is not None:
@@ -210,6 +221,8 @@ class Arrivals:
                 b"number": b"%d" % self._passed,
             }
         passed |= {b"hops": b"%d" % hops, b"epoch": b"%d" % self._servers.view.epoch}
+        if b"trace" in box:
+            passed[b"trace"] = self._note_passed_on(box, owner)
         payload = b"".join(item(key, value) for key, value in passed.items())
         self._counters.boxes_passed_on += 1
         if ask is None:
@@ -241,6 +254,22 @@ class Arrivals:
         """Forget the timers."""
         self._deadlines.clear()
 
+    def _note_passed_on(self, box: Box, owner: str) -> bytes:
+        """Note that something that is followed is sent on; what it carries from here on."""
+        start = self._tracer.now() - round(self.waited * 1_000_000)
+        about = {"server": owner}
+        span = self._tracer.came(box[b"trace"], _name(box), "passed on", start=start, **about)
+        if span is None:
+            return box[b"trace"]
+        span.finish()
+        return span.traceparent.encode()
+
+    def _note_refused(self, box: Box, why: str) -> None:
+        start = self._tracer.now() - round(self.waited * 1_000_000)
+        span = self._tracer.came(box[b"trace"], _name(box), "waited", start=start)
+        if span is not None:
+            span.finish("late" if why == _LATE else "refused", why)
+
     def _relay(self, link: Link, ask: bytes, box: Box | None, problem: RpcError | None) -> None:
         """Answer what was passed on with the answer that came to it."""
         self.relaying -= 1
@@ -268,11 +297,26 @@ class Arrivals:
 
     def _too_late(self, waiting: _Waiting) -> None:
         del self._waiting[waiting]
-        self._refuse(waiting.refuse, "not settled in time")
+        self._came = waiting.since
+        try:
+            self._refuse(waiting.refuse, _LATE)
+        finally:
+            self._came = None
 
     def _refuse(self, refuse: Callable[[str], None], why: str) -> None:
         self._counters.calls_refused += 1
         refuse(why)
+
+
+_LATE = "not settled in time"
+
+
+def _name(box: Box) -> str:
+    """What a box asks for."""
+    if b"route" in box:
+        return box[b"route"].decode("utf-8", "replace")
+    service, method = box.get(b"service", b""), box.get(b"method", b"")
+    return (service + b"." + method).decode("utf-8", "replace")
 
 
 def _rank(box: Box) -> Rank:

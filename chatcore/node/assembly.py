@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -51,6 +51,7 @@ from chatcore.node.sessions_here import SessionsHere
 from chatcore.sessions.service import SessionService
 from chatcore.sessions.settings import SessionSettings
 from chatcore.telemetry import Counters
+from chatcore.tracing import Tracer, TracingSettings
 from chatcore.turn import Turn
 
 
@@ -102,7 +103,10 @@ class Assembly:
         self.responders: dict[bytes, Responder] = {}
         self.turn = Turn(reactor.callLater)
         self.caller = Caller(seconds=self._limits.handler_seconds, clock=reactor)
-        self.dispatcher = Dispatcher(caller=self.caller, counters=counters)
+        self.tracer = Tracer(
+            node=server.id, settings=self._settings[TracingSettings], clock=reactor.seconds
+        )
+        self.dispatcher = Dispatcher(caller=self.caller, counters=counters, tracer=self.tracer)
         self.sessions = SessionService(
             frontend_id=server.id, counters=counters, settings=self._settings[SessionSettings]
         )
@@ -182,6 +186,7 @@ class Assembly:
             caller=self.caller,
             turn=self.turn,
             counters=self._counters,
+            tracer=self.tracer,
             reactor=self._reactor,
         )
         self.responders.update(self.clients.responders())
@@ -200,6 +205,8 @@ class Assembly:
                 broadcasts=None if clients is None else clients.broadcasts,
                 ask=lambda *args: self.backend.ask_sessions(*args),
                 counters=self._counters,
+                members=self._members,
+                tracer=self.tracer,
             ),
             clock=self._reactor,
             patience=self._settings[LinkSettings].patience,
@@ -220,6 +227,7 @@ class Assembly:
             longest_wait=longest_wait(
                 self._settings[LinkSettings].call_timeout, self._limits.handler_seconds
             ),
+            tracer=self.tracer,
         )
         self.responders.update(self.moves.responders())
 
@@ -249,6 +257,7 @@ class Assembly:
             most=self._limits.requests_under_way_in_all,
             counters=counters,
             clock=clock,
+            tracer=self.tracer,
         )
         self.responders.update(self.backend.responders())
         self.logins = Logins(
@@ -336,6 +345,7 @@ class Assembly:
             counters=self._counters,
             lag=self.lag,
             clock=self._reactor,
+            tracer=self.tracer,
         )
         self.surroundings.surround(self.application, None if clients is None else clients.frontend)
         connect_events(events, said, self.sessions, self.links, self.servers)
@@ -379,6 +389,11 @@ class Assembly:
         route = self._said.route_to(server_type)
         servers.take_key("")  # of this choice, and of none before
         return route(session, server_type, servers.without(tried) if tried else servers)
+
+    def _members(self, name: str) -> Mapping[str, Collection[str]]:
+        """The members of a channel of this node, by their frontend."""
+        channel = self.channels.get(name)
+        return {} if channel is None else channel.by_frontend
 
     def _filters(self, filters: Sequence[Any]) -> RpcFilters | None:
         if not filters:

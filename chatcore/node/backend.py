@@ -8,9 +8,16 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from chatcore.deadlines import IClock
-from chatcore.dispatch.dispatcher import FAILED, OWN_SERVICES, Dispatcher
+from chatcore.dispatch.dispatcher import (
+    FAILED,
+    OWN_SERVICES,
+    Dispatcher,
+    in_words,
+    reason_of,
+)
 from chatcore.errors import (
     BodyError,
     NoSuchServer,
@@ -29,6 +36,7 @@ from chatcore.node.moves import Moves
 from chatcore.node.replies import FAILED_VALUE, UNREADABLE
 from chatcore.sessions.copy import FarHome, SessionCopy, import_copy
 from chatcore.telemetry import Counters
+from chatcore.tracing import OFF, Kind, Span, Tracer, trace_item
 from chatcore.wire import body
 from chatcore.wire.box import Box, item, join
 from chatcore.wire.values import UNPACKABLE, pack, unpack
@@ -50,6 +58,7 @@ class Backend:
         type_of: the server type of a server, None where the view has no such server.
         fingerprints: of the remotes known here, by server type, service and method.
         incoming: makes the calls that this node is asked to make.
+        tracer: told of what is followed.
     """
 
     log = Logger()
@@ -68,8 +77,9 @@ class Backend:
         most: int,
         counters: Counters,
         clock: IClock,
+        tracer: Tracer = OFF,
     ) -> None:
-        self.id = id
+        self.id, self._tracer = id, tracer
         self._type_of = type_of
         self._fingerprints = fingerprints
         self._dispatcher = dispatcher
@@ -137,8 +147,24 @@ class Backend:
             key: by which the server was chosen, if by one.
         """
         what = f"{service}.{method}"
+        span = self._tracer.current() if self._tracer.active else None
+        if span is not None:
+            span = span.child(what, "call", server=server_id, notify=notify, bytes=len(packed))
+        sent = self._send_packed(server_id, what, packed, notify, timeout, key, span)
+        return sent if span is None else sent.addBoth(_call_ended, span)
+
+    def _send_packed(
+        self,
+        server_id: str,
+        what: str,
+        packed: bytes,
+        notify: bool,
+        timeout: float | None,
+        key: str | None,
+        span: Span | None,
+    ) -> Deferred[Any]:
         if server_id == self.id:
-            return self._send_here(what, service, method, packed, notify, timeout, key)
+            return self._send_here(what, packed, notify, timeout, key, span)
         link = self._links.get(server_id)
         if link is None:
             called: Deferred[Any] = Deferred()
@@ -147,12 +173,13 @@ class Backend:
                 if link is None:
                     self._unsent(self._missing(server_id, what)).chainDeferred(called)
                 else:
-                    self._send_to(link, what, packed, notify, timeout, key).chainDeferred(called)
+                    sent = self._send_to(link, what, packed, notify, timeout, key, span)
+                    sent.chainDeferred(called)
 
             if self._links.wait_for(server_id, linked):
                 return called
             return self._unsent(self._missing(server_id, what))
-        return self._send_to(link, what, packed, notify, timeout, key)
+        return self._send_to(link, what, packed, notify, timeout, key, span)
 
     def _send_to(
         self,
@@ -162,6 +189,7 @@ class Backend:
         notify: bool,
         timeout: float | None,
         key: str | None,
+        span: Span | None,
     ) -> Deferred[Any]:
         """Call a remote of the node at the other end of a link."""
         server_id = link.peer
@@ -177,6 +205,8 @@ class Backend:
             + item(b"args", packed)
             + self._moves.stamp(key)
         )
+        if span is not None:
+            payload += trace_item(span)
         if notify:
             problem = link.tell(CALL_NOTIFY + payload, what)
             return succeed(None) if problem is None else fail(problem)
@@ -245,12 +275,11 @@ class Backend:
     def _send_here(
         self,
         what: str,
-        service: str,
-        method: str,
         packed: bytes,
         notify: bool,
         timeout: float | None,
         key: str | None,
+        span: Span | None,
     ) -> Deferred[Any]:
         if len(packed) > self._settings.box_bytes:
             return self._unsent(too_long(self.id, what, len(packed)))
@@ -260,7 +289,7 @@ class Backend:
         seconds = self._settings.call_timeout if timeout is None else timeout
         self._depth += 1
         try:
-            run = partial(self._run_here, service, method, packed, key)
+            run = partial(self._run_here, what, packed, key, span)
             if notify:
                 run(NOBODY)
                 return succeed(None)
@@ -269,30 +298,41 @@ class Backend:
             self._depth -= 1
 
     def _run_here(
-        self, service: str, method: str, packed: bytes, key: str | None, answer: Answer
+        self, what: str, packed: bytes, key: str | None, span: Span | None, answer: Answer
     ) -> None:
         """Call a remote of this node for this node, once it may answer for the key."""
         if key is not None:
-            again = partial(self._run_here, service, method, packed, key, answer)
+            again = partial(self._run_here, what, packed, key, span, answer)
             if not self._moves.arrivals.admit_own(key, again, partial(answer.error, "REFUSED")):
                 return
             answer = Tracked(answer, self._under_way, key)
-        self._incoming.run(service, method, packed, self.id, answer)
+        service, _, method = what.rpartition(".")
+        if span is None and not self._tracer.active:
+            self._incoming.run(service, method, packed, self.id, answer)
+            return
+        remote = None if span is None else span.child(what, "remote", peer=self.id)
+        run = self._incoming.run
+        self._tracer.within(remote, run, service, method, packed, self.id, answer, remote)
 
     # What other nodes ask.
 
     def _forward(self, link: Link, box: Box, ask: bytes | None) -> None:
         if not self._admit(link, box, ask, self._forward):
             return
-        route = box[b"route"].decode()
+        route, span = box[b"route"].decode(), None
         origin = box.get(b"origin")
         if origin is not None and self._links.get(origin.decode()) is None:
             # Of the frontend's sessions it can't be said yet which life of it they are of.
             self._moves.arrivals.put_off(link, box, ask, self._forward)
             return
         session = self._import(link, box)
+        if b"trace" in box:
+            about = {"uid": session.uid, "frontend": session.frontend_id, "notify": ask is None}
+            span = self._began(box, route, "handler", **about)
 
         def reply(value: Any) -> None:
+            if span is not None:
+                span.finish()
             if ask is None:
                 return
             try:
@@ -305,11 +345,15 @@ class Backend:
         data = join(box, b"body")
         try:
             msg = unpack(data) if box.get(b"coding") == b"msgpack" else body.decode(data)
-        except (BodyError, *UNREADABLE):
+        except (BodyError, *UNREADABLE) as wrong:
+            if span is not None:
+                span.fail("refused", f"its body can't be read: {wrong}")
             reply(FAILED)
             return
         if self._most and self._counters.requests_now >= self._most:
             self._counters.requests_refused += 1
+            if span is not None:
+                span.fail("refused", f"{self._most} requests wait on this server already")
             reply(FAILED)
             return
 
@@ -324,7 +368,21 @@ class Backend:
         if origin is not None and ask is not None:
             told = lambda value: self._when_read(origin, partial(ended, value))  # noqa: E731
         self._counters.requests_now += 1
+        if self._tracer.active:  # also what is not followed: somebody may be who brings this about
+            handle = self._dispatcher.handle
+            self._tracer.within(span, handle, route, msg, session, told, ask is None)
+            return
         self._dispatcher.handle(route, msg, session, told, ask is None)
+
+    def _began(self, box: Box, name: str, kind: Kind, **about: Any) -> Span | None:
+        """What something that has come is followed as from now on, and how long it has waited."""
+        trace, waited = box[b"trace"], self._moves.arrivals.waited
+        if waited:
+            start = self._tracer.now() - round(waited * 1_000_000)
+            waiting = self._tracer.came(trace, name, "waited", start=start)
+            if waiting is not None:
+                waiting.finish()
+        return self._tracer.came(trace, name, kind, **about)
 
     def _call(self, link: Link, box: Box, ask: bytes | None) -> None:
         service, method = box[b"service"].decode(), box[b"method"].decode()
@@ -338,7 +396,14 @@ class Backend:
             peer = box[b"origin"].decode()
         if b"origin" in box and ask is not None:
             answer = AfterPushes(answer, partial(self._when_read, box[b"origin"]))
-        self._incoming.run(service, method, join(box, b"args"), peer, answer)
+        if not self._tracer.active and b"trace" not in box:
+            self._incoming.run(service, method, join(box, b"args"), peer, answer)
+            return
+        span = None
+        if b"trace" in box:
+            span = self._began(box, f"{service}.{method}", "remote", peer=peer)
+        run, args = self._incoming.run, join(box, b"args")
+        self._tracer.within(span, run, service, method, args, peer, answer, span)
 
     def _when_read(self, origin: bytes, then: Callable[[], None]) -> None:
         """Call ``then`` when a node has read all that was pushed to it, if there is a link."""
@@ -354,6 +419,16 @@ class Backend:
         if frontend is None:
             return import_copy(packed, link.peer, self._home(link))
         return import_copy(packed, frontend.decode(), self.home(frontend.decode()))
+
+
+def _call_ended(result: Any, span: Span) -> Any:
+    """A call that is followed has ended in some way."""
+    if isinstance(result, Failure):
+        problem: Any = result.value
+        span.finish(reason_of(problem), in_words(problem))
+    else:
+        span.finish()
+    return result
 
 
 def _key(box: Box) -> str | None:

@@ -41,6 +41,7 @@ from chatcore.node.network import INetwork, IPlace
 from chatcore.node.ports import DatagramPlace
 from chatcore.sessions.service import SessionService
 from chatcore.telemetry import Counters
+from chatcore.tracing import Tracer
 from chatcore.turn import Turn
 from chatcore.wire.handshake import MOVED
 
@@ -82,6 +83,7 @@ class ClientSide:
         caller: Caller,
         turn: Turn,
         counters: Counters,
+        tracer: Tracer,
         reactor: Any,
     ) -> None:
         said, settings, catalogue = configured.said, configured.settings, configured.catalogue
@@ -91,7 +93,11 @@ class ClientSide:
         self._endpoints = said.endpoints
         self.ports: list[IListeningPort] = []
         self.groups = GroupTable(
-            sessions=sessions, gone=gone, counters=counters, schedule=said.schedules_pushes
+            sessions=sessions,
+            gone=gone,
+            counters=counters,
+            schedule=said.schedules_pushes,
+            tracer=tracer,
         )
         self.broadcasts = Broadcasts(
             sessions=sessions, groups=self.groups, wanted=said.wanted_by_broadcasts
@@ -113,6 +119,7 @@ class ClientSide:
             counters=counters,
             handler_seconds=limits.handler_seconds,
             most=limits.requests_under_way_in_all,
+            tracer=tracer,
             rules=rules(
                 catalogue.handlers(),
                 server.type,
@@ -138,6 +145,7 @@ class ClientSide:
                 caller=caller,
             ),
             serve=self.frontend.serve,
+            tracer=tracer,
         )
         drain = settings[DrainSettings]
         self._draining = Draining(

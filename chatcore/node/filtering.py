@@ -16,6 +16,7 @@ from chatcore.errors import BodyError
 from chatcore.interfaces import IApplication
 from chatcore.node.replies import VALUE
 from chatcore.telemetry import Counters
+from chatcore.tracing import OFF, Tracer
 from chatcore.wire import body
 from chatcore.wire.box import item
 from chatcore.wire.values import UNPACKABLE, pack
@@ -80,6 +81,7 @@ class Surroundings:
     Args:
         configured: what the application has registered.
         seconds: how long a request may take; 0 for ever.
+        tracer: told of requests that are followed and do not pass.
     """
 
     def __init__(
@@ -91,7 +93,9 @@ class Surroundings:
         counters: Counters,
         lag: Lag,
         clock: IClock,
+        tracer: Tracer = OFF,
     ) -> None:
+        self._tracer = tracer
         self._dispatcher, self._counters, self._lag = dispatcher, counters, lag
         self._inner, self._outer = configured.inner_filters, configured.outer_filters
         self._patience = Patience(seconds=seconds, clock=clock)
@@ -118,6 +122,7 @@ class Surroundings:
             note=self._note,
             report=self._dispatcher.report,
             outer=outer,
+            refused=self._refused,
         )
 
     def stop(self) -> None:
@@ -126,6 +131,10 @@ class Surroundings:
         self._lag.stop()
         for each in self._ready_made:
             each.stop()
+
+    def _refused(self) -> None:
+        if self._tracer.active and (span := self._tracer.current()) is not None:
+            span.fail("refused", "a filter did not let it pass")
 
     def _note(self, problem: BaseException, request: Request) -> str | None:
         if request.unreadable and isinstance(problem, BodyError):

@@ -13,18 +13,20 @@ from chatcore.channels.broadcast import Broadcasts
 from chatcore.channels.groups import GroupTable
 from chatcore.connectors.encoding import REFUSED
 from chatcore.connectors.parts import Reply
-from chatcore.dispatch.dispatcher import Dispatcher
+from chatcore.dispatch.dispatcher import Dispatcher, reason_of
 from chatcore.dispatch.filters import FAILED, Failed, Filters, Request
 from chatcore.errors import BodyError, ChatcoreError, NoSuchServer, NotConnected, RpcError
 from chatcore.links.link import Link, Responder
 from chatcore.links.table import LinkTable
 from chatcore.node.access import Rule
 from chatcore.node.filtering import Outcome, body_items
+from chatcore.node.following import Followed, received
 from chatcore.node.replies import TRUE, UNREADABLE, VALUE, push_encoder, to_body
 from chatcore.sessions.copy import SessionCopy, copy_of
 from chatcore.sessions.service import SessionService
 from chatcore.sessions.session import Session
-from chatcore.telemetry import Counters, Seen
+from chatcore.telemetry import Counters, Reason, Seen
+from chatcore.tracing import OFF, Span, Tracer, trace_item
 from chatcore.wire.body import EMPTY, Body
 from chatcore.wire.box import END, Box, item, join
 from chatcore.wire.message import Message
@@ -56,6 +58,7 @@ class Frontend:
         stamp: what a box carries after a choice, so that who gets it can tell whether it holds.
         handler_seconds: how long a handler may take; 0 for ever.
         most: how many requests and notifies may wait on this node; 0 for any number.
+        tracer: told of messages and pushes that are followed.
     """
 
     log = Logger()
@@ -76,7 +79,9 @@ class Frontend:
         handler_seconds: float,
         rules: Mapping[str, Rule] = {},
         most: int = 0,
+        tracer: Tracer = OFF,
     ) -> None:
+        self._tracer = tracer
         self._server_type = server_type
         self._targets: dict[str | int, tuple[str, bytes, Rule | None]] = {
             r: (r.partition(".")[0], item(b"route", r.encode()), rules.get(r)) for r in routes
@@ -102,17 +107,37 @@ class Frontend:
 
     def serve(self, session: Session, message: Message, reply: Reply | None) -> None:
         """Act on a client's request or notify; each request gets exactly one reply."""
+        if self._tracer.active:
+            self._follow(session, message, reply)
+        else:
+            self._serve(session, message, reply)
+
+    def _follow(self, session: Session, message: Message, reply: Reply | None) -> None:
+        """Act on a message while some are followed."""
+        span = self._tracer.message(str(message.route), session.uid, session.trace)
+        if span is not None:
+            span.add(
+                uid=session.uid,
+                session=session.id,
+                what="notify" if reply is None else "request",
+                bytes=len(message.body),
+            )
+            if reply is not None:
+                reply = Followed(span, session, reply).reply
+        self._tracer.within(span, self._serve, session, message, reply)
+
+    def _serve(self, session: Session, message: Message, reply: Reply | None) -> None:
         target = self._targets.get(message.route)
         if target is None:
             self._say_unknown(message.route)
-            self._refuse(reply)
+            self._refuse(reply, "there is no such route")
             return
         server_type, route, rule = target
         if rule is not None and (why := rule(session.uid)) is not None:
             self._say_barred(message.route, why)
-            self._refuse(reply)
+            self._refuse(reply, why)
         elif self._most and self._counters.requests_now >= self._most:
-            self._refuse(reply)
+            self._refuse(reply, f"{self._most} requests wait on this server already")
         elif self._filters is not None:
             self._filter(session, message, reply, server_type, route)
         elif server_type == self._server_type:
@@ -137,11 +162,11 @@ class Frontend:
         def act(request: Request) -> Any:
             if session.closed is not None:  # while a filter waited: nobody is there to be served
                 self._counters.requests_refused += 1
+                self._note("gone", "its client went while a filter waited")
                 return dict(FAILED)
             outcome = Outcome()
             if server_type == self._server_type:
-                handle = self._dispatcher.handle
-                handle(text, request.msg, copy, outcome.came, request.notify)
+                self._handle(text, request.msg, copy, outcome.came, request.notify)
                 return outcome.result
 
             def done(box: Box | None, problem: Exception | None) -> None:
@@ -158,10 +183,14 @@ class Frontend:
                 return Failed(problem)
             return None if reply is None else outcome.result
 
+        span = self._tracer.current() if self._tracer.active else None
+
         def answer(value: Any) -> None:
             self._counters.requests_now -= 1
             if reply is not None:
                 reply(Body(value))
+            elif span is not None:
+                span.finish()
 
         assert self._filters is not None
         self._counters.requests_now += 1
@@ -171,8 +200,8 @@ class Frontend:
         route = str(message.route)
         try:
             msg = session.connection.encoding.decode(message)
-        except BodyError:
-            self._refuse(reply)
+        except BodyError as wrong:
+            self._refuse(reply, f"its body can't be read: {wrong}")
             return
 
         def replied(value: Any) -> None:
@@ -182,7 +211,32 @@ class Frontend:
 
         copy = copy_of(session, self._sessions)
         self._counters.requests_now += 1
-        self._dispatcher.handle(route, msg, copy, replied, reply is None)
+        self._handle(route, msg, copy, replied, reply is None)
+
+    def _handle(
+        self,
+        route: str,
+        msg: Any,
+        session: SessionCopy,
+        came: Callable[[Any], None],
+        notify: bool,
+    ) -> None:
+        """Have a handler of this node act on a message."""
+        handle = self._dispatcher.handle
+        span = self._tracer.current() if self._tracer.active else None
+        if span is None:
+            handle(route, msg, session, came, notify)
+            return
+        received(span)
+        handler = span.child(route, "handler", uid=session.uid, frontend=session.frontend_id)
+
+        def ended(value: Any) -> None:
+            handler.finish()
+            came(value)
+            if notify:
+                span.finish()
+
+        self._tracer.within(handler, handle, route, msg, session, ended, notify)
 
     def _forward(
         self,
@@ -200,12 +254,14 @@ class Frontend:
             # them has others than who was there before, and no backend knows which.
             try:
                 value = pack(encoding.decode(message))
-            except (BodyError, *UNPACKABLE):  # an application's coder reads whatever it likes
-                self._refuse(reply)
+            except (BodyError, *UNPACKABLE) as wrong:  # a coder reads whatever it likes
+                self._refuse(reply, f"its body can't be read: {wrong}")
                 return
             payload = route + VALUE + item(b"body", value)
         if reply is None:  # it waits on the other node
-            self._send(session, str(message.route), payload, None, server_type)
+            problem = self._send(session, str(message.route), payload, None, server_type)
+            if problem is not None and self._tracer.active:
+                self._refused_notify()
             return
         self._counters.requests_now += 1
         done = partial(self._forwarded, reply)
@@ -213,6 +269,11 @@ class Frontend:
         if problem is not None:
             self._counters.requests_now -= 1
             reply(REFUSED)
+
+    def _refused_notify(self) -> None:
+        span = self._tracer.current()
+        if span is not None:
+            span.finish()
 
     def _forwarded(self, reply: Reply, box: Box | None, problem: RpcError | None) -> None:
         self._counters.requests_now -= 1
@@ -239,17 +300,20 @@ class Frontend:
             payload += item(b"session", session.export())
         except (LookupError, ChatcoreError) as problem:
             self._counters.requests_refused += 1
+            self._note("no server", f"the route to {server_type}: {problem}")
             self._say_unchosen(server_type, problem)
             return problem  # nobody to route to, or not yet
         except Exception as problem:
             self._counters.requests_refused += 1
+            self._note("failed", f"the route to {server_type} raised {type(problem).__name__}")
             self._dispatcher.report(f"the route to {server_type}", problem)
             return problem
+        span = self._tracer.current() if self._tracer.active else None
         if link is None:
-            send = partial(self._send_to, server, route, payload, done)
+            send = partial(self._send_to, server, route, payload, done, span)
             if self._links.wait_for(server, send):
                 return None
-        return self._send_to(server, route, payload, done, link, waited=False)
+        return self._send_to(server, route, payload, done, span, link, waited=False)
 
     def _send_to(
         self,
@@ -257,6 +321,7 @@ class Frontend:
         route: str,
         payload: bytes,
         done: Callable[[Box | None, RpcError | None], None] | None,
+        span: Span | None,
         link: Link | None,
         *,
         waited: bool = True,
@@ -267,6 +332,8 @@ class Frontend:
             waited: whether nobody waits for what comes back: then ``done`` is told.
         """
         problem: RpcError | None = None
+        if span is not None:
+            payload, done = self._follow_on(span, server, payload, done, link)
         if link is None and not self._links.knows(server):
             self._counters.requests_refused += 1
             why = f"the route chose {server!r:.100}, which is no other server's id"
@@ -280,9 +347,44 @@ class Frontend:
             link.write(FORWARD_NOTIFY + payload + END)
         else:
             link.ask(FORWARD + payload, done, route, self._patience)
+        if span is not None and problem is not None:
+            span.fail(reason_of(problem), str(problem))
+        if span is not None and done is None:
+            span.finish()
         if problem is not None and waited and done is not None:
             done(None, problem)
         return problem
+
+    def _follow_on(
+        self,
+        span: Span,
+        server: str,
+        payload: bytes,
+        done: Callable[[Box | None, RpcError | None], None] | None,
+        link: Link | None,
+    ) -> tuple[bytes, Callable[[Box | None, RpcError | None], None] | None]:
+        """Have a message followed that is sent on; its box and who is told its answer come back."""
+        received(span)
+        queued = 0 if link is None else link.queued
+        forward = span.child(span.name, "forward", server=server, queued=queued)
+        payload += trace_item(forward)
+        if done is None:
+            forward.finish()
+            return payload, None
+
+        def ended(box: Box | None, problem: RpcError | None) -> None:
+            if problem is None:
+                forward.finish()
+            else:
+                forward.finish(reason_of(problem), str(problem))
+            done(box, problem)
+
+        return payload, ended
+
+    def _note(self, reason: Reason, why: str) -> None:
+        """A message comes to nothing; noted if it is followed."""
+        if self._tracer.active and (span := self._tracer.current()) is not None:
+            span.fail(reason, why)
 
     def _heard(self, box: Box | None) -> Body | None:
         """What a backend answered; None if it did not, which is counted."""
@@ -294,10 +396,13 @@ class Frontend:
         self._counters.requests_failed += 1
         return None
 
-    def _refuse(self, reply: Reply | None) -> None:
+    def _refuse(self, reply: Reply | None, why: str) -> None:
         self._counters.requests_refused += 1
+        self._note("refused", why)
         if reply is not None:
             reply(REFUSED)
+        elif self._tracer.active and (span := self._tracer.current()) is not None:
+            span.finish()
 
     def _say_unknown(self, route: str | int) -> None:
         if not self._unknown_routes.first(route):
@@ -339,24 +444,37 @@ class Frontend:
         route = box[b"route"].decode()
         encode = push_encoder(route, join(box, b"body"))
         channel, droppable = box[b"channel"].decode(), box.get(b"droppable") == TRUE
+        if b"trace" in box:
+            push = partial(self._groups.push, droppable=droppable)
+            span = self._tracer.far(box[b"trace"])
+            self._tracer.within(span, push, link.peer, channel, route, encode)
+            return
         self._groups.push(link.peer, channel, route, encode, droppable=droppable)
 
     def _push_to_uids(self, link: Link, box: Box, ask: bytes | None) -> None:
         route = box[b"route"].decode()
         encode = push_encoder(route, join(box, b"body"))
         droppable = box.get(b"droppable") == TRUE
+        if b"trace" in box:
+            push = partial(self._groups.push_to_uids, droppable=droppable)
+            span = self._tracer.far(box[b"trace"])
+            self._tracer.within(span, push, _uids(box), route, encode)
+            return
         self._groups.push_to_uids(_uids(box), route, encode, droppable=droppable)
 
     def _broadcast(self, link: Link, box: Box, ask: bytes | None) -> None:
         route, packed = box[b"route"].decode(), join(box, b"body")
-        self._broadcasts.send(
-            route,
-            push_encoder(route, packed),
-            packed,
+        send = partial(
+            self._broadcasts.send,
             bound=box.get(b"bound") == TRUE,
             where=join(box, b"where") if b"where" in box else None,
             droppable=box.get(b"droppable") == TRUE,
         )
+        encode = push_encoder(route, packed)
+        if b"trace" in box:
+            self._tracer.within(self._tracer.far(box[b"trace"]), send, route, encode, packed)
+        else:
+            send(route, encode, packed)
 
     def _join(self, link: Link, box: Box, ask: bytes | None) -> None:
         self._groups.join(link.peer, box[b"channel"].decode(), _uids(box))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import chain, islice
 from typing import Any
 
 from chatcore.channels.broadcast import Broadcasts
@@ -14,6 +16,7 @@ from chatcore.links.table import LinkTable
 from chatcore.node.arrivals import FOR_EVER
 from chatcore.node.replies import TRUE, push_encoder
 from chatcore.telemetry import Counters
+from chatcore.tracing import MOST_MEMBERS, OFF, Span, Tracer, trace_item
 from chatcore.wire.box import END, Box, item
 from chatcore.wire.values import pack
 
@@ -27,6 +30,13 @@ GROUP_LEAVE = item(b"_command", b"GroupLeave")
 GROUP_RENEW = item(b"_command", b"GroupRenew") + END
 GROUP_FORGET = item(b"_command", b"GroupForget")
 
+SENT = "sent"
+"""What has become of a push at a frontend, where it was sent there; else why it was not."""
+
+
+Members = Callable[[str], Mapping[str, Collection[str]]]
+"""The members of a channel of this node, by their frontend."""
+
 
 class Frontends:
     """Implements `chatcore.channels.service.IFrontends`.
@@ -36,6 +46,8 @@ class Frontends:
         groups: this node's own, if it is a frontend itself.
         broadcasts: so are these.
         ask: asks a frontend, which may be this node, something about its sessions.
+        members: of a channel; asked of pushes that are followed.
+        tracer: told of those.
     """
 
     def __init__(
@@ -48,7 +60,10 @@ class Frontends:
         broadcasts: Broadcasts | None,
         ask: Callable[..., Awaitable[Any]],
         counters: Counters,
+        members: Members = lambda channel: {},
+        tracer: Tracer = OFF,
     ) -> None:
+        self._members, self._tracer = members, tracer
         self.id = id
         self._view = view
         self._links = links
@@ -109,25 +124,38 @@ class Frontends:
         body: bytes,
         droppable: bool = False,
     ) -> list[str]:
-        box = PUSH + _channel(channel) + _message(route, body, droppable) + END
+        span = self._follow_channel(channel, route, body) if self._tracer.active else None
+        box = PUSH + _channel(channel) + _message(route, body, droppable, span) + END
         missed = []
         for frontend in frontends:
             if frontend == self.id and self._groups is not None:
                 encode = push_encoder(route, body)
-                self._groups.push(self.id, channel, route, encode, droppable=droppable)
-            elif not self._push(frontend, box):
+                push = partial(self._groups.push, droppable=droppable)
+                self._here(span, push, self.id, channel, route, encode)
+            elif not self._push(frontend, box, span):
                 missed.append(frontend)
+        if span is not None:
+            span.finish()
         return missed
 
     def push_to_uids(
         self, frontend: str, uids: Sequence[str], route: str, body: bytes, droppable: bool = False
     ) -> bool:
-        if frontend == self.id and self._groups is not None:
-            encode = push_encoder(route, body)
-            self._groups.push_to_uids(uids, route, encode, droppable=droppable)
-            return True
-        tail = _message(route, body, droppable) + END
-        return all(self._push(frontend, PUSH_TO_UIDS + _uids(some) + tail) for some in pieces(uids))
+        span = None
+        if self._tracer.active:
+            span = self._follow({frontend: uids}, route, body, uids)
+        try:
+            if frontend == self.id and self._groups is not None:
+                encode = push_encoder(route, body)
+                push = partial(self._groups.push_to_uids, droppable=droppable)
+                self._here(span, push, uids, route, encode)
+                return True
+            tail = _message(route, body, droppable, span) + END
+            heads = (PUSH_TO_UIDS + _uids(some) for some in pieces(uids))
+            return all(self._push(frontend, head + tail, span) for head in heads)
+        finally:
+            if span is not None:
+                span.finish()
 
     async def push_to_found(
         self, frontend: str, uids: Sequence[str], route: str, body: bytes, droppable: bool = False
@@ -154,20 +182,59 @@ class Frontends:
         where: bytes | None = None,
         droppable: bool = False,
     ) -> bool:
-        if frontend == self.id and self._broadcasts is not None:
-            self._broadcasts.send(
-                route,
-                push_encoder(route, body),
-                body,
-                bound=bound,
-                where=where,
-                droppable=droppable,
-            )
-            return True
-        options = BOUND if bound else b""
-        if where is not None:
-            options += item(b"where", where)
-        return self._push(frontend, BROADCAST + _message(route, body, droppable) + options + END)
+        span = self._follow({}, route, body, None) if self._tracer.active else None
+        try:
+            if frontend == self.id and self._broadcasts is not None:
+                send = partial(self._broadcasts.send, bound=bound, where=where, droppable=droppable)
+                self._here(span, send, route, push_encoder(route, body), body)
+                return True
+            options = BOUND if bound else b""
+            if where is not None:
+                options += item(b"where", where)
+            box = BROADCAST + _message(route, body, droppable, span) + options + END
+            return self._push(frontend, box, span)
+        finally:
+            if span is not None:
+                span.finish()
+
+    def _here(self, span: Span | None, send: Callable[..., object], *args: Any) -> None:
+        """Send to clients of this node."""
+        if span is None:
+            send(*args)
+        else:
+            span.attributes["frontends"][self.id] = SENT
+            self._tracer.within(span, send, *args)
+
+    def _follow_channel(self, channel: str, route: str, body: bytes) -> Span | None:
+        """What a push to a channel is followed as, if it is."""
+        members = self._members(channel)
+        uids = _All(members.values())
+        return self._follow(members, route, body, uids, channel=channel)
+
+    def _follow(
+        self,
+        members: Mapping[str, Collection[str]],
+        route: str,
+        body: bytes,
+        uids: Collection[str] | None,
+        **about: Any,
+    ) -> Span | None:
+        """What a push is followed as, if it is.
+
+        Args:
+            members: whom it is meant for, by frontend.
+            uids: the same; None for everybody.
+        """
+        span = self._tracer.push(route, uids, bytes=len(body), frontends={}, **about)
+        if span is None:
+            return None
+        left, named = MOST_MEMBERS, {}
+        for frontend, each in members.items():
+            named[frontend] = list(islice(each, left))
+            left -= len(named[frontend])
+        span.add(members=named, count=sum(map(len, members.values())))
+        self._tracer.grew(span, sum(len(uid) + 16 for uid in chain(*named.values())))
+        return span
 
     def _tell(self, frontend: str, box: bytes) -> bool:
         link = self._links.get(frontend)
@@ -176,14 +243,20 @@ class Frontends:
         link.write(box)
         return True
 
-    def _push(self, frontend: str, box: bytes) -> bool:
+    def _push(self, frontend: str, box: bytes, span: Span | None = None) -> bool:
         link = self._links.get(frontend)
         if link is None:
+            if span is not None:
+                span.attributes["frontends"][frontend] = "link lost"
             return False
         if link.crowded:
             self._counters.link_pushes_shed += 1
+            if span is not None:
+                span.attributes["frontends"][frontend] = "link blocked"
             return False
         link.write(box)
+        if span is not None:
+            span.attributes["frontends"][frontend] = SENT
         return True
 
 
@@ -195,6 +268,24 @@ def _uids(uids: Sequence[str]) -> bytes:
     return item(b"uids", pack(list(uids)))
 
 
-def _message(route: str, body: bytes, droppable: bool) -> bytes:
+def _message(route: str, body: bytes, droppable: bool, span: Span | None = None) -> bytes:
     message = item(b"route", route.encode()) + item(b"body", body)
+    if span is not None:
+        message += trace_item(span)
     return message + DROPPABLE if droppable else message
+
+
+class _All:
+    """Several collections as one, which nobody makes of them."""
+
+    def __init__(self, some: Iterable[Collection[str]]) -> None:
+        self._some = list(some)
+
+    def __contains__(self, each: object) -> bool:
+        return any(each in some for some in self._some)
+
+    def __iter__(self) -> Iterator[str]:
+        return chain(*self._some)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._some))

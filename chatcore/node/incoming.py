@@ -11,12 +11,19 @@ from twisted.python.failure import Failure
 from twisted.python.reflect import safe_repr
 
 from chatcore.dispatch.chain import then
-from chatcore.dispatch.dispatcher import OWN_SERVICES, Dispatcher, Refused
+from chatcore.dispatch.dispatcher import (
+    OWN_SERVICES,
+    Dispatcher,
+    Refused,
+    in_words,
+    reason_of,
+)
 from chatcore.errors import CallRefused, SessionError
 from chatcore.links.filters import RpcCall, RpcFilters
 from chatcore.node.answers import NOBODY, Answer
 from chatcore.node.replies import UNREADABLE
 from chatcore.telemetry import Counters
+from chatcore.tracing import Span
 from chatcore.wire.values import UNPACKABLE, pack, unpack
 
 EXPECTED = "-"
@@ -48,19 +55,28 @@ class Incoming:
         self._id, self._type = id, server_type
         self._dispatcher, self._filters, self._counters = dispatcher, filters, counters
 
-    def run(self, service: str, method: str, packed: bytes, peer: str, answer: Answer) -> None:
+    def run(
+        self,
+        service: str,
+        method: str,
+        packed: bytes,
+        peer: str,
+        answer: Answer,
+        span: Span | None = None,
+    ) -> None:
         """Call a remote.
 
         Args:
             packed: the arguments as they crossed the link.
             peer: the node that calls.
             answer: told how it ended.
+            span: what it is followed as, if it is; it ends with it.
         """
         try:
             args = unpack(packed)
         except UNREADABLE as wrong:
             unreadable = Refused(f"its arguments can't be read: {wrong}")
-            self._refuse(answer, f"{service}.{method}", peer, unreadable)
+            self._refuse(answer, f"{service}.{method}", peer, unreadable, span)
             return
         filters = None if service.startswith(OWN_SERVICES) else self._filters
         through, call = None, None
@@ -80,17 +96,21 @@ class Incoming:
                 seen = CallRefused(self._id, call.what, str(problem)) if refused else problem
                 filters.after(call, result, seen)
             if problem is None:
+                if span is not None:
+                    span.finish()
                 answer.result(packed_result)
             elif isinstance(problem, Refused):
-                self._refuse(answer, f"{service}.{method}", peer, problem)
+                self._refuse(answer, f"{service}.{method}", peer, problem, span)
             else:
                 error_id = self._report(f"{service}.{method}", problem)
+                if span is not None:
+                    span.finish(reason_of(problem), in_words(problem, error_id))
                 answer.error("RAISED", f"{error_id} {safe_repr(problem)}")
 
         try:
             self._dispatcher.call(service, method, args, ended, through)
         except Refused as problem:
-            self._refuse(answer, f"{service}.{method}", peer, problem)
+            self._refuse(answer, f"{service}.{method}", peer, problem, span)
 
     def _call(
         self, service: str, method: str, args: list[Any], size: int, peer: str, notify: bool
@@ -107,8 +127,12 @@ class Incoming:
             size=size,
         )
 
-    def _refuse(self, answer: Answer, what: str, peer: str, problem: Refused) -> None:
+    def _refuse(
+        self, answer: Answer, what: str, peer: str, problem: Refused, span: Span | None
+    ) -> None:
         self._counters.calls_refused += 1
+        if span is not None:
+            span.finish("refused", str(problem))
         if answer is NOBODY:
             self.log.warn(
                 "A notify of {what} from {peer} is refused: {problem}",

@@ -26,6 +26,7 @@ from chatcore.node.arrivals import FOR_EVER, Arrivals
 from chatcore.node.replies import TRUE
 from chatcore.node.under_way import UnderWay
 from chatcore.telemetry import Counters
+from chatcore.tracing import OFF, Tracer
 from chatcore.wire.box import END, Box, item, join
 from chatcore.wire.values import pack, unpack
 
@@ -64,6 +65,7 @@ class Moves:
         counters: where refusals are counted.
         clock: the reactor.
         longest_wait: seconds that a request waits at most for channels that move.
+        tracer: told what becomes of those that are followed.
     """
 
     log = Logger()
@@ -83,6 +85,7 @@ class Moves:
         counters: Counters,
         clock: IClock,
         longest_wait: float,
+        tracer: Tracer = OFF,
     ) -> None:
         self._id, self._type, self._servers, self._links = id, server_type, servers, links
         self._channels, self._groups = channels, groups
@@ -132,6 +135,7 @@ class Moves:
             counters=counters,
             clock=clock,
             longest=longest_wait,
+            tracer=tracer,
         )
         servers.on_changed(self._view_changed)
         links.on_up(self._up)

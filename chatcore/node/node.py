@@ -184,7 +184,7 @@ class Node(Service):
         self.catalogue, self.dispatcher = configured.catalogue, parts.dispatcher
         self.lag = parts.lag
         self.sessions, self.logins, self.backend = parts.sessions, parts.logins, parts.backend
-        self.clients, self._life = parts.clients, parts.life
+        self.clients, self._life, self.tracer = parts.clients, parts.life, parts.tracer
         self._administration = Administration(
             node=self,
             about={"app": str(folder), "env": servers.env},

@@ -15,6 +15,7 @@ from chatcore.connectors.settings import (
 from chatcore.links.settings import LinkSettings
 from chatcore.node.lifecycle import NodeSettings
 from chatcore.sessions.settings import SessionSettings
+from chatcore.tracing import TracingSettings
 
 SECTIONS: dict[str, type] = {
     "connector": ConnectorSettings,
@@ -30,5 +31,6 @@ SECTIONS: dict[str, type] = {
     "sessions": SessionSettings,
     "node": NodeSettings,
     "crons": CronSettings,
+    "tracing": TracingSettings,
 }
 """The settings of a node, by section."""

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import msgspec
 
 from chatcore.interfaces import Address
+from chatcore.tracing.traceparent import TraceParent
 from chatcore.wire.text import check_text
 from chatcore.wire.values import pack
 
@@ -46,6 +47,7 @@ class Session:
         settings: what the application keeps in it; changed by `update` alone.
         nested: whether a setting holds others, so that copies of it have to be made in depth.
         closed: why it ended, once it has.
+        trace: what its client's own trace is called, if it has named one.
     """
 
     __slots__ = (
@@ -59,6 +61,7 @@ class Session:
         "logged_in",
         "nested",
         "settings",
+        "trace",
         "uid",
     )
 
@@ -72,6 +75,7 @@ class Session:
         self.settings: dict[str, Any] = {}
         self.nested = False
         self.closed: str | None = None
+        self.trace: TraceParent | None = None
         self._hooks: list[ClosedHook] = []
         self._exported: bytes | None = None
 

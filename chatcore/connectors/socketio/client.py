@@ -263,6 +263,7 @@ class SocketioClient(CarriedClient):
         if socket.session is not None and self._may_ask(size, now, request=reply is not None):
             parts.serve(socket.session, each, reply)
         else:
+            self._note_refused(socket.session, each.route, "a limit forbids it")
             self._refuse(reply)
 
     def _refuse(self, reply: Reply | None) -> None:
