@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Literal
 
-Question = Literal["status", "nodes", "links", "remotes", "handlers"]
+Question = Literal["status", "nodes", "links", "remotes", "handlers", "trace"]
 """What can be asked.
 
 ``status``
@@ -17,9 +17,12 @@ Question = Literal["status", "nodes", "links", "remotes", "handlers"]
 ``remotes``, ``handlers``
     what can be called on the node, as it is declared there, and as what the node knows what can be
     called on others
+``trace``
+    what is noted of messages that are followed. Some may be asked to be: that changes nothing of
+    what becomes of them, and ends by itself
 """
 
-QUESTIONS: Final[tuple[Question, ...]] = ("status", "nodes", "links", "remotes", "handlers")
+QUESTIONS: Final[tuple[Question, ...]] = ("status", "nodes", "links", "remotes", "handlers", "trace")
 
 Answer = Callable[[Mapping[str, Any]], dict[str, Any] | Awaitable[dict[str, Any]]]
 """Given what a question was asked with, gives its answer, in msgpack's types.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import Meta
 
@@ -25,12 +25,4 @@ class TracingSettings:
     )
     keep_bytes: Annotated[int, Meta(ge=65536)] = setting(
         16 * 1024 * 1024, "bytes that these take up, about"
-    )
-    continues: bool = setting(
-        True, "whether the traces of clients that name one at their handshake are continued"
-    )
-    export: Literal["", "opentelemetry"] = setting(
-        "",
-        "where spans go besides; opentelemetry: as the variables OTEL_* say, by its own package;"
-        " empty: nowhere",
     )

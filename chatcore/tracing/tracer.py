@@ -69,7 +69,6 @@ class Tracer:
         self.node, self.now = node, now
         self._clock, self._chance, self._off = clock, chance, off
         self._sample, self._per_second = settings.sample, settings.per_second
-        self.continues = settings.continues
         self.store = Store(settings.keep, settings.keep_bytes)
         self.exporter: Exporter | None = None
         self._armed: dict[str, Arming] = {}

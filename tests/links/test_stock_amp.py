@@ -82,7 +82,9 @@ class Stock(amp.AMP):
         return {}
 
     @Push.responder
-    def push(self, channel: str, route: str, body: Any, droppable: bool | None) -> dict[str, Any]:
+    def push(
+        self, channel: str, route: str, body: Any, droppable: bool | None, **trace: Any
+    ) -> dict[str, Any]:
         self.heard.append((channel, route, body, *([droppable] if droppable else [])))
         return {}
 
@@ -428,6 +430,7 @@ def test_our_pushes(net: Net, a: Node, listener: StockListener) -> None:
             "route": "onChat",
             "body": 1,
             "droppable": True,
+            "trace": None,
             "bound": True,
             "where": {"colour": "red"},
         },

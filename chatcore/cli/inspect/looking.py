@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import Any
 
 from chatcore.cli.options import add_reach
 from chatcore.cli.parsing import Commands, Parser
 from chatcore.cli.running import run_main
+
+TRACE_SECONDS = 60.0
+"""Seconds that a message is waited for, unless somebody says it."""
+
+MOST_COUNT = 100
+"""Messages that are waited for."""
 
 _TABS = "; tabs are between them, and a dash is in the place of what there is not."
 
@@ -17,6 +24,7 @@ def add_looking(group: Commands) -> None:
     _add_links(group)
     _add_remotes(group)
     _add_handlers(group)
+    _add_trace(group)
 
 
 def add_servers(parser: Parser) -> None:
@@ -108,6 +116,55 @@ def _add_handlers(group: Commands) -> None:
         "of what it says of itself" + _TABS,
     )
     _add_declared(parser, "handlers")
+
+
+def _add_trace(group: Commands) -> None:
+    parser = group.add_parser(
+        "trace",
+        help="follow a client's message to the members of its channel",
+        description="Waits for the next message of a route, or of a uid, and tells what became of "
+        "it: how long each hop took, and who did not get what was pushed for it, and why. Times "
+        "are those since it came; where the clocks of machines differ too much to tell, there is "
+        "a ~. Off a terminal, each hop is one line with the fields trace, kind, milliseconds until "
+        "it began, milliseconds that it took, server, name, nothing, reason and what is said of "
+        "it; each member of a push is one of the kind 'member', with the milliseconds until it was "
+        "written, its frontend, the route, the uid, what became of it, and why" + _TABS,
+    )
+    parser.add_argument(
+        "word",
+        metavar="ROUTE|UID",
+        nargs="?",
+        help="the route of messages, as in 'chat.chatHandler.*', or the uid of who sends them",
+    )
+    parser.add_argument(
+        "--to", metavar="UID", help="also follow pushes that are meant for this uid"
+    )
+    parser.add_argument(
+        "--count",
+        metavar="N",
+        type=_count,
+        default=1,
+        help="how many messages; 1 unless given",
+    )
+    parser.add_argument(
+        "--recent",
+        action="store_true",
+        help="wait for nothing, and tell of the newest that were followed already",
+    )
+    add_reach(parser, seconds=TRACE_SECONDS)
+
+    async def main(options: Any, output: Any, *, reactor: Any) -> int:
+        from chatcore.cli.inspect.tracing import trace
+
+        return await trace(options, output, reactor=reactor)
+
+    parser.set_defaults(run=run_main, main=main, ids=[], type=None)
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 0 < int(text[:9]) <= MOST_COUNT:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {MOST_COUNT}")
+    return int(text)
 
 
 def _add_declared(parser: Parser, kind: str) -> None:

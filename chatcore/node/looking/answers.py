@@ -12,6 +12,7 @@ from chatcore.node.looking.links import Links
 from chatcore.node.looking.looked_at import ILookedAt
 from chatcore.node.looking.nodes import Nodes
 from chatcore.node.looking.status import Status
+from chatcore.node.looking.traces import Traces
 
 
 def answers(node: ILookedAt, failures: Failures, clock: IClock) -> Mapping[Question, Answer]:
@@ -28,4 +29,5 @@ def answers(node: ILookedAt, failures: Failures, clock: IClock) -> Mapping[Quest
         "links": Links(node, clock),
         "remotes": Remotes(node),
         "handlers": Handlers(node),
+        "trace": Traces(node),
     }

@@ -14,7 +14,9 @@ from chatcore.links.table import LinkTable
 from chatcore.node.client_side import ClientSide
 from chatcore.node.membership import Membership
 from chatcore.node.moves import Moves
+from chatcore.sessions.service import SessionService
 from chatcore.telemetry import Counters
+from chatcore.tracing import Tracer
 
 
 class ILookedAt(Protocol):
@@ -38,3 +40,5 @@ class ILookedAt(Protocol):
     membership: Membership
     channels: ChannelService
     counters: Counters
+    sessions: SessionService
+    tracer: Tracer
