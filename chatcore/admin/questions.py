@@ -22,7 +22,14 @@ Question = Literal["status", "nodes", "links", "remotes", "handlers", "trace"]
     what becomes of them, and ends by itself
 """
 
-QUESTIONS: Final[tuple[Question, ...]] = ("status", "nodes", "links", "remotes", "handlers", "trace")
+QUESTIONS: Final[tuple[Question, ...]] = (
+    "status",
+    "nodes",
+    "links",
+    "remotes",
+    "handlers",
+    "trace",
+)
 
 Answer = Callable[[Mapping[str, Any]], dict[str, Any] | Awaitable[dict[str, Any]]]
 """Given what a question was asked with, gives its answer, in msgpack's types.

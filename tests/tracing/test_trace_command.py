@@ -172,7 +172,7 @@ class TestWhoDidNotGetIt:
         async def act() -> None:
             asked = ann.request(SLOWLY, {"gate": "gate"})
             await until(lambda: rooms.nodes["chat-1"].counters.requests_now, "the handler")
-            front._clients.groups.leave("chat-1", "attic", ["bob"])
+            front.clients.groups.leave("chat-1", "attic", ["bob"])
             (session,) = rooms.nodes["front-2"].sessions.by_uid("cleo")
             session.connection.close("gone")
             gate.callback(None)

@@ -174,7 +174,7 @@ class Story:
         if any(each["kind"] == "passed on" for each in there):
             return None
         took = max(s["end"] for s in there) - min(s["start"] for s in there)
-        way = span["end"] - span["start"] - took
+        way: int = span["end"] - span["start"] - took
         return way if way >= 0 else None
 
     # Its members.
@@ -205,7 +205,8 @@ class Story:
             return int(span["others"])
         named = sum(map(len, span["attributes"].get("members", {}).values()))
         left_out = max(span["attributes"].get("count", 0) - named, 0)
-        return max(left_out, sum(int(each["others"]) for each in delivered))
+        counted = sum(int(each["others"]) for each in delivered)
+        return int(max(left_out, counted))
 
     def _members(self) -> Iterator[Member]:
         for span in self.spans:
