@@ -101,6 +101,14 @@ class Actor:
         self.take(count)
         self._lines[start:] = sorted(self._lines[start:])
 
+    def gather_until(self, *words: str) -> None:
+        """Write down what comes until each of these words has, in an order of ours."""
+        start = len(self._lines)
+        while not all(any(word in line for line in self._lines[start:]) for word in words):
+            if not self._note():
+                break
+        self._lines[start:] = sorted(self._lines[start:])
+
     def fence(self, route: str | None = None) -> None:
         """Ask for something harmless; write down what comes before its answer, and that it came."""
         if self._served(route):

@@ -80,7 +80,8 @@ def taken_elsewhere(stage: Stage) -> None:
     other = stage.at_work("connector", "other", 2)
     enter(alice, "alice", room)
     enter(other, "alice", room)
-    alice.fence()
+    say(alice, 2, "hello")
+    alice.gather_until("push onChat", "response 2 ")  # what the room said before comes before
 
 
 @script("chat: in another room already")
