@@ -9,12 +9,13 @@ import msgspec
 from twisted.internet.defer import Deferred
 
 from chatcore.admin.asker import Asker
-from chatcore.admin.outcomes import AWAY, FAILED, LATE, LOST, What, result_of
+from chatcore.admin.invocation import Invocation
+from chatcore.admin.outcomes import AWAY, FAILED, LATE, LOST, MISTAKE, What, result_of
 from chatcore.admin.questions import Question
 from chatcore.errors import AdminError, CallTimedOut, LinkLost, NotConnected, RpcError
 from chatcore.links.link import Link
 from chatcore.wire.box import Box, item, join
-from chatcore.wire.values import pack, unpack
+from chatcore.wire.values import UNPACKABLE, pack, unpack
 
 SLACK = 1.0
 """Seconds more that who is asked is waited for than it was given: it says best why it is late."""
@@ -56,6 +57,31 @@ async def ask_question(
     if given:
         asked[b"given"] = pack(dict(given))
     return _table(await ask(link, "Inspect", asked, seconds + SLACK))
+
+
+async def ask_to_invoke(
+    link: Link, invocation: Invocation, id: str, seconds: float, *, asker: Asker | None = None
+) -> dict[str, Any]:
+    """Have a remote of a node called; returns when it has a result.
+
+    Args:
+        asker: for whom this side asks; for itself unless given.
+
+    Raises:
+        AdminError: the call does not fit, or gave no result.
+    """
+    try:
+        args = pack(invocation.args)
+    except UNPACKABLE as problem:
+        raise AdminError(f"these arguments can't be sent: {problem}", code=MISTAKE) from None
+    given = {
+        b"route": invocation.route.encode(),
+        b"args": args,
+        b"whole": str(invocation.whole).encode(),
+        **_about(id, seconds),
+        **_for(asker),
+    }
+    return _table(await ask(link, "Invoke", given, seconds + SLACK))
 
 
 async def ask_order(

@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from chatcore.admin.asker import Asker, Right
+from chatcore.admin.invocation import Invocation
 from chatcore.admin.outcomes import BUSY, FAILED, FORBIDDEN, REFUSED, WHATS, What, done, not_done
 from chatcore.admin.questions import QUESTIONS, Question
 from chatcore.config.names import ADMIN
@@ -21,7 +22,7 @@ from chatcore.errors import AdminError, TokenError
 from chatcore.links.link import Link, Responder
 from chatcore.telemetry import Counters, Rationed
 from chatcore.wire.box import Box, item, join
-from chatcore.wire.values import UNPACKABLE, pack
+from chatcore.wire.values import UNPACKABLE, pack, unpack
 
 MOST_LINKS = 16
 """Administrators who may be linked to one process at once."""
@@ -78,6 +79,7 @@ Act = Callable[[Asking], Awaitable[Any]]
 RIGHTS: Final[Mapping[bytes, Right]] = {
     b"Survey": "see",
     b"Inspect": "see",
+    b"Invoke": "act",
     b"Order": "act",
     b"Add": "act",
     b"Reload": "act",
@@ -114,6 +116,15 @@ class IAdministered(Protocol):
             seconds: within which the answer is wanted.
             passes_on: whether another process may be asked for it.
             asker: who asks; who is asked for him has to know it.
+        """
+
+    async def invoke(
+        self, invocation: Invocation, id: str, seconds: float, *, passes_on: bool, asker: Asker
+    ) -> dict[str, Any]:
+        """Call a remote of a node; returns when it has a result.
+
+        Args:
+            invocation: what to call; nothing in it has been looked at.
         """
 
     async def order(
@@ -201,6 +212,7 @@ class Desk:
         self._acts: dict[bytes, Act] = {
             b"Survey": self._survey,
             b"Inspect": self._inspect,
+            b"Invoke": self._invoke,
             b"Order": self._order,
             b"Add": self._add,
             b"Reload": self._reload,
@@ -355,6 +367,16 @@ class Desk:
             question, id, given, seconds, passes_on=asking.passes_on, asker=asking.asker
         )
 
+    async def _invoke(self, asking: Asking) -> Any:
+        box = asking.box
+        invocation = Invocation(
+            _text(box, b"route"), _value(box, b"args"), box.get(b"whole") == b"True"
+        )
+        id, seconds = _text(box, b"id"), _seconds(box)
+        return await self._host.invoke(
+            invocation, id, seconds, passes_on=asking.passes_on, asker=asking.asker
+        )
+
     async def _order(self, asking: Asking) -> Any:
         what, id = _what(asking.box), _text(asking.box, b"id")
         seconds, asker = _seconds(asking.box), asking.asker
@@ -408,7 +430,7 @@ def _answer(link: Link, ask: bytes, outcome: Any) -> None:
 
 def _in_words(command: bytes, box: Box) -> str:
     """What is asked, for whom it is forbidden to; nothing of it has been looked at."""
-    told = [box[key][:LONGEST_WORD] for key in (b"what", b"type", b"id") if key in box]
+    told = [box[key][:LONGEST_WORD] for key in (b"what", b"type", b"route", b"id") if key in box]
     if command != b"Order":  # which says by itself what it is
         told.insert(0, command.lower())
     return " ".join(ascii(each.decode("utf-8", "replace"))[1:-1] for each in told)
@@ -425,6 +447,13 @@ def _texts(box: Box, key: bytes) -> dict[str, str]:
     try:
         return _decode_texts(join(box, key))
     except (KeyError, ValueError, msgspec.MsgspecError):
+        raise _nonsense(key) from None
+
+
+def _value(box: Box, key: bytes) -> Any:
+    try:
+        return unpack(join(box, key))
+    except (KeyError, msgspec.MsgspecError, *UNPACKABLE):
         raise _nonsense(key) from None
 
 

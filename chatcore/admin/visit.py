@@ -18,9 +18,11 @@ from chatcore.admin.asking import (
     ask_question,
     ask_survey,
     ask_to_add,
+    ask_to_invoke,
     ask_to_reload,
     ask_to_tap,
 )
+from chatcore.admin.invocation import Invocation
 from chatcore.admin.outcomes import AWAY, LATE, STRANGER, What
 from chatcore.admin.questions import Question
 from chatcore.deadlines import IClock
@@ -87,6 +89,10 @@ class Visit:
     ) -> dict[str, Any]:
         """Ask a node something; AdminError when it can't be told."""
         return await ask_question(self._link, question, id, given, seconds, asker=self._asker)
+
+    async def invoke(self, invocation: Invocation, id: str, seconds: float) -> dict[str, Any]:
+        """Have a remote of a node called; AdminError when it does not fit or has no result."""
+        return await ask_to_invoke(self._link, invocation, id, seconds, asker=self._asker)
 
     async def order(self, what: What, id: str, seconds: float) -> dict[str, Any]:
         """Have something done with a node, until it is done; AdminError when it was not."""

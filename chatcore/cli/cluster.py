@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
 from twisted.internet.task import deferLater
 
+from chatcore.admin.invocation import Invocation
 from chatcore.admin.outcomes import (
     AWAY,
     BUSY,
@@ -167,6 +168,15 @@ class Cluster:
         every = list(ids)
         asked = [self._asking.run(one, id) for id in every]
         return dict(zip(every, await gatherResults(asked, consumeErrors=True), strict=True))
+
+    async def invoke(self, invocation: Invocation, id: str) -> dict[str, Any]:
+        """Have a remote of a server called; its result and how many milliseconds it took.
+
+        Raises:
+            AdminError: the call does not fit, or gave no result.
+        """
+        seconds = self._seconds
+        return await self._ask(lambda it: it.invoke(invocation, id, seconds), again=False)
 
     async def order(self, what: What, id: str) -> bool:
         """Have something done with a server; returns when it is done.

@@ -380,6 +380,24 @@ class Inspect(Command):
     response = [(b"outcome", Value())]
 
 
+class Invoke(Command):
+    """Administrator to any process: call a remote of that node. Who is asked for another asks it.
+
+    ``args`` is a list, or a table by the names of the parameters. The result is ``{"result": …,
+    "ms": …}``, in JSON's types; with ``whole``, nothing in it is hidden.
+    """
+
+    arguments = [
+        (b"route", Unicode()),
+        (b"id", Unicode()),
+        (b"args", Value()),
+        (b"whole", Boolean(optional=True)),
+        (b"seconds", Float()),
+        (b"asker", Unicode(optional=True)),
+    ]
+    response = [(b"outcome", Value())]
+
+
 class Order(Command):
     """Do something with a node, as in ``stop``. Answered when it is done."""
 

@@ -11,7 +11,8 @@ from twisted.internet.endpoints import UNIXClientEndpoint
 
 import chatcore
 from chatcore.admin.asker import Asker
-from chatcore.admin.asking import ask_order, ask_question
+from chatcore.admin.asking import ask_order, ask_question, ask_to_invoke
+from chatcore.admin.invocation import Invocation
 from chatcore.admin.outcomes import AWAY, FAILED, REFUSED, UNKNOWN, What
 from chatcore.admin.questions import Question
 from chatcore.admin.visit import Visit, visit
@@ -86,22 +87,49 @@ class Administered:
         passes_on: bool,
         asker: Asker,
     ) -> dict[str, Any]:
+        def by_visit(visiting: Visit) -> Awaitable[dict[str, Any]]:
+            return visiting.inspect(question, id, given, seconds)
+
+        def by_link(link: Link) -> Awaitable[dict[str, Any]]:
+            return ask_question(link, question, id, given, seconds, asker=asker)
+
+        return await self._of_a_node(
+            id, by_visit, by_link, seconds, passes_on=passes_on, asker=asker
+        )
+
+    async def invoke(
+        self, invocation: Invocation, id: str, seconds: float, *, passes_on: bool, asker: Asker
+    ) -> dict[str, Any]:
+        def by_visit(visiting: Visit) -> Awaitable[dict[str, Any]]:
+            return visiting.invoke(invocation, id, seconds)
+
+        def by_link(link: Link) -> Awaitable[dict[str, Any]]:
+            return ask_to_invoke(link, invocation, id, seconds, asker=asker)
+
+        return await self._of_a_node(
+            id, by_visit, by_link, seconds, passes_on=passes_on, asker=asker
+        )
+
+    async def _of_a_node(
+        self,
+        id: str,
+        by_visit: Callable[[Visit], Awaitable[dict[str, Any]]],
+        by_link: Callable[[Link], Awaitable[dict[str, Any]]],
+        seconds: float,
+        *,
+        passes_on: bool,
+        asker: Asker,
+    ) -> dict[str, Any]:
+        """Ask a node for what it alone can answer, wherever it is."""
         keeper = self._servers().get(id)
         if keeper is not None:
             if not keeper.running:
                 raise AdminError(f"{id} has no process now: it is {keeper.condition}", code=AWAY)
-            return await self._visit(
-                id, lambda it: it.inspect(question, id, given, seconds), seconds, asker
-            )
+            return await self._visit(id, by_visit, seconds, asker)
         link = self._link(id)
         if link is not None:
-            return await ask_question(link, question, id, given, seconds, asker=asker)
-        return await self._by_a_node(
-            id,
-            lambda it: it.inspect(question, id, given, seconds),
-            passes_on=passes_on,
-            asker=asker,
-        )
+            return await by_link(link)
+        return await self._by_a_node(id, by_visit, passes_on=passes_on, asker=asker)
 
     async def order(
         self, what: What, id: str, seconds: float, *, passes_on: bool, asker: Asker

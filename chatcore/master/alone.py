@@ -7,7 +7,8 @@ from typing import Any
 
 import chatcore
 from chatcore.admin.asker import Asker
-from chatcore.admin.asking import ask_order, ask_question
+from chatcore.admin.asking import ask_order, ask_question, ask_to_invoke
+from chatcore.admin.invocation import Invocation
 from chatcore.admin.outcomes import AWAY, UNKNOWN, UNSUPERVISED, What
 from chatcore.admin.questions import Question
 from chatcore.config.names import MASTER, suggestion
@@ -53,6 +54,11 @@ class Alone:
         asker: Asker,
     ) -> dict[str, Any]:
         return await ask_question(self._link(id), question, id, given, seconds, asker=asker)
+
+    async def invoke(
+        self, invocation: Invocation, id: str, seconds: float, *, passes_on: bool, asker: Asker
+    ) -> dict[str, Any]:
+        return await ask_to_invoke(self._link(id), invocation, id, seconds, asker=asker)
 
     async def order(
         self, what: What, id: str, seconds: float, *, passes_on: bool, asker: Asker

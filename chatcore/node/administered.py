@@ -11,7 +11,8 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 
 import chatcore
 from chatcore.admin.asker import Asker
-from chatcore.admin.asking import ask_order, ask_question
+from chatcore.admin.asking import ask_order, ask_question, ask_to_invoke
+from chatcore.admin.invocation import Invocation
 from chatcore.admin.outcomes import AWAY, FAILED, REFUSED, UNKNOWN, UNSUPERVISED, What
 from chatcore.admin.questions import Answer, Question
 from chatcore.admin.visit import Visit, visit
@@ -61,6 +62,7 @@ class Administered:
         view: the newest view.
         link: the link to another node, if it is up.
         answers: what it answers to each question.
+        invoke: calls one of its remotes for somebody, within so many seconds.
         drain: has it hand over what it has; fires when that is done, or takes too long.
         is_empty: whether it has nothing to hand over.
         stop: ends its process in order.
@@ -78,6 +80,7 @@ class Administered:
         view: Callable[[], View],
         link: Callable[[str], Link | None],
         answers: Mapping[Question, Answer],
+        invoke: Callable[[Invocation, float, Asker], Awaitable[dict[str, Any]]],
         drain: Callable[[], Deferred[None]],
         is_empty: Callable[[], bool],
         stop: Callable[[], object],
@@ -88,6 +91,7 @@ class Administered:
         self._tls = tls
         self._id, self._about, self._secret = id, about, secret
         self._view, self._link, self._answers = view, link, answers
+        self._invoke = invoke
         self._drain, self._is_empty, self._stop = drain, is_empty, stop
         self._process, self._clock = process, clock
 
@@ -128,6 +132,20 @@ class Administered:
         if await self._is_supervised_with(id, seconds):
             return await self._with_supervisor(
                 lambda it: it.inspect(question, id, given, seconds), seconds, asker
+            )
+        raise self._no_way_to(id)
+
+    async def invoke(
+        self, invocation: Invocation, id: str, seconds: float, *, passes_on: bool, asker: Asker
+    ) -> dict[str, Any]:
+        if id == self._id:
+            return await self._invoke(invocation, seconds, asker)
+        link = self._link(id) if passes_on else None
+        if link is not None:
+            return await ask_to_invoke(link, invocation, id, seconds, asker=asker)
+        if await self._is_supervised_with(id, seconds):
+            return await self._with_supervisor(
+                lambda it: it.invoke(invocation, id, seconds), seconds, asker
             )
         raise self._no_way_to(id)
 

@@ -12,6 +12,8 @@ from chatcore.admin.desk import Desk
 from chatcore.links.link import Responder
 from chatcore.links.tls import LinkTls
 from chatcore.node.administered import Administered, Process
+from chatcore.node.backend import Backend
+from chatcore.node.invoking import Invoking
 from chatcore.node.looking.answers import answers
 from chatcore.node.looking.failures import Failures
 from chatcore.node.looking.looked_at import ILookedAt
@@ -23,6 +25,7 @@ class INode(ILookedAt, Protocol):
     """A node, as its administration needs it."""
 
     stop_process: Callable[[], object]
+    backend: Backend
 
     @property
     def is_empty(self) -> bool: ...
@@ -68,6 +71,14 @@ class Administration:
             view=lambda: node.servers.view,
             link=node.links.get,
             answers=answers(node, self._failures, reactor),
+            invoke=Invoking(
+                id=node.server.id,
+                server_type=node.server.type,
+                catalogue=node.catalogue,
+                calls=node.backend,
+                counters=node.counters,
+                clock=reactor,
+            ),
             drain=node.drain,
             is_empty=lambda: node.is_empty,
             stop=node.stop_process,

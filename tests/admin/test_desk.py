@@ -33,6 +33,11 @@ class Host:
     ) -> Any:
         return await self._answer(question, id, given, seconds, passes_on)
 
+    async def invoke(
+        self, invocation: Any, id: str, seconds: float, *, passes_on: bool, asker: Any
+    ) -> Any:
+        return await self._answer(invocation, id, seconds, passes_on)
+
     async def order(
         self, what: str, id: str, seconds: float, *, passes_on: bool, asker: Any
     ) -> Any:

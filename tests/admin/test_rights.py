@@ -14,6 +14,7 @@ from chatcore.admin import desk as desk_module
 from chatcore.admin.asker import Asker
 from chatcore.admin.asking import ask_order, ask_question
 from chatcore.admin.desk import RIGHTS
+from chatcore.admin.invocation import Invocation
 from chatcore.admin.outcomes import BUSY, FORBIDDEN
 from chatcore.admin.visit import Visit
 from chatcore.config.tokens import Token
@@ -37,6 +38,9 @@ class Host:
 
     async def inspect(self, what: str, *args: Any, asker: Asker, **more: Any) -> Any:
         return await self._answer(what, asker)
+
+    async def invoke(self, invocation: Any, *args: Any, asker: Asker, **more: Any) -> Any:
+        return await self._answer("invoke", asker)
 
     async def order(self, what: str, *args: Any, asker: Asker, **more: Any) -> Any:
         return await self._answer(what, asker)
@@ -73,6 +77,9 @@ def test_each_act_has_a_right(scene: Scene) -> None:
 
 ACTS = {
     "stop chat-1": lambda it: it.order("stop", "chat-1", 5),
+    "invoke chat.chatRemote.get b": lambda it: it.invoke(
+        Invocation("chat.chatRemote.get", []), "b", 5
+    ),
     "add chat": lambda it: it.add("chat", {}, 1, 5),
     "reload": lambda it: it.reload(apply=False, seconds=5),
 }

@@ -187,6 +187,11 @@ class Standin:
     ) -> dict[str, Any]:
         return await self._answer(question, id, {"state": "up"})
 
+    async def invoke(
+        self, invocation: Any, id: str, seconds: float, *, passes_on: bool, asker: Any
+    ) -> dict[str, Any]:
+        return await self._answer(invocation.route, id, {"result": None, "ms": 1.0})
+
     async def order(
         self, what: str, id: str, seconds: float, *, passes_on: bool, asker: Any
     ) -> dict[str, Any]:

@@ -260,6 +260,7 @@ async def test_a_node_asks_the_start_that_owns_it(
             view=lambda: View(1, (Member(server=server("chat-1")),)),
             link=lambda id: None,
             answers={"status": lambda given: {"state": "up"}},
+            invoke=lambda *args: pytest.fail("it is not asked to"),
             drain=lambda: pytest.fail("it is not for the node to act"),
             is_empty=lambda: True,
             stop=lambda: stopped.append("itself"),

@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 import pytest_twisted
-from running import free_ports
+from running import PATIENCE, free_ports
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
 
 from chatcore.cli.main import main, make_commands
 from chatcore.config.tokens import Role, Token
@@ -43,13 +45,20 @@ WORDS: dict[str, list[str]] = {
     "restart": ["chat-1"],
     "add": ["chat"],
     "token": ["viewer"],
+    "inspect tap": ["--seconds", "0.1"],
+    "inspect call": ["chat-1", "chat.roomRemote.add", '["u", "front-1", "attic"]'],
 }
 """What commands are called with."""
 
 ENDLESS: tuple[str, ...] = ()
 """Commands that go on until they are ended: here it is only tried whom they refuse."""
 
-ACTS = {"order": {"ended": True}, "add": {"ids": []}, "reload": {}}
+ACTS = {
+    "invoke": {"result": True, "ms": 1.0},
+    "order": {"ended": True},
+    "add": {"ids": []},
+    "reload": {},
+}
 """What changes something, and what comes of it here."""
 
 
@@ -147,7 +156,8 @@ class Scene:
     async def run(self, command: str, person: str, way: str) -> Ran:
         where = ["--at", self.at] if way == "port" else ["--app", str(self.cluster.folder)]
         words = [*command.split(), *WORDS.get(command, [])]
-        return await chatcore(*words, *where, "--secret-file", self.shows(person))
+        running = chatcore(*words, *where, "--secret-file", self.shows(person))
+        return await Deferred.fromCoroutine(running).addTimeout(PATIENCE, reactor)
 
 
 @pytest_twisted.async_yield_fixture

@@ -18,6 +18,7 @@ from chatcore.cli.inspect.options import (
 from chatcore.cli.options import add_reach
 from chatcore.cli.output import Output
 from chatcore.cli.parsing import Commands
+from chatcore.cli.running import run_main
 
 
 def add_parser(commands: Commands) -> None:
@@ -30,6 +31,7 @@ def add_parser(commands: Commands) -> None:
     )
     add_looking(group)
     _add_tap(group)
+    _add_call(group)
     _add_show(group)
     _add_decode(group)
     _add_proxy(group)
@@ -51,6 +53,44 @@ def _add_tap(group: Commands) -> None:
     add_end(parser)
     add_reach(parser)
     parser.set_defaults(run=_run_lines, main=_tap, pings=False)
+
+
+def _add_call(group: Commands) -> None:
+    parser = group.add_parser(
+        "call",
+        help="call a remote of a server, and print its result",
+        description="Calls a remote of a server, as another server would, and prints its result. "
+        "The arguments are compared with what the interface declares before anything is called. "
+        "Needs the cluster's secret, or an administrator's token; the server's log tells who "
+        "called. Off a terminal, each server is one line with the fields id, milliseconds, result "
+        "as JSON, and what went wrong; tabs are between them, and a dash is in the place of what "
+        "there is not.",
+    )
+    parser.add_argument(
+        "node", metavar="NODE", help="the server; or a type, and each server of it is called"
+    )
+    parser.add_argument("route", metavar="ROUTE", help="the remote, as in chat.chatRemote.get")
+    parser.add_argument(
+        "args",
+        metavar="ARGS",
+        nargs="?",
+        default="[]",
+        help="the arguments as a JSON list, or as an object with their names; none unless given",
+    )
+    parser.add_argument(
+        "--show-secrets",
+        action="store_true",
+        help="hide nothing in the result, not even passwords",
+    )
+    add_reach(parser)
+
+    async def main(options: argparse.Namespace, output: Output, *, reactor: Any) -> int:
+        # Late, so that help and version come at once.
+        from chatcore.cli.inspect.calling import call
+
+        return await call(options, output, reactor=reactor)
+
+    parser.set_defaults(run=run_main, main=main)
 
 
 def _add_show(group: Commands) -> None:
@@ -128,8 +168,6 @@ def _late(name: str) -> Callable[[argparse.Namespace, Output], int]:
 
 def _run_lines(options: argparse.Namespace, output: Output) -> int:
     """Run a command that talks to the cluster, and prints line by line."""
-    from chatcore.cli.running import run_main
-
     output.by_line = True
     return run_main(options, output)
 
@@ -141,8 +179,6 @@ async def _tap(options: argparse.Namespace, output: Output, *, reactor: Any) -> 
 
 
 def _run_proxy(options: argparse.Namespace, output: Output) -> int:
-    from chatcore.cli.running import run_main
-
     async def main(options: argparse.Namespace, output: Output, *, reactor: Any) -> int:
         from chatcore.cli.inspect.proxying import proxy
 
