@@ -154,6 +154,18 @@ async def ask_to_tap(link: Link, given: Mapping[str, Any], seconds: float) -> di
     return _table(await ask(link, "Tap", asked, seconds + SLACK))
 
 
+async def ask_to_replay(
+    link: Link, what: str, given: Mapping[str, Any], seconds: float
+) -> dict[str, Any]:
+    """Ask a node to act on something that was recorded.
+
+    Raises:
+        AdminError: it does not.
+    """
+    asked = {b"what": what.encode(), b"given": pack(dict(given)), **_within(seconds)}
+    return _table(await ask(link, "Replay", asked, seconds + SLACK))
+
+
 def ask(link: Link, command: str, given: Mapping[bytes, bytes], seconds: float) -> Deferred[Any]:
     """Ask one of the commands of administrators over a link; what comes of it is its result.
 

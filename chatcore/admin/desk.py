@@ -84,6 +84,7 @@ RIGHTS: Final[Mapping[bytes, Right]] = {
     b"Add": "act",
     b"Reload": "act",
     b"Tap": "see",
+    b"Replay": "act",
 }
 """What it takes to ask each command of administrators."""
 
@@ -175,6 +176,28 @@ class ITaps(Protocol):
         """Show nobody anything any more."""
 
 
+class IReplays(Protocol):
+    """Acts on what another cluster's servers have asked each other, as it was recorded."""
+
+    async def act(self, by: Link, what: str, given: Mapping[str, Any], seconds: float) -> Any:
+        """Do something for somebody who replays a recording.
+
+        Args:
+            what: that.
+            given: what it takes; nothing in it has been looked at.
+            seconds: that it may take.
+
+        Raises:
+            AdminError: it can't be done.
+        """
+
+    def end(self, by: Link) -> None:
+        """Nobody replays anything over that link any more."""
+
+    def stop(self) -> None:
+        """Nobody does at all."""
+
+
 class Desk:
     """Takes in administrators, and acts on what they and other nodes ask.
 
@@ -188,6 +211,7 @@ class Desk:
         clock: what knows the time.
         today: the time of day, in seconds since 1970, for the ends of tokens.
         taps: shows what passes, where this is a node.
+        replays: acts on what was recorded, where this is a node.
     """
 
     log = Logger()
@@ -200,8 +224,11 @@ class Desk:
         clock: IClock,
         today: Callable[[], float] = time.time,
         taps: ITaps | None = None,
+        replays: IReplays | None = None,
     ) -> None:
-        self._host, self._counters, self._taps = host, counters, taps
+        self._host, self._counters = host, counters
+        self._taps, self._replays = taps, replays
+        self._replaying: set[Link] = set()
         self._clock, self._today = clock, today
         self._looking: set[Link] = set()
         self._links: dict[Link, int] = {}
@@ -217,6 +244,7 @@ class Desk:
             b"Add": self._add,
             b"Reload": self._reload,
             b"Tap": self._tap,
+            b"Replay": self._replay,
         }
         self._served = self._all_responders(passes_on=True)
         self._too_many = dict.fromkeys(self._served, _send_away)
@@ -251,6 +279,9 @@ class Desk:
         if link in self._looking and self._taps is not None:
             self._looking.discard(link)
             self._taps.end(link)
+        if link in self._replaying and self._replays is not None:
+            self._replaying.discard(link)
+            self._replays.end(link)
 
     def held_up(self) -> None:
         """Nothing that they said is judged by its time."""
@@ -270,6 +301,8 @@ class Desk:
         self._idle.clear()
         if self._taps is not None:
             self._taps.stop()
+        if self._replays is not None:
+            self._replays.stop()
         self._lines.stop()
         for link in list(self._ends):
             self._forget_end(link)
@@ -406,11 +439,24 @@ class Desk:
         if self._taps is None or link not in self._links:
             raise AdminError("no links between nodes are to be seen here", code=REFUSED)
         given = _values(asking.box, b"given")
+        if given.get("raw") is True:
+            asking.asker.need("act", "record what passes")
         begun = self._taps.begin(link, given, raw=asking.asker.may("act"))
         if link not in self._looking:
             self._looking.add(link)
             self._links[link] += 1  # it is not idle
         return begun
+
+    async def _replay(self, asking: Asking) -> Any:
+        """Only who is linked to a node itself replays something there."""
+        link, box = asking.link, asking.box
+        if self._replays is None or link not in self._links:
+            raise AdminError("nothing can be replayed here", code=REFUSED)
+        if link not in self._replaying:
+            self._replaying.add(link)
+            self.log.info("{name} replays a recording", name=asking.asker.name)
+        given = _values(box, b"given")
+        return await self._replays.act(link, _text(box, b"what"), given, _seconds(box))
 
 
 def _send_away(link: Link, box: Box, ask: bytes | None) -> None:

@@ -20,6 +20,7 @@ from chatcore.admin.asking import (
     ask_to_add,
     ask_to_invoke,
     ask_to_reload,
+    ask_to_replay,
     ask_to_tap,
 )
 from chatcore.admin.invocation import Invocation
@@ -107,6 +108,10 @@ class Visit:
     async def reload(self, *, apply: bool, seconds: float) -> dict[str, Any]:
         """Have servers.json read again; AdminError when it can't be followed."""
         return await ask_to_reload(self._link, apply=apply, seconds=seconds, asker=self._asker)
+
+    async def replay(self, what: str, given: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+        """Have the node act on something that was recorded; AdminError when it does not."""
+        return await ask_to_replay(self._link, what, given, seconds)
 
     async def tap(self, given: Mapping[str, Any], seconds: float, took: Took | None = None) -> Any:
         """Have the node show what passes on its links.

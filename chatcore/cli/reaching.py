@@ -426,6 +426,11 @@ def _advice_to_strangers(problems: Sequence[str], has_token: bool) -> str:
     return _STRANGER_ADVICE
 
 
+def is_address(text: str) -> bool:
+    """Whether that is written as an address, HOST:PORT."""
+    return _ADDRESS.fullmatch(text.strip()) is not None
+
+
 def _address(text: str) -> tuple[str, int]:
     found = _ADDRESS.fullmatch(text.strip())
     if found is None or not 1 <= int(found[2]) <= 65535:

@@ -47,6 +47,7 @@ def _messages(
             yield from exchange.finish()
             origin += 1
             exchange.dictionary = speaks(str(record.about.get("dialect", "")))
+            exchange.dictionary.learn(record.about)
         else:
             yield from _event(record, exchange, origin)
     yield from exchange.finish()

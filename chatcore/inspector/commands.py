@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from types import ModuleType
 from typing import Any
 
@@ -48,6 +49,19 @@ class Dictionary:
         for module in modules:
             self.commands |= commands_of(module)
             self.speaks_chatcore |= module.__name__ == CHATCORE
+
+    def learn(self, about: Mapping[str, Any]) -> None:
+        """Take in what is said of an application; what can't be read is passed over.
+
+        Args:
+            about: has ``types`` and ``declared``, as the attributes of those names.
+        """
+        types, declared = about.get("types"), about.get("declared")
+        if isinstance(types, dict):
+            self.types.update((str(id), str(type)) for id, type in types.items())
+        for route, value in declared.items() if isinstance(declared, dict) else ():
+            with suppress(ValueError):
+                self.declared[route] = own.Declared.of(value)
 
     def switches(self, command: bytes) -> bool:
         """Whether something else than AMP follows behind that command's answer."""

@@ -447,10 +447,30 @@ class Tap(Command):
 
     ``given`` says what is to be shown: ``peers``, a list of the other ends of the links that are
     meant, all unless given; and ``but``, of those that are not. Asked again, it changes that. It
-    ends when the link does. Links to administrators are never shown.
+    ends when the link does. Who may not see bytes is told messages. Links to administrators are
+    never shown.
     """
 
     arguments = [(b"given", Value(optional=True)), (b"seconds", Float(optional=True))]
+    response = [(b"outcome", Value())]
+
+
+class Replay(Command):
+    """Administrator to a node: act on what was recorded of another cluster's servers.
+
+    ``what`` is one of
+
+    ``box``
+        act on the box ``data``, a message of a client or a call, as if ``sender`` had sent it; the
+        result is ``{"reply": …}``, the box of the answer
+    ``come``
+        have sessions for ``uids`` that no client stands behind, until the link ends; the result is
+        ``{"sessions": …}``, their numbers
+    ``go``
+        have them end
+    """
+
+    arguments = [(b"what", Unicode()), (b"given", Value()), (b"seconds", Float())]
     response = [(b"outcome", Value())]
 
 

@@ -18,7 +18,9 @@ from chatcore.node.looking.answers import answers
 from chatcore.node.looking.failures import Failures
 from chatcore.node.looking.looked_at import ILookedAt
 from chatcore.node.network import IPlace
+from chatcore.node.replaying import Replays
 from chatcore.node.tapping import taps_of
+from chatcore.sessions.service import SessionService
 
 
 class INode(ILookedAt, Protocol):
@@ -26,6 +28,7 @@ class INode(ILookedAt, Protocol):
 
     stop_process: Callable[[], object]
     backend: Backend
+    sessions: SessionService
 
     @property
     def is_empty(self) -> bool: ...
@@ -41,6 +44,7 @@ class Administration:
         about: what administrators are told of it besides.
         secret: the cluster's.
         process: the process that the node runs in.
+        acting: what acts on the boxes of other nodes.
         tls: the certificates of links, where those are encrypted.
         reactor: the reactor.
 
@@ -56,6 +60,7 @@ class Administration:
         about: Mapping[str, Any],
         secret: bytes,
         process: Process,
+        acting: Mapping[bytes, Responder],
         tls: LinkTls | None,
         reactor: Any,
     ) -> None:
@@ -87,7 +92,16 @@ class Administration:
             tls=tls,
         )
         taps = taps_of(node, reactor)
-        self._desk = Desk(host=host, counters=node.counters, clock=reactor, taps=taps)
+        replays = Replays(
+            responders=acting,
+            links=node.links,
+            sessions=node.sessions,
+            frontend=node.server.frontend,
+            clock=reactor,
+        )
+        self._desk = Desk(
+            host=host, counters=node.counters, clock=reactor, taps=taps, replays=replays
+        )
         node.links.admit(self._desk)
         self.responders: Mapping[bytes, Responder] = self._desk.responders_for_nodes()
 

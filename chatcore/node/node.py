@@ -190,6 +190,7 @@ class Node(Service):
             about={"app": str(folder), "env": servers.env},
             secret=secret,
             process=process or Process(),
+            acting=parts.responders,
             tls=tls,
             reactor=reactor,
         )

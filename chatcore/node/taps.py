@@ -60,6 +60,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         peers: the other ends of the links that are meant; all where None.
         but: those that are not.
         told: whether the messages are wanted, as the node decodes them, and not the boxes.
+        raw: whether nothing but the boxes is; see to it that they may be shown.
         bodies: whether their bodies are, too.
         redact: what hides values beside what always does.
         routes: patterns of those that are meant; of messages alone, as all that follows.
@@ -73,6 +74,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     peers: frozenset[str] | None = None
     but: frozenset[str] = frozenset()
     told: bool = False
+    raw: bool = False
     bodies: bool = False
     redact: Annotated[list[Word], Meta(max_length=MOST_WORDS)] = []
     routes: Annotated[list[Word], Meta(max_length=MOST_WORDS)] = []

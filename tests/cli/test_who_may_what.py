@@ -20,7 +20,11 @@ from twisted.internet.defer import Deferred
 
 from chatcore.cli.main import main, make_commands
 from chatcore.config.tokens import Role, Token
+from chatcore.inspector.capture import Event, Head, encode
 from chatcore.node.administered import Administered
+from chatcore.node.replaying import Replays
+from chatcore.node.taps import Taps
+from chatcore.wire.box import encode as encode_box
 
 from .clusters import AdministeredCluster, Ran, chat_files, chatcore
 
@@ -45,10 +49,12 @@ WORDS: dict[str, list[str]] = {
     "restart": ["chat-1"],
     "add": ["chat"],
     "token": ["viewer"],
-    "inspect tap": ["--seconds", "0.1"],
     "inspect call": ["chat-1", "chat.roomRemote.add", '["u", "front-1", "attic"]'],
+    "inspect tap": ["--seconds", "0.01"],
+    "inspect record": ["FILE.new", "--seconds", "0.01"],
+    "inspect replay": ["FILE"],
 }
-"""What commands are called with."""
+"""What commands are called with; FILE is a capture with a call in it."""
 
 ENDLESS: tuple[str, ...] = ()
 """Commands that go on until they are ended: here it is only tried whom they refuse."""
@@ -120,6 +126,8 @@ class Scene:
         )
         for name, result in ACTS.items():
             monkeypatch.setattr(Administered, name, self._act(name, result))
+        monkeypatch.setattr(Replays, "act", self._act("replay", {}))
+        monkeypatch.setattr(Taps, "begin", self._tap(Taps.begin))
         for name in ("survey", "inspect"):
             monkeypatch.setattr(Administered, name, self._question(name))
 
@@ -130,6 +138,13 @@ class Scene:
             return empty if name == "reload" else result
 
         return act
+
+    def _tap(self, original: Any) -> Any:
+        def begin(taps: Taps, to: Any, given: dict[str, Any], *, raw: bool) -> Any:
+            (self.acts if given.get("raw") else self.asked).append("tap")
+            return original(taps, to, given, raw=raw)
+
+        return begin
 
     def _question(self, name: str) -> Any:
         asked, original = self.asked, getattr(Administered, name)
@@ -155,7 +170,13 @@ class Scene:
 
     async def run(self, command: str, person: str, way: str) -> Ran:
         where = ["--at", self.at] if way == "port" else ["--app", str(self.cluster.folder)]
-        words = [*command.split(), *WORDS.get(command, [])]
+        file = self.cluster.folder / "a.cap"
+        call = {b"_ask": b"1", b"_command": b"Call", b"service": b"room", b"method": b"get"}
+        box = encode_box([*call.items(), (b"args", b"\x90")])
+        event = Event("box", 1, 1, "chat-1", "front-1", "in", box)
+        file.write_bytes(encode(Head({"frontends": ["front-1"]})) + encode(event))
+        given = [each.replace("FILE", str(file)) for each in WORDS.get(command, [])]
+        words = [*command.split(), *given]
         running = chatcore(*words, *where, "--secret-file", self.shows(person))
         return await Deferred.fromCoroutine(running).addTimeout(PATIENCE, reactor)
 

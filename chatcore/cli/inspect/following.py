@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 
 from chatcore.admin.outcomes import FAILED, FORBIDDEN
 from chatcore.admin.visit import Visit
-from chatcore.cli.cluster import Cluster
+from chatcore.cli.cluster import Cluster, exit_of
 from chatcore.cli.exits import CommandError
 from chatcore.cli.reaching import Reach
 from chatcore.cli.survey import Survey
@@ -36,7 +36,6 @@ class Following:
         means: which of the servers that there are.
         given: what else they are to show; see `chatcore.links.commands.Tap`.
         link: the only link that is meant, by its two ends.
-        raw: whether nothing but bytes will do.
         took: given what they tell.
         note: told, in words, what people should know.
         seconds: that each step may take.
@@ -45,6 +44,7 @@ class Following:
         tapped: who is tapped now; replaced whenever that changes, so that threads may look at it.
         types: of all servers that were ever there.
         declared: what is known of methods, by their routes.
+        frontends: those of these servers that were frontends.
     """
 
     def __init__(
@@ -55,7 +55,6 @@ class Following:
         means: Callable[[Survey], Iterable[str]],
         given: dict[str, Any],
         link: frozenset[str] | None,
-        raw: bool,
         took: Took,
         note: Callable[[str], object],
         seconds: float,
@@ -64,7 +63,7 @@ class Following:
         self.types: dict[str, str] = {}
         self.declared: dict[str, Declared] = {}
         self._reach, self._cluster, self._means = reach, cluster, means
-        self._given, self._link, self._raw = given, link, raw
+        self._given, self._link = given, link
         self._took, self._note, self._seconds = took, note, seconds
         self._survey: Survey | None = None
         self._meant: frozenset[str] = frozenset()
@@ -75,6 +74,7 @@ class Following:
         self._asked: dict[str, frozenset[str]] = {}
         self._told: dict[str, str] = {}
         self._last = 0
+        self.frontends: set[str] = set()
         self.failed: Deferred[None] = Deferred()
         """Fails with what nobody has foreseen."""
 
@@ -115,6 +115,8 @@ class Following:
         self._survey = survey
         for id in survey.ids:
             self.types[id] = survey.type_of(id)
+            if survey.is_frontend(id):
+                self.frontends.add(id)
         self._meant = frozenset(self._means(survey))
         for id in [id for id in self._tending if id not in self._meant]:
             self._note(f"chatcore: {id} has left")
@@ -136,6 +138,9 @@ class Following:
             try:
                 visiting = await self._tap(id)
             except AdminError as problem:
+                if problem.code == FORBIDDEN:
+                    exit = exit_of(problem.code)
+                    raise CommandError(problem.problem, exit=exit, advice=problem.advice) from None
                 self._hopeless.add(id)
                 self._say(id, f"{id} can't be tapped: {problem.problem}")
                 self._tried_once(id)
@@ -186,22 +191,15 @@ class Following:
         """Take in what a server says of the application.
 
         Raises:
-            AdminError: it can't be read, or bytes are wanted and only messages are shown.
+            AdminError: it can't be read.
         """
         try:
             self.types.update((str(each), str(type)) for each, type in about["types"].items())
             self.declared.update(
                 (route, Declared.of(value)) for route, value in about["declared"].items()
             )
-            told = bool(about["told"])
         except (KeyError, ValueError, AttributeError) as problem:
             raise AdminError(f"what {id} says can't be read: {problem!r}", code=FAILED) from None
-        if told and self._raw:
-            raise AdminError(
-                f"{id} shows no bytes to who has a viewer token",
-                code=FORBIDDEN,
-                advice="It takes the token of an administrator, or the cluster's secret",
-            )
 
     def _wanted(self, id: str) -> dict[str, Any]:
         wanted = dict(self._given, but=sorted(self._asked[id]))

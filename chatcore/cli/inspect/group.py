@@ -13,7 +13,9 @@ from chatcore.cli.inspect.options import (
     add_choice,
     add_concerns,
     add_end,
+    add_link,
     add_servers,
+    positive,
 )
 from chatcore.cli.options import add_reach
 from chatcore.cli.output import Output
@@ -32,6 +34,8 @@ def add_parser(commands: Commands) -> None:
     add_looking(group)
     _add_tap(group)
     _add_call(group)
+    _add_record(group)
+    _add_replay(group)
     _add_show(group)
     _add_decode(group)
     _add_proxy(group)
@@ -91,6 +95,79 @@ def _add_call(group: Commands) -> None:
         return await call(options, output, reactor=reactor)
 
     parser.set_defaults(run=run_main, main=main)
+
+
+def _add_record(group: Commands) -> None:
+    parser = group.add_parser(
+        "record",
+        help="record what passes between the servers of the running cluster",
+        description="Records what passes between the servers of the running cluster into a "
+        "capture, until Ctrl-C. It holds everything, passwords too, and only its owner may read "
+        "it. 'chatcore inspect show' shows it, and 'chatcore inspect replay' plays it to another "
+        "cluster. Where a file of that name is a capture already, this is appended.",
+    )
+    parser.add_argument("file", metavar="FILE", help="the capture")
+    add_servers(parser, verb="record")
+    add_link(parser)
+    add_end(parser)
+    add_reach(parser)
+    parser.set_defaults(run=_run_lines, main=_record)
+
+
+def _add_replay(group: Commands) -> None:
+    parser = group.add_parser(
+        "replay",
+        help="play a capture to a running cluster, and compare what it answers",
+        description="Has the servers of a running cluster act on the messages and calls of a "
+        "capture, as if the frontends that have sent them did so again, and shows where their "
+        "answers are others than those that were recorded. Off a terminal, each answer that is "
+        "another one is one line with the fields time, node, sender, route, where in the answer, "
+        "what was recorded, what is said now, and how many places differ; tabs are between them. "
+        "The exit code is 1 where an answer is another one. This changes what the cluster has: "
+        "play captures to clusters that were started for it.",
+    )
+    parser.add_argument("file", metavar="FILE", help="the capture")
+    parser.add_argument(
+        "--to",
+        metavar="PLACE",
+        help="the cluster, instead of --app or --at: the application folder, or HOST:PORT",
+    )
+    parser.add_argument(
+        "--speed",
+        metavar="X",
+        type=positive,
+        help="play it so many times as fast as it was recorded; as fast as answers come unless "
+        "given",
+    )
+    parser.add_argument(
+        "--ignore",
+        metavar="PATH",
+        action="append",
+        default=[],
+        help="don't compare what stands there in answers, as in 'reply.time', 'result.0.id' or "
+        "'*.time'; may be given many times",
+    )
+    parser.add_argument(
+        "--notifies", action="store_true", help="play messages and calls without answers, too"
+    )
+    parser.add_argument(
+        "--all-calls",
+        action="store_true",
+        help="play calls between backends, too, which those that are played may make again by "
+        "themselves",
+    )
+    parser.add_argument(
+        "--redact",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="hide the values of keys in whose names this stands; may be given many times",
+    )
+    parser.add_argument(
+        "--show-secrets", action="store_true", help="hide nothing, not even passwords"
+    )
+    add_reach(parser)
+    parser.set_defaults(run=_run_lines, main=_replay)
 
 
 def _add_show(group: Commands) -> None:
@@ -170,6 +247,18 @@ def _run_lines(options: argparse.Namespace, output: Output) -> int:
     """Run a command that talks to the cluster, and prints line by line."""
     output.by_line = True
     return run_main(options, output)
+
+
+async def _record(options: argparse.Namespace, output: Output, *, reactor: Any) -> int:
+    from chatcore.cli.inspect.capturing import record
+
+    return await record(options, output, reactor=reactor)
+
+
+async def _replay(options: argparse.Namespace, output: Output, *, reactor: Any) -> int:
+    from chatcore.cli.inspect.replaying import replay
+
+    return await replay(options, output, reactor=reactor)
 
 
 async def _tap(options: argparse.Namespace, output: Output, *, reactor: Any) -> int:

@@ -44,11 +44,13 @@ def add_concerns(parser: Parser) -> None:
         "they name, or an argument",
     )
     group.add_argument("--channel", metavar="NAME", help="only those that concern this channel")
-    group.add_argument(
-        "--link",
-        metavar="A:B",
-        type=_link,
-        help="only those between these two servers",
+    add_link(group)
+
+
+def add_link(parser: Parser | argparse._ArgumentGroup) -> None:
+    """Add the option that says between which two servers."""
+    parser.add_argument(
+        "--link", metavar="A:B", type=_link, help="only what passes between these two servers"
     )
 
 
@@ -68,7 +70,7 @@ def add_end(parser: Parser) -> None:
     """Add the options that say when a command ends by itself."""
     group = parser.add_argument_group("how long")
     group.add_argument(
-        "--seconds", metavar="S", type=_positive, help="end after so many seconds; else at Ctrl-C"
+        "--seconds", metavar="S", type=positive, help="end after so many seconds; else at Ctrl-C"
     )
     group.add_argument(
         "--boxes", metavar="N", type=_count, help="end after so many boxes; else at Ctrl-C"
@@ -125,13 +127,14 @@ def _milliseconds(text: str) -> float:
     return value
 
 
-def _positive(text: str) -> float:
+def positive(text: str) -> float:
+    """A number over 0, as somebody has written it."""
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+        raise argparse.ArgumentTypeError(f"{text!r} is no number over 0")
     return value
 
 

@@ -65,6 +65,8 @@ class Taker:
         with self._changed:
             self._over = True
             self._changed.notify()
+        if self._thread.ident is None:
+            return True  # it has not begun
         self._thread.join(seconds)
         return not self._thread.is_alive() and not self._waiting
 

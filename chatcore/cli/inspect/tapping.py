@@ -102,9 +102,8 @@ class Watching:
             reach=found,
             cluster=self._cluster,
             means=_meant(options),
-            given=_wanted(options),
+            given={"raw": True} if raw else _wanted(options),
             link=options.link,
-            raw=raw,
             took=lambda node, origin, data, read: self._taker.put(Batch(node, origin, data), read),
             note=output.note,
             seconds=options.timeout,
@@ -114,22 +113,26 @@ class Watching:
         self._is_over = False
         self._over: Deferred[None] = Deferred()
 
-    async def run(self, take: Callable[[Batch], None]) -> None:
+    async def run(
+        self, take: Callable[[Batch], None], begun: Callable[[], object] = lambda: None
+    ) -> None:
         """Follow them until this is cancelled, or ``take`` raises, or the time is over.
 
         Args:
+            begun: called when all are visited, before ``take`` is.
             take: given what they tell, in the thread; raises `Enough` when that was all.
 
         Raises:
             CommandError: nobody can be asked, or there is no such server.
         """
         self._taker = Taker(take, failed=self._failed, reactor=self._reactor)
-        self._taker.start()
         following = self.following
         going_on: Deferred[None] | None = None
         timer: Any = None
         try:
             count = await following.begin()
+            begun()
+            self._taker.start()
             self._output.note(f"chatcore: {self._verb} {count} {'node' if count == 1 else 'nodes'}")
             going_on = Deferred.fromCoroutine(following.follow())
             going_on.addErrback(self._failed)
