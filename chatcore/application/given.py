@@ -23,6 +23,7 @@ from chatcore.config.settings import Settings
 from chatcore.dispatch.lag import Lag
 from chatcore.interfaces import IApplication, IBlacklist
 from chatcore.links.rpc import Rpc
+from chatcore.tracing import OFF, Tracer
 
 T = TypeVar("T")
 
@@ -57,7 +58,9 @@ class Application:
         stop: Callable[[], object],
         lag: Lag,
         reactor: Any,
+        tracer: Tracer = OFF,
     ) -> None:
+        self._tracer = tracer
         self.server_id, self.server_type, self.env = server_id, server_type, env
         self.folder, self.is_frontend = folder, frontend
         self.settings, self.data = settings, data
@@ -93,6 +96,9 @@ class Application:
 
     def load_config(self, name: str, *, changed: Changed | None = None) -> Any:
         return self.files.load(name, changed, caller())
+
+    def traceparent(self) -> str | None:
+        return self._tracer.traceparent
 
     def stop(self) -> None:
         self._stop()

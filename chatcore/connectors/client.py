@@ -12,6 +12,7 @@ from chatcore.deadlines import Deadlines
 from chatcore.dispatch.calling import Waiting
 from chatcore.interfaces import Address
 from chatcore.sessions.session import Session
+from chatcore.tracing.traceparent import TraceParent
 from chatcore.wire import handshake
 
 
@@ -24,9 +25,12 @@ class Client(Guest):
         address: where the client is, as far as is known: its host and port.
         outbox: where what is sent waits, if not in one of the kind that the settings ask for.
         after: who it was before it was known what it speaks.
+
+    Attributes:
+        trace: what its own trace is called, if it has said so.
     """
 
-    __slots__ = ("_allowance", "_asked", "_patience", "_session", "_under_way", "outbox")
+    __slots__ = ("_allowance", "_asked", "_patience", "_session", "_under_way", "outbox", "trace")
 
     def __init__(
         self,
@@ -40,6 +44,7 @@ class Client(Guest):
         super().__init__(parts=parts, carrier=carrier, address=address, after=after)
         self._session: Session | None = None
         self._under_way = 0
+        self.trace: TraceParent | None = None
         self._asked: Waiting | None = None
         self.outbox = outbox or parts.make_outbox(parts=parts.outboxes, full=self._slow)
         self._allowance, self._patience = parts.allowances()
@@ -90,6 +95,14 @@ class Client(Guest):
             return False
         most = self._parts.limits.requests_under_way
         return not (most and request and self._under_way > most)
+
+    def _continue_trace(self, session: Session) -> None:
+        """Have what it asks belong to its own trace, if that is recorded where it comes from."""
+        tracer = self._parts.tracer
+        if self.trace is not None and self.trace.sampled and tracer.continues:
+            session.trace = self.trace
+            tracer.follows(1)
+            session.on_closed(lambda session, reason: tracer.follows(-1))
 
     def _note_refused(self, session: Session | None, route: str | int, why: str) -> None:
         """A message was refused before anybody was to act on it."""

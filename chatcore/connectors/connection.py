@@ -151,6 +151,7 @@ class Connection(Client):
             return
         self.encoding = outcome.encoding
         self._verifier, self._settings = outcome.verifier, outcome.settings
+        self.trace = outcome.trace or self.trace
         self._state = State.WAITING_FOR_ACK
         self.outbox.send(reply)  # last: it may be too much for the outbox
 
@@ -161,6 +162,8 @@ class Connection(Client):
             self._parts.draining.arrived(self)
             return
         self._session = self._parts.sessions.open(self, self._settings)
+        if self.trace is not None:
+            self._continue_trace(self._session)
         if self._parts.idlers is not None:
             self._parts.idlers.start(self)
         if self._parts.heartbeat.interval:

@@ -37,6 +37,7 @@ from chatcore.connectors.websocket import WebSocketFactory
 from chatcore.errors import HttpError, ProxyError
 from chatcore.interfaces import Address
 from chatcore.tls import is_tls_error
+from chatcore.tracing.traceparent import read as read_traceparent
 from chatcore.turn import is_plain, send_at_once
 from chatcore.wire.http import Head, read_head
 from chatcore.wire.package import NAMES
@@ -307,6 +308,7 @@ class Arrival:
             self._inform(head, 426, port.welcome, UPGRADE)
         else:
             connection = self._connection(WEBSOCKET)
+            connection.trace = read_traceparent(head.fields.get("traceparent"))
             websocket = port.websockets.made(connection)
             connection.carried(websocket)
             self._hand_over(websocket, _without_origin(head, data, length))

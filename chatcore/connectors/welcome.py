@@ -16,6 +16,8 @@ from chatcore.dispatch.calling import Caller, Waiting
 from chatcore.errors import BodyError, ClientError, HandshakeError
 from chatcore.interfaces import Address, CheckClient, HandshakeHook, IHandshake
 from chatcore.sessions.session import travelling
+from chatcore.tracing.traceparent import TraceParent
+from chatcore.tracing.traceparent import read as read_traceparent
 from chatcore.wire import handshake
 from chatcore.wire.body import encode
 from chatcore.wire.handshake import TOO_OLD
@@ -49,12 +51,14 @@ class Accepted:
         encoding: how what it is sent is written from then on.
         verifier: what checks its signatures, where they are asked for.
         settings: what its session begins with.
+        trace: what its own trace is called, if it says so.
     """
 
     reply: bytes
     encoding: Encoding
     verifier: Verifier | None
     settings: Mapping[str, Any]
+    trace: TraceParent | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +152,8 @@ class Welcome:
                 decided(self._failed(problem))
                 return
             spoken = dialects.of(encoding, shaken.type)
-            decided(Accepted(reply, spoken, verify, shaken.settings))
+            trace = trace_named_in(request.user)
+            decided(Accepted(reply, spoken, verify, shaken.settings, trace))
 
         return self.consult(shaken, consulted)
 
@@ -201,6 +206,11 @@ class Welcome:
             trace="".join(traceback.format_exception(problem)).rstrip(),
         )
         return Refused(handshake.encode_refusal(), "the server failed", broken=False)
+
+
+def trace_named_in(said: Any) -> TraceParent | None:
+    """What a client's own trace is called, if what it says of itself names one."""
+    return read_traceparent(said.get("traceparent")) if isinstance(said, Mapping) else None
 
 
 class _TooOld(Exception):

@@ -96,6 +96,13 @@ class IApplication(Interface):
             ConfigError: there is no such file, or it is not JSON.
         """
 
+    def traceparent() -> str | None:
+        """What names the message that is acted on, if it is followed: W3C's ``traceparent``.
+
+        To be sent along with requests to others, as the HTTP header of that name. None where
+        nothing is followed, as is nearly always the case.
+        """
+
     def stop() -> None:
         """Stop this server in order, as SIGTERM does.
 

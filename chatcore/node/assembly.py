@@ -37,6 +37,7 @@ from chatcore.node.blocked import Blocked
 from chatcore.node.client_port import client_limits
 from chatcore.node.client_side import ClientSide
 from chatcore.node.configuring import Configured
+from chatcore.node.exporting import OpenTelemetry
 from chatcore.node.filtering import Surroundings
 from chatcore.node.frontends import Frontends
 from chatcore.node.incoming import Incoming
@@ -106,6 +107,10 @@ class Assembly:
         self.tracer = Tracer(
             node=server.id, settings=self._settings[TracingSettings], clock=reactor.seconds
         )
+        self.exporter: OpenTelemetry | None = None
+        if self._settings[TracingSettings].export:
+            self.exporter = OpenTelemetry(id=server.id, server_type=server.type)
+            self.tracer.exporter = self.exporter
         self.dispatcher = Dispatcher(caller=self.caller, counters=counters, tracer=self.tracer)
         self.sessions = SessionService(
             frontend_id=server.id, counters=counters, settings=self._settings[SessionSettings]
@@ -332,6 +337,7 @@ class Assembly:
             ),
             stop=stop,
             reactor=reactor,
+            tracer=self.tracer,
         )
 
     def _bring_in_application(self) -> None:

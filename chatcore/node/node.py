@@ -241,6 +241,8 @@ class Node(Service):
 
     async def _start(self) -> None:
         self._parts.blocked.start()
+        if self._parts.exporter is not None:
+            self._parts.exporter.start()
         self._administration.start()
         await self._life.prepare()
         self._link_port = self._place.listen(self._reactor, self.links.factory)
@@ -335,6 +337,8 @@ class Node(Service):
         await self._life.stop()
         await self.links.stopService()
         self._administration.stop()
+        if self._parts.exporter is not None:
+            await self._parts.exporter.stop(self._reactor)
         if self._draining is not None:
             self._draining.cancel()
         self._parts.forget_timers()

@@ -30,15 +30,15 @@ class Arming:
         until: the clock's time at which it ends.
 
     Attributes:
-        traces: the ids of those that were found, the oldest first.
+        found: those that were found, the oldest first: the ids of traces, and of their spans.
     """
 
-    __slots__ = ("_route", "id", "left", "to", "traces", "until", "word")
+    __slots__ = ("_route", "found", "id", "left", "to", "until", "word")
 
     def __init__(self, *, id: str, word: str, to: str, count: int, until: float) -> None:
         self.id, self.word, self.to, self.until = id, word, to, until
         self.left = count
-        self.traces: list[str] = []
+        self.found: list[tuple[str, str]] = []
         self._route = re.compile(translate(word)) if word else None
 
     def wants(self, route: str, uid: str | None) -> bool:
@@ -55,7 +55,7 @@ class Arming:
         """
         return bool(self.to and self.left) and (uids is None or self.to in uids)
 
-    def found(self, trace: str) -> None:
+    def take(self, trace: str, span: str) -> None:
         """One was found."""
         self.left -= 1
-        self.traces.append(trace)
+        self.found.append((trace, span))

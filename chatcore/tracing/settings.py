@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
@@ -20,8 +20,16 @@ class TracingSettings:
     per_second: Annotated[int, Meta(ge=1)] = setting(
         50, "messages that a server begins to trace each second, at most, whoever asks for it"
     )
+    export: Literal["", "opentelemetry"] = setting(
+        "",
+        "where hops go besides; opentelemetry: where the variables OTEL_* say, by its own package;"
+        " empty: nowhere",
+    )
     keep: Annotated[int, Meta(ge=100)] = setting(
         20_000, "spans that a server keeps of all traces; the oldest traces go first"
+    )
+    continues: bool = setting(
+        True, "whether the traces go on here that clients name at their handshake, as traceparent"
     )
     keep_bytes: Annotated[int, Meta(ge=65536)] = setting(
         16 * 1024 * 1024, "bytes that these take up, about"

@@ -100,7 +100,6 @@ class Span:
         parent: the id of the span that it is a part of; empty for none.
         name: the route, or the service and method.
         start: microseconds since 1970, if not now.
-        state: W3C's ``tracestate``, which is handed on as it came.
         id: that of a span that another node keeps, and that others are parts of here.
         attributes: what is known of it, in JSON's types.
     """
@@ -117,7 +116,6 @@ class Span:
         "parent",
         "reason",
         "start",
-        "state",
         "trace",
     )
 
@@ -130,13 +128,12 @@ class Span:
         name: str,
         kind: Kind,
         start: int | None = None,
-        state: str = "",
         id: str = "",
         attributes: Mapping[str, Any] = {},
     ) -> None:
         self._keeper = keeper
         self.trace, self.id, self.parent = trace, id or new_span(), parent
-        self.name, self.kind, self.state = name[:LONGEST_TEXT], kind, state
+        self.name, self.kind = name[:LONGEST_TEXT], kind
         self.start = keeper.now() if start is None else start
         self._began = time.monotonic_ns() // 1000
         if start is not None:
@@ -182,7 +179,6 @@ class Span:
             name=name,
             kind=kind,
             start=start,
-            state=self.state,
             attributes=attributes,
         )
 
@@ -194,7 +190,6 @@ class Span:
             parent=self.id,
             name=route,
             kind="deliver",
-            state=self.state,
             attributes=attributes,
         )
 
@@ -222,7 +217,7 @@ class Span:
     @property
     def size(self) -> int:
         """Bytes that it takes up, about."""
-        return SPAN_BYTES + len(self.name) + len(self.error or "") + len(self.state)
+        return SPAN_BYTES + len(self.name) + len(self.error or "")
 
     def to_value(self) -> dict[str, Any]:
         """It in JSON's types."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from typing import Any
 
 from chatcore.tracing.spans import Span
 
 MOST_OF_ONE = 1_000
-"""Spans that are kept of one trace; the others are counted."""
+"""Spans that are kept of one trace, the newest; the others are counted."""
 
 OF_ONE = 4
 """One trace takes up a fourth of all that there is room for, about."""
@@ -23,15 +23,16 @@ class Kept:
 
     Attributes:
         why: why it is traced: the id of who asked for it, ``sampled``, or ``client``.
-        left_out: how many spans there was no room for.
+        left_out: how many spans are kept no more.
         troubled: whether something in it failed.
     """
 
-    __slots__ = ("id", "left_out", "open", "size", "spans", "troubled", "why")
+    __slots__ = ("id", "left_out", "open", "size", "sizes", "spans", "troubled", "why")
 
     def __init__(self, id: str) -> None:
         self.id = id
-        self.spans: list[Span] = []
+        self.spans: deque[Span] = deque()
+        self.sizes: dict[str, int] = {}
         self.size = self.left_out = self.open = 0
         self.troubled = False
         self.why: dict[str, None] = {}
@@ -85,12 +86,11 @@ class Store:
         if kept is None:
             kept = self._well[span.trace] = Kept(span.trace)
         if len(kept.spans) >= MOST_OF_ONE:
-            kept.left_out += 1
-            return
+            self._forget_first(kept)
         kept.spans.append(span)
         kept.open += 1
         self.spans += 1
-        self._grow(kept, span.size)
+        self._grow(kept, span, span.size)
 
     def room(self, trace: str) -> int:
         """Bytes that there is room for in one trace beside what is kept of it."""
@@ -100,15 +100,16 @@ class Store:
     def grew(self, span: Span, size: int) -> None:
         """A span takes up so many bytes more."""
         kept = self.get(span.trace)
-        if kept is not None:
-            self._grow(kept, size)
+        if kept is not None and span.id in kept.sizes:
+            self._grow(kept, span, size)
 
     def ended(self, span: Span) -> None:
         """A span is under way no more."""
         kept = self.get(span.trace)
         if kept is None:
             return
-        kept.open = max(kept.open - 1, 0)
+        if span.id in kept.sizes:
+            kept.open -= 1
         if span.reason is not None and not kept.troubled:
             kept.troubled = True
             self._troubled_bytes += kept.size
@@ -120,11 +121,23 @@ class Store:
         if kept is not None:
             kept.why[why] = None
 
-    def _grow(self, kept: Kept, size: int) -> None:
+    def _forget_first(self, kept: Kept) -> None:
+        """Forget the oldest span of a trace that goes on and on."""
+        span = kept.spans.popleft()
+        kept.left_out += 1
+        self.spans -= 1
+        kept.open -= span.end is None
+        self._count(kept, -kept.sizes.pop(span.id))
+
+    def _count(self, kept: Kept, size: int) -> None:
         kept.size += size
         self.bytes += size
         if kept.troubled:
             self._troubled_bytes += size
+
+    def _grow(self, kept: Kept, span: Span, size: int) -> None:
+        kept.sizes[span.id] = kept.sizes.get(span.id, 0) + size
+        self._count(kept, size)
         while (self.spans > self._most or self.bytes > self._most_bytes) and len(self) > 1:
             self._forget(kept)
 

@@ -53,6 +53,7 @@ class Tracer:
         active: whether anything may be traced now.
         store: what was noted.
         exporter: what is given each span that has ended.
+        continues: whether the traces of clients go on here.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Tracer:
         settings = settings or TracingSettings()
         self.node, self.now = node, now
         self._clock, self._chance, self._off = clock, chance, off
+        self.continues = settings.continues and not off
         self._sample, self._per_second = settings.sample, settings.per_second
         self.store = Store(settings.keep, settings.keep_bytes)
         self.exporter: Exporter | None = None
@@ -77,6 +79,12 @@ class Tracer:
         self._until = 0.0
         self._second, self._begun = 0.0, 0
         self.active = bool(self._sample) and not off
+
+    @property
+    def traceparent(self) -> str | None:
+        """What names the span that what runs now is a part of; None where nothing is followed."""
+        span = self.current() if self.active else None
+        return None if span is None else span.traceparent
 
     # What the parts of a node ask.
 
@@ -164,6 +172,7 @@ class Tracer:
         span = self.current()
         if span is not None:
             return span.child(route, "push", **attributes)
+        self._forget_those_over()
         wanted = [each for each in self._armed.values() if each.wants_push(uids)]
         if not wanted or not self._may_begin():
             return None
@@ -243,6 +252,7 @@ class Tracer:
     def _why(
         self, route: str, uid: str | None, parent: TraceParent | None
     ) -> list[Arming] | str | None:
+        self._forget_those_over()
         wanted = [each for each in self._armed.values() if each.wants(route, uid)]
         if wanted:
             return wanted
@@ -255,7 +265,7 @@ class Tracer:
             self.store.why(span.trace, why)
             return
         for each in why:
-            each.found(span.trace)
+            each.take(span.trace, span.id)
             self.store.why(span.trace, each.id)
             if not each.left:
                 self.disarm(each.id)

@@ -41,12 +41,14 @@ FILES = {
         """,
     "servers/chat/handlers.py": """
         from typing import Any
+        from twisted.internet.defer import Deferred
         from zope.interface import implementer
         from chatcore.interfaces import IHandler, ISession
 
         class IChatHandler(IHandler):
             async def send(msg: Any, session: ISession) -> Any: ...
             async def slowly(msg: Any, session: ISession) -> Any: ...
+            async def later(msg: Any, session: ISession) -> Any: ...
             async def fail(msg: Any, session: ISession) -> Any: ...
             async def ask(msg: Any, session: ISession) -> Any: ...
             async def everybody(msg: Any, session: ISession) -> Any: ...
@@ -65,7 +67,10 @@ FILES = {
             async def slowly(self, msg: Any, session: ISession) -> Any:
                 await self.app.data[msg["gate"]]
                 await self.app.channels.get("attic").push("onChat", msg)
-                return {}
+                return {"traceparent": self.app.traceparent()}
+
+            async def later(self, msg: Any, session: ISession) -> Any:
+                Deferred.fromCoroutine(self.slowly(msg, session))
 
             async def fail(self, msg: Any, session: ISession) -> Any:
                 raise ValueError("password=hunter2")

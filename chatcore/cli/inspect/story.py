@@ -67,8 +67,9 @@ class Story:
     """What became of one message.
 
     Args:
-        trace: its id.
-        spans: all that was noted of it.
+        trace: the id of its trace.
+        spans: all that was noted of that.
+        top: the id of the span that it begins with: a client's trace may have many messages.
         ends: of members who were in no group any more, by frontend and uid: why, and more of it.
     """
 
@@ -76,10 +77,11 @@ class Story:
         self,
         trace: str,
         spans: Iterable[dict[str, Any]],
+        top: str = "",
         ends: Mapping[tuple[str, str], tuple[str, str]] = {},
     ) -> None:
-        self.trace = trace
-        self.spans: Spans = sorted(spans, key=_order)
+        self.trace, self.top = trace, top
+        self.spans: Spans = sorted(_under(top, spans), key=_order)
         self._ends = ends
         self._by_id = {span["span"]: span for span in self.spans}
         self._parts: dict[str, Spans] = defaultdict(list)
@@ -305,6 +307,27 @@ class Story:
             ],
             "spans": self.spans,
         }
+
+
+def tops(spans: Spans) -> list[dict[str, Any]]:
+    """The spans of a trace that stories begin with."""
+    known = {span["span"] for span in spans}
+    return [span for span in spans if span["kind"] == "message" or span["parent"] not in known]
+
+
+def _under(top: str, spans: Iterable[dict[str, Any]]) -> Spans:
+    """A span and all that are a part of it; all, where they are those of one message."""
+    every = list(spans)
+    messages = [span for span in every if span["kind"] == "message"]
+    if not top or len(messages) < 2:
+        return every
+    parts: dict[str, Spans] = defaultdict(list)
+    for span in every:
+        parts[span["parent"]].append(span)
+    found = [span for span in every if span["span"] == top]
+    for span in found:  # which grows meanwhile
+        found += parts[span["span"]]
+    return found
 
 
 def _order(span: Mapping[str, Any]) -> tuple[int, bool]:

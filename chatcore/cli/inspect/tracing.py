@@ -16,7 +16,7 @@ from chatcore.admin.outcomes import LATE
 from chatcore.cli.choosing import chosen
 from chatcore.cli.cluster import Cluster, exit_of
 from chatcore.cli.exits import DONE, FAILED, CommandError
-from chatcore.cli.inspect.story import Story
+from chatcore.cli.inspect.story import Story, tops
 from chatcore.cli.inspect.telling import tell
 from chatcore.cli.output import Output
 from chatcore.cli.reaching import reach
@@ -122,11 +122,11 @@ async def _awaited(
         raise CommandError("no server looks for it", exit=FAILED)
     output.note(f"chatcore: looking for {_sought(options)} on {_servers(len(armed))}")
     end = reactor.seconds() + options.timeout
-    traces: list[str] = []
+    traces: list[tuple[str, str]] = []
     try:
         while True:
             found = await asking.all("found", id=id)
-            traces = list(dict.fromkeys(t for each in found.values() for t in each["traces"]))
+            traces = [(trace, top) for each in found.values() for trace, top in each["found"]]
             if len(traces) >= count or reactor.seconds() >= end or not found:
                 break
             await deferLater(reactor, LOOK)
@@ -144,10 +144,10 @@ async def _recent(
     for answer in answers.values():
         for kept in answer["traces"]:
             by_trace[kept["trace"]] += kept["spans"]
-    stories = [Story(id, spans) for id, spans in by_trace.items()]
+    stories = [Story(id, s, top["span"]) for id, s in by_trace.items() for top in tops(s)]
     wanted = [story for story in stories if _is_wanted(story, options)]
     wanted.sort(key=lambda story: story.start)
-    ids = [story.trace for story in wanted[-options.count :]]
+    ids = [(story.trace, story.top) for story in wanted[-options.count :]]
     return await _stories(asking, ids, reactor.seconds(), reactor)
 
 
@@ -165,7 +165,9 @@ def _is_wanted(story: Story, options: argparse.Namespace) -> bool:
     return uid == options.word or re.match(translate(options.word), first["name"]) is not None
 
 
-async def _stories(asking: _Asking, traces: list[str], end: float, reactor: Any) -> list[Story]:
+async def _stories(
+    asking: _Asking, traces: list[tuple[str, str]], end: float, reactor: Any
+) -> list[Story]:
     """What has become of some messages, once all is known or nothing new is.
 
     Args:
@@ -188,13 +190,14 @@ async def _stories(asking: _Asking, traces: list[str], end: float, reactor: Any)
     return [await _with_ends(asking, story) for story in stories]
 
 
-async def _look(asking: _Asking, traces: list[str]) -> list[Story]:
-    answers = await asking.all("spans", traces=traces)
-    spans: dict[str, list[dict[str, Any]]] = {id: [] for id in traces}
+async def _look(asking: _Asking, traces: list[tuple[str, str]]) -> list[Story]:
+    ids = list(dict.fromkeys(trace for trace, _ in traces))
+    answers = await asking.all("spans", traces=ids)
+    spans: dict[str, list[dict[str, Any]]] = {id: [] for id in ids}
     for answer in answers.values():
         for kept in answer["traces"]:
             spans[kept["trace"]] += kept["spans"]
-    return [Story(id, each) for id, each in spans.items()]
+    return [Story(trace, spans[trace], top) for trace, top in traces]
 
 
 async def _with_ends(asking: _Asking, story: Story) -> Story:
@@ -210,7 +213,7 @@ async def _with_ends(asking: _Asking, story: Story) -> Story:
         for answer in told.values():
             for uid, (reason, why) in answer["uids"].items():
                 ends[frontend, uid] = reason, why
-    return Story(story.trace, story.spans, ends) if ends else story
+    return Story(story.trace, story.spans, story.top, ends) if ends else story
 
 
 def _sought(options: argparse.Namespace) -> str:

@@ -14,7 +14,7 @@ from chatcore.connectors.parts import Reply
 from chatcore.connectors.socketio.carried import CarriedClient
 from chatcore.connectors.socketio.encoding import SocketEncoding, encoding_of
 from chatcore.connectors.socketio.socket import Socket
-from chatcore.connectors.welcome import Handshake, Refused
+from chatcore.connectors.welcome import Handshake, Refused, trace_named_in
 from chatcore.dispatch.calling import Waiting
 from chatcore.errors import BodyError, MessageError
 from chatcore.wire import composed, handshake, message
@@ -106,6 +106,7 @@ class SocketioClient(CarriedClient):
             return
         encoding = self._encoding(namespace, pomelo=False)
         socket = self._sockets[namespace] = Socket(self, namespace, encoding)
+        self.trace = trace_named_in(said) or self.trace
         about = {"type": TYPE, "version": self.version, "namespace": namespace}
         shaken = Handshake(about, said, self.address)
 
@@ -138,6 +139,8 @@ class SocketioClient(CarriedClient):
             if parts.idlers is not None:
                 parts.idlers.start(self)
         socket.session = parts.sessions.open(socket, settings)
+        if self.trace is not None:
+            self._continue_trace(socket.session)
         self._say_connected(socket)
 
     def _disconnect(self, socket: Socket) -> None:

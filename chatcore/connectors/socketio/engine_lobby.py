@@ -25,6 +25,7 @@ from chatcore.connectors.socketio.shared import SocketioParts
 from chatcore.connectors.socketio.upgrading import Probe, Probes
 from chatcore.connectors.socketio.websocket import SocketioWebSocketFactory, reader
 from chatcore.errors import EngineError
+from chatcore.tracing.traceparent import read as read_traceparent
 from chatcore.wire import jsonp
 from chatcore.wire.http import Head
 
@@ -101,6 +102,7 @@ class EngineLobby:
             query=exchange.query,
             address=exchange.address,
         )
+        client.trace = read_traceparent(exchange.head.fields.get("traceparent"))
         polling = client.polls(FORMS[revision.engine])
         newcomers.came(client)
         if revision.engine == 3 and self._settings.cookie:
@@ -168,6 +170,7 @@ class EngineLobby:
             address=guest.address,
             after=guest,
         )
+        socket.connection.trace = read_traceparent(head.fields.get("traceparent"))
         return socket
 
     def _probe(self, guest: Guest, client: EngineClient) -> Any:

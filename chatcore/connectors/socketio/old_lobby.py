@@ -29,6 +29,7 @@ from chatcore.connectors.socketio.tickets import Tickets
 from chatcore.connectors.socketio.websocket import SocketioWebSocketFactory, read_old
 from chatcore.deadlines import Deadlines
 from chatcore.errors import EngineError, WireError
+from chatcore.tracing.traceparent import read as read_traceparent
 from chatcore.wire import jsonp, socketio0
 from chatcore.wire.http import Head
 
@@ -141,6 +142,7 @@ class OldLobby:
             address=exchange.address,
         )
         client.scripted = in_script(exchange.head)
+        client.trace = read_traceparent(exchange.head.fields.get("traceparent"))
         client.opened(client.polls(OLD_FORM, self._polls))
         return client
 
@@ -209,6 +211,7 @@ class OldLobby:
             address=guest.address,
             after=guest,
         )
+        client.trace = read_traceparent(head.fields.get("traceparent"))
         if not known:
             client.unknown()
         return socket

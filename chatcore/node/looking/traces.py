@@ -39,7 +39,8 @@ class Traces:
     ``arm``     ``id``, ``word``, ``to``, ``count``, ``seconds``: follow messages of that route or
                 uid, or pushes to that uid
     ``disarm``  ``id``: follow them no more
-    ``found``   ``id``: the traces of those that were found, and whether others are looked for yet
+    ``found``   ``id``: the traces of those that were found, with the span that each begins with,
+                and how many are looked for yet
     ``spans``   ``traces``: what is noted of them
     ``recent``  ``count``: what is noted of the newest
     ``ends``    ``uids``: whether they have a session here, and what their last one ended of
@@ -91,8 +92,8 @@ class Traces:
     def _found(self, given: Mapping[str, Any]) -> dict[str, Any]:
         arming = self._tracer.armed(_text(given, "id"))
         if arming is None:
-            return {"traces": [], "left": 0}
-        return {"traces": list(arming.traces), "left": arming.left}
+            return {"found": [], "left": 0}
+        return {"found": [list(each) for each in arming.found], "left": arming.left}
 
     def _spans(self, given: Mapping[str, Any]) -> dict[str, Any]:
         ids = _texts(given, "traces", MOST_TRACES)
