@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from small_cluster import until
 from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+from twisted.internet.protocol import Protocol
 
 from chatcore.client import Client
 from chatcore.tracing import Tracer
@@ -172,4 +174,74 @@ class TestSampling:
             assert [(each["route"], each["outcome"]) for each in told] == [(SEND, "answered")] * 2
             assert told[0]["start"] < told[1]["start"]
         finally:
+            await rooms.close()
+
+
+class Raw(Protocol):
+    """A connection that says what a test says."""
+
+    def __init__(self, said: bytes) -> None:
+        self.said, self.heard = said, b""
+
+    def connectionMade(self) -> None:
+        assert self.transport is not None
+        self.transport.write(self.said)
+
+    def dataReceived(self, data: bytes) -> None:
+        self.heard += data
+
+
+def request(path: str, *headers: str, upgrade: bool = True) -> bytes:
+    """A request that names a trace."""
+    fields = ["Host: here", *headers]
+    if upgrade:
+        fields += [
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            "Sec-WebSocket-Version: 13",
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        ]
+    return "\r\n".join([f"GET {path} HTTP/1.1", *fields, "", ""]).encode()
+
+
+def framed(package: bytes) -> bytes:
+    """A package of Pomelo's in a client's frame."""
+    return b"\x82%c\0\0\0\0%b" % (0x80 | len(package), package)
+
+
+POMELO = framed(b'\x01\0\0\x0a{"sys":{}}') + framed(b"\x02\0\0\0")
+
+
+class TestTracesInHeaders:
+    @pytest.mark.parametrize(
+        ("path", "after", "upgrade"),
+        [
+            ("/", POMELO, True),
+            ("/socket.io/?EIO=3&transport=websocket", b"", True),
+            ("/socket.io/?EIO=3&transport=polling", b"", False),
+        ],
+        ids=["websocket", "socket.io", "polling"],
+    )
+    async def test_they_are_heard(
+        self, folder: Path, path: str, after: bytes, upgrade: bool
+    ) -> None:
+        from twisted.internet import reactor
+
+        rooms = Rooms(folder, {"connector.socketio": True})
+        await rooms.start()
+        mine = TraceParent(new_trace(), new_span())
+        said = request(path, f"traceparent: {mine}", upgrade=upgrade)
+        port = rooms.servers.by_id("front-1").client_port
+        assert port is not None
+        there = TCP4ClientEndpoint(reactor, "127.0.0.1", port)
+        raw = await connectProtocol(there, Raw(said))
+        try:
+            if after:
+                await until(lambda: b"101" in raw.heard, "the upgrade")
+                raw.transport.write(after)
+            front = rooms.nodes["front-1"]
+            await until(lambda: front.tracer._followed, "the session")
+            assert [session.trace for session in front.sessions] == [mine]
+        finally:
+            raw.transport.abortConnection()
             await rooms.close()
