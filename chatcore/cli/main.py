@@ -9,6 +9,7 @@ from chatcore import __version__
 from chatcore.cli import (
     adding,
     certs,
+    completion,
     listing,
     reloading,
     restarting,
@@ -23,7 +24,18 @@ from chatcore.cli.parsing import Commands, Help
 from chatcore.cli.streams import make_usable
 from chatcore.errors import ConfigError
 
-MODULES = (start, listing, stopping, restarting, adding, reloading, certs, tokens, inspecting)
+MODULES = (
+    start,
+    listing,
+    stopping,
+    restarting,
+    adding,
+    reloading,
+    certs,
+    tokens,
+    inspecting,
+    completion,
+)
 """What adds the commands, in the order in which help tells them."""
 
 _ABOUT = """\

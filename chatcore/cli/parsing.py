@@ -55,9 +55,25 @@ class Parser(argparse.ArgumentParser):
 
     def takes_value(self, flag: str) -> bool:
         """Whether something has to follow behind that option."""
-        # argparse has no public way to ask for this.
-        action = self._option_string_actions.get(flag)
+        action = self.option(flag)
         return action is not None and action.nargs != 0
+
+    def option(self, flag: str) -> argparse.Action | None:
+        """What argparse keeps of an option."""
+        # It has no public way to ask for this, nor for what is below.
+        return self._option_string_actions.get(flag)
+
+    @property
+    def flags(self) -> list[str]:
+        """All long options."""
+        return [each for each in self._option_string_actions if each.startswith("--")]
+
+    def positional(self, place: int) -> argparse.Action | None:
+        """What stands in a place among the words that are no options, if something may."""
+        actions = self._get_positional_actions()
+        if place < len(actions):
+            return actions[place]
+        return actions[-1] if actions and actions[-1].nargs in ("*", "+") else None
 
     def line(self, name: str) -> str:
         """What a list of commands says of it.
@@ -92,8 +108,7 @@ class Parser(argparse.ArgumentParser):
         flag = word.partition("=")[0]
         if not flag.startswith("-"):
             self.error(f"nobody knows what '{word}' is for")
-        known = [each for each in self._option_string_actions if each.startswith("--")]
-        near = _nearest_option(flag, known)
+        near = _nearest_option(flag, self.flags)
         advice = f"Did you mean {near}?" if near else f"'{self.prog} --help' tells its options"
         raise CommandError(f"there is no option {flag}", advice=advice)
 
@@ -146,6 +161,15 @@ class Commands:
             CommandError: there is no such command.
             Help: the words name a group, and ask for help or for nothing.
         """
+        place = self.place(words)
+        if place is None:
+            return None, list(words)
+        word, rest = words[place], [*words[:place], *words[place + 1 :]]
+        parser = self.get(word)
+        return self._within(word, rest) if word in self.groups else (parser, rest)
+
+    def place(self, words: Sequence[str]) -> int | None:
+        """Where the command stands among the words, which other commands' options may precede."""
         value_follows = False
         for place, word in enumerate(words):
             if value_follows:
@@ -153,10 +177,8 @@ class Commands:
             elif word.startswith("-"):
                 value_follows = self.takes_value(word)
             else:
-                rest = [*words[:place], *words[place + 1 :]]
-                parser = self.get(word)
-                return self._within(word, rest) if word in self.groups else (parser, rest)
-        return None, list(words)
+                return place
+        return None
 
     def _within(self, group: str, words: Sequence[str]) -> tuple[Parser, list[str]]:
         parser, rest = self.groups[group].find(words)
