@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Literal
 
-Question = Literal["status", "nodes", "links", "remotes", "handlers", "trace"]
+Question = Literal["status", "nodes", "links", "remotes", "handlers", "trace", "counters", "why"]
 """What can be asked.
 
 ``status``
@@ -20,6 +20,10 @@ Question = Literal["status", "nodes", "links", "remotes", "handlers", "trace"]
 ``trace``
     what is noted of messages that are followed. Some may be asked to be: that changes nothing of
     what becomes of them, and ends by itself
+``counters``
+    all numbers of the node, with what they mean
+``why``
+    what happened to a user lately, and how it is now
 """
 
 QUESTIONS: Final[tuple[Question, ...]] = (
@@ -29,6 +33,8 @@ QUESTIONS: Final[tuple[Question, ...]] = (
     "remotes",
     "handlers",
     "trace",
+    "counters",
+    "why",
 )
 
 Answer = Callable[[Mapping[str, Any]], dict[str, Any] | Awaitable[dict[str, Any]]]

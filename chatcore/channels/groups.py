@@ -157,6 +157,14 @@ class GroupTable:
         group = self._backends.get(backend, {}).get(channel)
         return [] if group is None else list(group.uids)
 
+    def count(self) -> int:
+        """How many groups there are."""
+        return sum(len(groups) for groups in self._backends.values())
+
+    def of_uid(self, uid: str) -> list[tuple[str, str]]:
+        """The backends and channels that a uid is a member of here."""
+        return sorted(self._of_uid.get(uid, ()))
+
     def owners(self) -> Collection[str]:
         """Whose groups there are, or who has to be told of somebody who is gone."""
         return list(self._backends | self._leaving)
@@ -238,10 +246,20 @@ class GroupTable:
         self, uids: Iterable[str], route: str, encode: Encode, *, droppable: bool = False
     ) -> None:
         """Send to all sessions of these uids; who isn't here is passed over."""
+        wanted = dict.fromkeys(uids)
         if self._tracer.active and (span := self._tracer.current()) is not None:
-            self._follow(span, self._of(dict.fromkeys(uids)), route, encode, droppable)
+            self._note_missing(wanted, route)
+            self._follow(span, self._of(wanted), route, encode, droppable)
             return
-        self._send(self._connections(dict.fromkeys(uids)), route, encode, droppable)
+        connections = self._connections(wanted)
+        if len(connections) < len(wanted):
+            self._note_missing(wanted, route)
+        self._send(connections, route, encode, droppable)
+
+    def _note_missing(self, uids: Iterable[str], route: str) -> None:
+        has = self._sessions.has_uid
+        missing = (uid for uid in uids if not has(uid))
+        self._counters.journal.missed(missing, "gone", route)
 
     def push_to_sessions(
         self, sessions: Iterable[Session], route: str, encode: Encode, *, droppable: bool = False
@@ -288,7 +306,7 @@ class GroupTable:
             try:
                 data = encode(encoding)
             except WireError as problem:  # what one encoding can't say, another may
-                self._failed(route, encoding, len(outboxes), problem)
+                self._failed(route, encoding, outboxes, problem)
                 continue
             self._counters.pushes += len(outboxes)
             if droppable:
@@ -335,7 +353,7 @@ class GroupTable:
             try:
                 data = encode(encoding)
             except WireError as problem:
-                self._failed(route, encoding, len(outboxes), problem)
+                self._failed(route, encoding, [outbox for outbox, _ in outboxes], problem)
                 for _, fate in outboxes:
                     if fate is not None:
                         fate.lost("unencodable", str(problem))
@@ -345,9 +363,13 @@ class GroupTable:
                 push = outbox.push_droppable if droppable else outbox.push
                 push(data, route, fate)
 
-    def _failed(self, route: str, encoding: Any, count: int, problem: WireError) -> None:
-        self._counters.pushes_failed += count
+    def _failed(
+        self, route: str, encoding: Any, outboxes: Iterable[Any], problem: WireError
+    ) -> None:
         name = getattr(encoding, "name", encoding)
+        for outbox in outboxes:
+            self._counters.pushes_failed += 1
+            outbox.missed("unencodable", route)
         if self._failures.first((route, name, str(problem))):
             self.log.error(
                 "A push of {route} can't be sent as {encoding}: {problem}",

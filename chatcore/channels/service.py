@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import partial
+from itertools import islice
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
@@ -22,9 +23,14 @@ from chatcore.errors import ChannelMoved, NoSuchServer
 from chatcore.hooks import check_hook
 from chatcore.interfaces import IChannel, IChannels
 from chatcore.sessions.session import check_uid
+from chatcore.telemetry import Journal
 
 CLOSED = "closed"
 """Why a member went whose last session has ended."""
+
+TAKEN_OUT = "taken out by the application"
+DESTROYED = "the channel was destroyed"
+"""Why a member went, as it is noted."""
 
 MOST_MOVED = 10_000
 """Channels of which it is remembered where they went."""
@@ -105,6 +111,7 @@ class ChannelService:
         patience: that time, in seconds.
         owns: whether the name of a channel places it on this node; raises `ChannelMoved` where
             whoever asks should have asked the next owner.
+        journal: where it is noted who joins and leaves, and who does not get a push.
     """
 
     log = Logger()
@@ -116,8 +123,10 @@ class ChannelService:
         clock: IClock,
         patience: float = 10,
         owns: Callable[[str], bool] = lambda name: True,
+        journal: Journal | None = None,
     ) -> None:
         self._frontends = frontends
+        self._journal = Journal() if journal is None else journal
         self._owns = owns
         self._moved: Latest[str, str] = Latest(MOST_MOVED)
         self._departed: Latest[tuple[str, str, str], None] = Latest(MOST_DEPARTED)
@@ -154,6 +163,19 @@ class ChannelService:
 
     def names(self) -> list[str]:
         return list(self._channels)
+
+    def count_members(self) -> int:
+        """How many members all channels have."""
+        return sum(len(each) for each in self._channels.values())
+
+    def of_uid(self, uid: str, most: int) -> list[tuple[str, str]]:
+        """The channels that a uid is a member of, each with the frontend where it is.
+
+        Args:
+            most: how many channels are looked through, and how many are told.
+        """
+        looked_through = islice(self._channels.values(), most)
+        return [(each.name, sid) for each in looked_through for sid in each.sids(uid)]
 
     def on_left(self, hook: LeftHook) -> None:
         check_hook(hook, "on_left", "channel", "uid", "frontend_id", "reason")
@@ -199,6 +221,8 @@ class ChannelService:
         for found in await gatherResults(asked, consumeErrors=True):
             for uid in found:
                 nowhere.pop(uid, None)
+        if nowhere:
+            self._journal.missed(nowhere, "gone", route)
         return nowhere
 
     def broadcast(
@@ -237,6 +261,7 @@ class ChannelService:
             return False
         self._forgotten.done(sid, [uid])
         self._channels[channel.name] = channel
+        self._journal.note(uid, "joined", channel=channel.name, peer=sid)
         if not self._frontends.join(sid, channel.name, [uid]):
             self._miss(sid)  # told anew if it comes back, given up if it does not
         return True
@@ -246,6 +271,7 @@ class ChannelService:
         _refuse_moved(channel)
         if not self._take(channel, uid, sid):
             return False
+        self._journal.note(uid, "left", TAKEN_OUT, channel=channel.name, peer=sid)
         self._frontends.leave(sid, channel.name, [uid])
         self._drop_if_empty(channel)
         return True
@@ -267,7 +293,8 @@ class ChannelService:
         for sid, uids in list(channel.by_frontend.items()):
             self._frontends.leave(sid, channel.name, list(uids))
             for uid in list(uids):
-                self._take(channel, uid, sid)
+                if self._take(channel, uid, sid):
+                    self._journal.note(uid, "left", DESTROYED, channel=channel.name, peer=sid)
         self._drop_if_empty(channel)
 
     def _take(self, channel: Channel, uid: str, sid: str) -> bool:
@@ -389,6 +416,7 @@ class ChannelService:
             early[name, uid] = early.get((name, uid), False) or was_member
         if channel is None or not was_member:
             return
+        self._journal.note(uid, "left", reason, channel=name, peer=frontend)
         if reason == CLOSED:
             # It may have crossed a join of mine, and that have found a new session of the same uid.
             self._frontends.leave(frontend, name, [uid])

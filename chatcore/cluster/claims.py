@@ -233,6 +233,8 @@ class Claims:
         del self._bids[bid.session]
         if answer[0] != "granted":
             self._counters.binds_refused += 1
+            why = f"it has a session on {answer[1]} already"
+            self._counters.journal.note(bid.uid, "refused login", why, session=bid.session)
             problem = (
                 f"{bid.uid!r} has a session on {answer[1]} already, and sessions.per_uid is refuse"
             )
@@ -254,6 +256,7 @@ class Claims:
     def _failed(self, bid: _Bid, why: str) -> None:
         del self._bids[bid.session]
         self._counters.binds_failed += 1
+        self._counters.journal.note(bid.uid, "refused login", why, session=bid.session)
         self._tell(bid, SessionError(f"{bid.uid!r} can't be bound now, try again: {why}"))
 
     def _tell(self, bid: _Bid, problem: Exception) -> None:

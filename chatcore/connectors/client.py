@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from chatcore.config.peers import shown
+from chatcore.connectors.encoding import REFUSED
 from chatcore.connectors.guest import GOING_AWAY, INTERNAL_ERROR, POLICY, Guest, ICarrier, State
 from chatcore.connectors.outbox import Outbox
 from chatcore.connectors.parts import ConnectorParts
@@ -14,6 +15,7 @@ from chatcore.interfaces import Address
 from chatcore.sessions.session import Session
 from chatcore.tracing.traceparent import TraceParent
 from chatcore.wire import handshake
+from chatcore.wire.body import Body
 
 
 class Client(Guest):
@@ -46,13 +48,20 @@ class Client(Guest):
         self._under_way = 0
         self.trace: TraceParent | None = None
         self._asked: Waiting | None = None
-        self.outbox = outbox or parts.make_outbox(parts=parts.outboxes, full=self._slow)
+        self.outbox = outbox or parts.make_outbox(
+            parts=parts.outboxes, full=self._slow, uid=self._uid
+        )
         self._allowance, self._patience = parts.allowances()
 
     @property
     def session(self) -> Session | None:
         """Its session, once its handshake is through."""
         return self._session
+
+    def _uid(self) -> str | None:
+        """Who it is, if that is known."""
+        session = self.session
+        return None if session is None else session.uid
 
     # What the carrier says.
 
@@ -106,10 +115,17 @@ class Client(Guest):
 
     def _note_refused(self, session: Session | None, route: str | int, why: str) -> None:
         """A message was refused before anybody was to act on it."""
+        self._parts.counters.journal.unanswered(session, "refused", route, why)
         tracer = self._parts.tracer
         if tracer.active:
             uid = None if session is None else session.uid
             tracer.refused(str(route), uid, "refused", why)
+
+    def _measure(self, route: str | int, asked: float, body: Body) -> None:
+        """A request is answered that was asked at that time; what was refused is left out."""
+        if body is not REFUSED:
+            parts = self._parts
+            parts.counters.request_seconds.add(str(route), parts.clock.seconds() - asked)
 
     def _failed(self) -> None:
         """What must not raise did, here or in the application: only this client goes."""
@@ -133,6 +149,7 @@ class Client(Guest):
         """Tell the client why, and close."""
         if self.works:
             self._parts.counters.clients_kicked += 1
+            self._parts.sessions.note_kick(self.session, reason)
             self._say_kicked(handshake.encode_kick(reason))
         self.close(reason)
 
@@ -185,9 +202,21 @@ class Client(Guest):
         if self._state is not State.CLOSED:
             self._parts.counters.clients_slow += 1
             self._tell("{client} is cut off: {why}", why)
+            self._note_slow(why)
             self.outbox.drop("slow", why)
             self._end("slow client")
             self._carrier.abort()
+
+    def _note_slow(self, why: str) -> None:
+        uid, outbox = self._uid(), self.outbox
+        if uid is None:
+            return
+        lost = {
+            "bytes": outbox.waiting,
+            "messages": outbox.count,
+            "seconds": round(outbox.unread_seconds, 1),
+        }
+        self._parts.counters.journal.note(uid, "slow", why, more=lost)
 
     def _end(self, reason: str) -> None:
         """Stop listening and sending; the session ends here, not when the socket is gone."""

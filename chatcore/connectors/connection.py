@@ -141,10 +141,13 @@ class Connection(Client):
             reply = self.encoding.package(package.HANDSHAKE, outcome.reply)
         if isinstance(outcome, Refused):
             self.outbox.send(reply)
+            counters = self._parts.counters
             if outcome.broken:
-                self._parts.counters.clients_broken += 1
+                counters.clients_broken += 1
             else:
-                self._parts.counters.clients_turned_away += 1
+                counters.clients_turned_away += 1
+            why = "it can't be read" if outcome.broken else "the application refused it"
+            counters.journal.note_node("refused handshake", why)
             answer = outcome.reply.decode("utf-8", "replace")[:_MOST_SHOWN]
             self._tell("The handshake of {client} is refused: {why}", f"{answer} {outcome.why}")
             self.close(outcome.why, POLICY)
@@ -178,7 +181,7 @@ class Connection(Client):
             each = Message(each.kind, each.id, route, each.body)
         if each.kind == message.REQUEST and each.id:
             parts.counters.requests += 1
-            reply = partial(self._respond, each.id, each.route)
+            reply = partial(self._respond, each.id, each.route, now)
             self._under_way += 1
         elif each.kind != message.RESPONSE:
             # A request with the id 0, and a push from a client, are notifies to Pomelo.
@@ -208,8 +211,9 @@ class Connection(Client):
             self.log.debug("{client}: {p}", client=shown(self.address), p=problem)
             return None
 
-    def _respond(self, number: int, route: str | int, body: Body) -> None:
+    def _respond(self, number: int, route: str | int, asked: float, body: Body) -> None:
         self._under_way -= 1
+        self._measure(route, asked, body)
         if self._state is not State.WORKING and self._state is not State.LEAVING:
             return
         if body is REFUSED:
@@ -220,6 +224,8 @@ class Connection(Client):
             except (BodyError, PackageError) as problem:
                 answer = self.encoding.refusal(number, route)
                 if body.value != FAILED:
-                    self._parts.counters.requests_failed += 1
+                    counters = self._parts.counters
+                    counters.requests_failed += 1
+                    counters.journal.unanswered(self._session, "unencodable", route)
                     self.log.error("The answer of {route}: {problem}", route=route, problem=problem)
         self.outbox.send(answer)

@@ -162,6 +162,10 @@ class Draining:
         except Exception:
             self.log.failure("Finding another frontend")
             place = None
+        session = client.session
+        if session is not None and session.uid is not None:
+            to = None if place is None else f"{place[0]}:{place[1]}"
+            self._parts.counters.journal.note(session.uid, "moved", to=to)
         client.move(handshake.encode_move(place), self._closings)
 
     def _end(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from chatcore.connectors.outbox import INote, Outbox, OutboxParts, held_by, joined
+from chatcore.connectors.outbox import INote, Outbox, OutboxParts, held_by, joined, nobody
 from chatcore.connectors.settings import Policy
 from chatcore.telemetry import Reason
 from chatcore.turn import write_now
@@ -20,12 +20,18 @@ _ROUTES = 64
 class Waiting:
     """Frames that wait; empty once they were written or given up."""
 
-    __slots__ = ("data", "droppable", "note", "since")
+    __slots__ = ("data", "droppable", "note", "route", "since")
 
     def __init__(
-        self, data: bytes, since: float, droppable: bool, note: INote | None = None
+        self,
+        data: bytes,
+        since: float,
+        droppable: bool,
+        route: str = "",
+        note: INote | None = None,
     ) -> None:
-        self.data, self.since, self.droppable, self.note = data, since, droppable, note
+        self.data, self.since, self.droppable = data, since, droppable
+        self.route, self.note = route, note
 
 
 class DroppingOutbox(Outbox):
@@ -37,8 +43,14 @@ class DroppingOutbox(Outbox):
 
     __slots__ = ("_due", "_gone", "_pushes", "_queued")
 
-    def __init__(self, *, parts: OutboxParts, full: Callable[[str], None]) -> None:
-        super().__init__(parts=parts, full=full)
+    def __init__(
+        self,
+        *,
+        parts: OutboxParts,
+        full: Callable[[str], None],
+        uid: Callable[[], str | None] = nobody,
+    ) -> None:
+        super().__init__(parts=parts, full=full, uid=uid)
         self._queue: deque[Waiting] = deque()
         self._pushes: deque[Waiting] = deque()
         self._queued = 0  # bytes, without those that the transport holds
@@ -46,10 +58,12 @@ class DroppingOutbox(Outbox):
         self._due = False
 
     def send(self, data: bytes, route: str = "", note: INote | None = None) -> None:
-        self._put(Waiting(data, self._parts.clock.seconds(), droppable=False, note=note))
+        self._put(
+            Waiting(data, self._parts.clock.seconds(), droppable=False, route=route, note=note)
+        )
 
     def push(self, data: bytes, route: str = "", note: INote | None = None) -> None:
-        self._put(Waiting(data, self._parts.clock.seconds(), droppable=True, note=note))
+        self._put(Waiting(data, self._parts.clock.seconds(), True, route, note))
 
     def note(self, note: INote) -> None:
         last = self._queue[-1] if self._queue else None
@@ -73,19 +87,19 @@ class DroppingOutbox(Outbox):
         size = len(frames.data)
         self._queued += size
         self.waiting += size
-        if self.waiting > self._most:
-            self.flush()
-            self._make_room(size)
+        if self.waiting > self._mark:
+            self._look(size)
 
-    def _make_room(self, size: int) -> None:
+    def _over(self, size: int) -> None:
         pushes = self._pushes
         while self.waiting > self._most and pushes:
             oldest = pushes.popleft()
             if oldest.data:
                 self._give_up(oldest, "outbox.bytes are full")
                 self._parts.counters.pushes_dropped += 1
+                self.missed("dropped", oldest.route)
         if self.waiting > self._most:
-            self._over(size)
+            super()._over(size)
         elif 2 * self._gone > len(self._queue):
             self._forget_gone()
 
@@ -139,6 +153,7 @@ class DroppingOutbox(Outbox):
                     self._remember_taken(frames.note)
             elif frames.droppable:
                 parts.counters.pushes_dropped += 1
+                self.missed("dropped", frames.route)
                 if frames.note is not None:
                     frames.note.lost("dropped", f"it waited for more than {seconds:g} s")
             else:
@@ -148,6 +163,10 @@ class DroppingOutbox(Outbox):
         while pushes and not pushes[0].data:
             pushes.popleft()
         return b"".join(taken)
+
+    @property
+    def count(self) -> int:
+        return len(self._queue) - self._gone
 
     def drop(self, reason: Reason = "gone", detail: str = "") -> None:
         notes = [each.note for each in self._queue if each.data and each.note is not None]
@@ -171,6 +190,7 @@ class DroppingOutbox(Outbox):
             self._blocked = self._held = False
             self._parts.stuck.stop(self)
             self.waiting = self._queued
+            self._reads()
             if self._taken is not None:
                 self._emptied()
             self.flush()
@@ -184,8 +204,14 @@ class NewestOutbox(DroppingOutbox):
 
     __slots__ = ("_newest",)
 
-    def __init__(self, *, parts: OutboxParts, full: Callable[[str], None]) -> None:
-        super().__init__(parts=parts, full=full)
+    def __init__(
+        self,
+        *,
+        parts: OutboxParts,
+        full: Callable[[str], None],
+        uid: Callable[[], str | None] = nobody,
+    ) -> None:
+        super().__init__(parts=parts, full=full, uid=uid)
         self._newest: dict[str, Waiting] = {}
 
     def push(self, data: bytes, route: str = "", note: INote | None = None) -> None:
@@ -193,10 +219,11 @@ class NewestOutbox(DroppingOutbox):
         if older is not None and older.data:
             self._give_up(older, "a newer push of its route has taken its place")
             self._parts.counters.pushes_replaced += 1
+            self.missed("dropped", route)
             if 2 * self._gone > len(self._queue):
                 self._forget_gone()
-        now = self._parts.clock.seconds()
-        newest = self._newest[route] = Waiting(data, now, droppable=True, note=note)
+        newest = Waiting(data, self._parts.clock.seconds(), True, route, note)
+        self._newest[route] = newest
         if len(self._newest) > len(self._queue) + _ROUTES:
             self._newest = {r: each for r, each in self._newest.items() if each.data}
         self._put(newest)

@@ -10,11 +10,17 @@ from zope.interface import implementer
 
 from chatcore.connectors.settings import OutboxSettings
 from chatcore.deadlines import Deadlines, IClock
-from chatcore.telemetry import Counters, Reason
+from chatcore.telemetry import Counters, Entry, Reason
 from chatcore.turn import is_plain, write_now
 
 MOST_NOTES = 1_000
 """Of how many messages that wait for one client somebody is told what becomes of them."""
+
+SHARES = ("a quarter", "half", "all")
+"""Of what may wait, so much is noted when it is passed."""
+
+NOTED_AGAIN_SECONDS = 60.0
+"""Seconds for which what is noted of a client goes to the same entry of the journal."""
 
 
 class IFlushes(Protocol):
@@ -74,6 +80,7 @@ class OutboxParts:
         self, *, flushes: IFlushes, settings: OutboxSettings, counters: Counters, clock: IClock
     ) -> None:
         self.settings, self.counters, self.clock = settings, counters, clock
+        self.marks = (settings.bytes // 4, settings.bytes // 2, settings.bytes)
         self.stuck = Deadlines(settings.seconds, clock, Outbox.expired)
         self._intervals = Intervals(settings.interval, clock) if settings.interval else None
         self.flushes = self._intervals or flushes
@@ -83,6 +90,23 @@ class OutboxParts:
         self.stuck.clear()
         if self._intervals is not None:
             self._intervals.clear()
+
+
+class _Missed:
+    """Where it is noted that a client does not get its pushes."""
+
+    __slots__ = ("_uid", "_until", "entry")
+
+    def __init__(self, uid: str, entry: Entry, until: float) -> None:
+        self._uid, self.entry, self._until = uid, entry, until
+
+    def holds(self, uid: str, why: Reason, now: float) -> bool:
+        """Whether that is the place for one more."""
+        return now < self._until and self.entry.why == why and self._uid == uid
+
+
+def nobody() -> None:
+    """Who a client is of whom nothing is known."""
 
 
 @implementer(IPullProducer, IPushProducer)
@@ -96,6 +120,7 @@ class Outbox:
     Args:
         parts: what it shares with the others.
         full: told why the client has to go.
+        uid: who the client is, if that is known.
     """
 
     __slots__ = (
@@ -103,20 +128,33 @@ class Outbox:
         "_flushes",
         "_full",
         "_held",
+        "_mark",
+        "_missed",
         "_most",
         "_notes",
         "_parts",
+        "_passed",
         "_queue",
         "_taken",
         "_transport",
+        "_uid",
         "waiting",
     )
 
-    def __init__(self, *, parts: OutboxParts, full: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        *,
+        parts: OutboxParts,
+        full: Callable[[str], None],
+        uid: Callable[[], str | None] = nobody,
+    ) -> None:
         self._parts = parts
         self._flushes = parts.flushes
         self._most = parts.settings.bytes
-        self._full = full
+        self._full, self._uid = full, uid
+        # The mark that is looked at next, and how many were passed since the client last read.
+        self._mark, self._passed = parts.marks[0], 0
+        self._missed: _Missed | None = None
         self._transport: Any = None
         self._queue: Any = []
         # Whether nothing may be written now; and whether nothing waits all the same.
@@ -153,10 +191,55 @@ class Outbox:
                 self._flushes.at_end(self.flush)
         queue.append(data)
         self.waiting += len(data)
-        if self.waiting > self._most:
-            self.flush()  # much in one turn is no crime where the client reads it
-            if self.waiting > self._most:
-                self._over(len(data))
+        if self.waiting > self._mark:
+            self._look(len(data))
+
+    def _look(self, size: int) -> None:
+        """Much waits, since something of ``size`` bytes was sent."""
+        self.flush()  # much in one turn is no crime where the client reads it
+        waiting, marks = self.waiting, self._parts.marks
+        if waiting > self._mark and self._passed < len(marks):
+            while self._passed < len(marks) and waiting > marks[self._passed]:
+                self._passed += 1
+            self._mark = marks[min(self._passed, len(marks) - 1)]
+            self._note_much()
+        if waiting > self._most:
+            self._over(size)
+
+    def _note_much(self) -> None:
+        """More waits than ever since the client last read."""
+        counters, uid = self._parts.counters, self._uid()
+        counters.outbox_high_water_bytes.add(self.waiting)
+        if uid is not None:
+            share = f"{SHARES[self._passed - 1]} of what may wait for it"
+            more = {"bytes": self.waiting, "most": self._most}
+            counters.journal.note(uid, "outbox high-water", share, more=more)
+
+    def missed(self, why: Reason, route: str) -> None:
+        """Note that the client does not get a push, if it is known who it is."""
+        uid = self._uid()
+        if uid is None:
+            return
+        journal, missed = self._parts.counters.journal, self._missed
+        now = journal.now()
+        if missed is not None and missed.holds(uid, why, now):
+            missed.entry.again(now, route)
+        else:
+            entry = journal.note(uid, "pushes not sent", why, route=route)
+            self._missed = _Missed(uid, entry, now + NOTED_AGAIN_SECONDS)
+
+    @property
+    def count(self) -> int:
+        """How many messages wait, those that the transport holds left out."""
+        return len(self._queue)
+
+    @property
+    def unread_seconds(self) -> float:
+        """For how long the client has not read, as far as something waits for it."""
+        passed = self._parts.stuck.passed(self)
+        if passed is None:
+            passed = self._parts.stuck.seconds if self._blocked and not self._held else 0.0
+        return passed
 
     def _waits(self) -> None:
         """Something waits for who does not read: its time to do so begins, if it has not."""
@@ -231,6 +314,7 @@ class Outbox:
         behind = self._blocked and not self._held
         if behind or self.waiting + len(data) > self._most:
             self._parts.counters.pushes_dropped += 1
+            self.missed("dropped", route)
             if note is not None:
                 note.waits(self.waiting)
                 note.lost("dropped", joined("the push is droppable", self.stuck))
@@ -323,9 +407,15 @@ class Outbox:
             self._blocked = self._held = False
             self._parts.stuck.stop(self)
             self.waiting = 0
+            self._reads()
             if self._taken is not None:
                 self._emptied()
             self.flush()
+
+    def _reads(self) -> None:
+        """The client has read all that it was given."""
+        if self._passed:
+            self._mark, self._passed = self._parts.marks[0], 0
 
     def _emptied(self) -> None:
         """The transport holds nothing any more."""

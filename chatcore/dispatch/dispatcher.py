@@ -11,19 +11,13 @@ from typing import Any
 
 from twisted.logger import Logger
 
-from chatcore.dispatch.calling import Caller, DeadlinePassed
+from chatcore.dispatch.calling import Caller
 from chatcore.dispatch.filters import FAILED as FAILED  # who answers clients imports it from here
 from chatcore.dispatch.filters import Filters, Request
-from chatcore.errors import (
-    CallTimedOut,
-    ClientError,
-    LinkLost,
-    NoSuchServer,
-    NotConnected,
-    RpcError,
-)
+from chatcore.dispatch.reasons import in_words, reason_of
+from chatcore.errors import ClientError, RpcError
 from chatcore.interfaces import ISession
-from chatcore.telemetry import Counters, Reason, Seen
+from chatcore.telemetry import Counters, Seen
 from chatcore.tracing import OFF, Span, Tracer
 
 MOST_UNKNOWN = 100
@@ -124,6 +118,7 @@ class Dispatcher:
             if span is not None:
                 span.fail("refused", f"{route}: this server has no such handler")
             self._counters.requests_refused += 1
+            self._counters.journal.unanswered(_known(session), "refused", route, "no such handler")
             self._say_unknown(route)
             reply(dict(FAILED))
             return
@@ -157,10 +152,14 @@ class Dispatcher:
             error_id = getattr(problem, "error_id", None)
         else:
             error_id = self.report(f"{route} for {session!r}", problem)
+        reason = reason_of(problem)
         if span is None and self._tracer.active:
             span = self._tracer.current()
         if span is not None:
-            span.fail(reason_of(problem), in_words(problem, error_id))
+            span.fail(reason, in_words(problem, error_id))
+        self._counters.journal.unanswered(
+            _known(session), reason, route, type(problem).__name__, error_id=error_id
+        )
         return error_id
 
     def _say_unknown(self, route: str) -> None:
@@ -207,25 +206,9 @@ class Dispatcher:
         return error_id
 
 
-def reason_of(problem: BaseException) -> Reason:
-    """Why what acted on a request, or a call, gave no result."""
-    if isinstance(problem, DeadlinePassed | CallTimedOut):
-        return "late"
-    if isinstance(problem, NoSuchServer):
-        return "no server"
-    if isinstance(problem, NotConnected):
-        return "link blocked" if "blocked" in problem.why else "link lost"
-    if isinstance(problem, LinkLost):
-        return "link lost"
-    return "refused" if isinstance(problem, RpcError) and problem.nothing_ran else "failed"
-
-
-def in_words(problem: BaseException, error_id: str | None = None) -> str:
-    """The same for people; the log has more under the id."""
-    if isinstance(problem, DeadlinePassed | RpcError):
-        return str(problem)
-    where = f"; the log has it as error {error_id}" if error_id else ""
-    return f"it raised {type(problem).__name__}{where}"
+def _known(session: Any) -> Any:
+    """A session, if it can be known whose it is."""
+    return session if hasattr(session, "uid") else None
 
 
 def _trace(problem: BaseException) -> str:

@@ -39,6 +39,9 @@ Done = Callable[[Box | None, RpcError | None], None]
 
 PING = item(b"_command", b"Ping")
 
+PINGED = "ping"
+"""What is asked by a ping, for the texts of errors."""
+
 LONGEST_WHY = 1000
 """Characters of why a call failed that are told to who called.
 
@@ -228,7 +231,7 @@ class Link(Protocol):
 
     def when_read(self, then: Callable[[], None]) -> None:
         """Call ``then`` once the other side has read all that was written, or the link is lost."""
-        self.ask(PING, lambda box, problem: then(), "ping", 0, always=True)
+        self.ask(PING, lambda box, problem: then(), PINGED, 0, always=True)
 
     def tell(self, payload: bytes, what: str) -> RpcError | None:
         """Send a command that has no answer.
@@ -304,8 +307,9 @@ class Link(Protocol):
         def done(box: Box | None, problem: RpcError | None) -> None:
             if box is not None:
                 self.round_trip = clock.seconds() - sent
+                self._parts.counters.link_round_trip_seconds.add(self.round_trip)
 
-        self.ask(PING, done, "ping")
+        self.ask(PING, done, PINGED)
 
     def close(self) -> None:
         """Send what waits, then close. What comes in from now on is ignored."""
@@ -447,6 +451,8 @@ class Link(Protocol):
         if call is None:
             return  # too late, or never asked
         what, done, deadlines = call
+        if what != PINGED and (seconds := deadlines.passed(key)) is not None:
+            self._parts.counters.call_seconds.add(seconds)
         deadlines.stop(key)
         if b"_answer" in box:
             self._tell(done, box, None)

@@ -414,6 +414,7 @@ class LinkTable(Service):
         self._since[link.peer] = self._parts.clock.seconds()
         link.tap = self._tap
         self._parts.counters.links_up += 1
+        self._parts.counters.journal.note_node("link up", peer=link.peer)
         if self.complete:
             self.log.info("{id} is linked to all {n} others", id=self.id, n=len(self._peers))
         self._tell(self._up_hooks, link)
@@ -434,6 +435,7 @@ class LinkTable(Service):
             self._losses[link.peer] = Loss(now, why)
         link.tap = None
         self._parts.counters.links_lost += 1
+        self._parts.counters.journal.note_node("link lost", why, peer=link.peer)
         if self.running and not self._leaving and link.peer in self._peers:
             self.log.warn("Lost the link to {peer}", peer=link.peer)
         self._tell(self._down_hooks, link)

@@ -43,6 +43,7 @@ from chatcore.node.frontends import Frontends
 from chatcore.node.incoming import Incoming
 from chatcore.node.installing import bring_in, connect_events, crons_of, remotes_of
 from chatcore.node.lifecycle import NodeSettings
+from chatcore.node.measuring import watch
 from chatcore.node.membership import Membership, new_incarnation
 from chatcore.node.moves import Moves
 from chatcore.node.network import INetwork
@@ -216,6 +217,7 @@ class Assembly:
             clock=self._reactor,
             patience=self._settings[LinkSettings].patience,
             owns=lambda name: self.moves.owns(name),
+            journal=self._counters.journal,
         )
         self.moves = Moves(
             id=server.id,
@@ -364,7 +366,19 @@ class Assembly:
             self.dispatcher.add_own(LOGINS, own)
         self.life = bring_in(self._configured, self.application, self.dispatcher, self._reactor)
         self.blocked = Blocked(
-            id=self._server.id, seconds=settings.blocked_seconds, clock=self._reactor
+            id=self._server.id,
+            seconds=settings.blocked_seconds,
+            clock=self._reactor,
+            counters=self._counters,
+        )
+        watch(
+            self._counters,
+            links=self.links,
+            sessions=self.sessions,
+            groups=None if clients is None else clients.groups,
+            channels=self.channels,
+            servers=self.servers,
+            logins=self.logins,
         )
         if settings.reload_handlers:
             reloading = Reloading(

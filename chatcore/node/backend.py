@@ -15,9 +15,8 @@ from chatcore.dispatch.dispatcher import (
     FAILED,
     OWN_SERVICES,
     Dispatcher,
-    in_words,
-    reason_of,
 )
+from chatcore.dispatch.reasons import in_words, reason_of
 from chatcore.errors import (
     BodyError,
     NoSuchServer,
@@ -348,12 +347,15 @@ class Backend:
         except (BodyError, *UNREADABLE) as wrong:
             if span is not None:
                 span.fail("refused", f"its body can't be read: {wrong}")
+            self._counters.journal.unanswered(session, "refused", route, "its body can't be read")
             reply(FAILED)
             return
         if self._most and self._counters.requests_now >= self._most:
             self._counters.requests_refused += 1
+            why = f"{self._most} requests wait on this server already"
             if span is not None:
-                span.fail("refused", f"{self._most} requests wait on this server already")
+                span.fail("refused", why)
+            self._counters.journal.unanswered(session, "refused", route, why)
             reply(FAILED)
             return
 

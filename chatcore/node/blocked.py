@@ -7,6 +7,7 @@ from typing import Any
 from twisted.logger import Logger
 
 from chatcore.deadlines import IClock
+from chatcore.telemetry import Counters
 
 INTERVAL = 1.0
 """Seconds between two looks at the clock."""
@@ -20,21 +21,25 @@ class Blocked:
 
     Args:
         id: the node's.
-        seconds: how late it may be; 0 to look not at all.
+        seconds: how late it may be before that is told; 0 for ever.
         clock: the reactor, or a test's clock.
+        counters: where it is kept how late it is, if anywhere.
     """
 
     log = Logger()
 
-    def __init__(self, *, id: str, seconds: float, clock: IClock) -> None:
+    def __init__(
+        self, *, id: str, seconds: float, clock: IClock, counters: Counters | None = None
+    ) -> None:
         self._id, self._seconds, self._clock = id, seconds, clock
+        self._counters = counters
         self._due = self._quiet_until = 0.0
         self._unsaid = 0
         self._timer: Any = None
 
     def start(self) -> None:
         """Look from now on."""
-        if self._seconds and self._timer is None:
+        if (self._seconds or self._counters is not None) and self._timer is None:
             self._arm()
 
     def stop(self) -> None:
@@ -50,7 +55,12 @@ class Blocked:
     def _look(self) -> None:
         now = self._clock.seconds()
         late = now - self._due
-        if late > self._seconds:
+        if self._counters is not None:
+            self._counters.loop_lag_seconds.add(max(late, 0.0))
+        if self._seconds and late > self._seconds:
+            if self._counters is not None:
+                more = {"seconds": round(late, 1)}
+                self._counters.journal.note_node("held up", more=more)
             self._say(now, late)
         self._arm()
 

@@ -139,5 +139,8 @@ class Surroundings:
     def _note(self, problem: BaseException, request: Request) -> str | None:
         if request.unreadable and isinstance(problem, BodyError):
             self._counters.requests_refused += 1
+            self._counters.journal.unanswered(
+                request.session, "refused", request.route, "its body can't be read"
+            )
             return None
         return self._dispatcher.failed(problem, request.route, request.session)

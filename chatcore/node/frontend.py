@@ -13,8 +13,9 @@ from chatcore.channels.broadcast import Broadcasts
 from chatcore.channels.groups import GroupTable
 from chatcore.connectors.encoding import REFUSED
 from chatcore.connectors.parts import Reply
-from chatcore.dispatch.dispatcher import Dispatcher, reason_of
+from chatcore.dispatch.dispatcher import Dispatcher
 from chatcore.dispatch.filters import FAILED, Failed, Filters, Request
+from chatcore.dispatch.reasons import reason_of
 from chatcore.errors import BodyError, ChatcoreError, NoSuchServer, NotConnected, RpcError
 from chatcore.links.link import Link, Responder
 from chatcore.links.table import LinkTable
@@ -42,6 +43,8 @@ MOST_REFUSALS = 100
 """How many different reasons of one kind for refusing requests are logged."""
 
 LONGEST_REASON = 300
+
+UNREADABLE_BODY = "its body can't be read"
 
 Choose = Callable[[str, Any], str]
 """The id of the server of a type that a session's requests go to."""
@@ -130,14 +133,15 @@ class Frontend:
         target = self._targets.get(message.route)
         if target is None:
             self._say_unknown(message.route)
-            self._refuse(reply, "there is no such route")
+            self._refuse(reply, session, message.route, "there is no such route")
             return
         server_type, route, rule = target
         if rule is not None and (why := rule(session.uid)) is not None:
             self._say_barred(message.route, why)
-            self._refuse(reply, why)
+            self._refuse(reply, session, message.route, why)
         elif self._most and self._counters.requests_now >= self._most:
-            self._refuse(reply, f"{self._most} requests wait on this server already")
+            why = f"{self._most} requests wait on this server already"
+            self._refuse(reply, session, message.route, why)
         elif self._filters is not None:
             self._filter(session, message, reply, server_type, route)
         elif server_type == self._server_type:
@@ -162,7 +166,7 @@ class Frontend:
         def act(request: Request) -> Any:
             if session.closed is not None:  # while a filter waited: nobody is there to be served
                 self._counters.requests_refused += 1
-                self._note("gone", "its client went while a filter waited")
+                self._note(copy, text, "gone", "its client went while a filter waited")
                 return dict(FAILED)
             outcome = Outcome()
             if server_type == self._server_type:
@@ -170,7 +174,7 @@ class Frontend:
                 return outcome.result
 
             def done(box: Box | None, problem: Exception | None) -> None:
-                body = self._heard(box)
+                body = self._heard(box, problem, session, text)
                 if body is None:
                     outcome.came(Failed(problem or ChatcoreError("a bad answer of a backend")))
                 else:
@@ -201,7 +205,7 @@ class Frontend:
         try:
             msg = session.connection.encoding.decode(message)
         except BodyError as wrong:
-            self._refuse(reply, f"its body can't be read: {wrong}")
+            self._refuse(reply, session, route, UNREADABLE_BODY, str(wrong))
             return
 
         def replied(value: Any) -> None:
@@ -255,7 +259,7 @@ class Frontend:
             try:
                 value = pack(encoding.decode(message))
             except (BodyError, *UNPACKABLE) as wrong:  # a coder reads whatever it likes
-                self._refuse(reply, f"its body can't be read: {wrong}")
+                self._refuse(reply, session, message.route, UNREADABLE_BODY, str(wrong))
                 return
             payload = route + VALUE + item(b"body", value)
         if reply is None:  # it waits on the other node
@@ -264,7 +268,7 @@ class Frontend:
                 self._refused_notify()
             return
         self._counters.requests_now += 1
-        done = partial(self._forwarded, reply)
+        done = partial(self._forwarded, reply, session, str(message.route))
         problem = self._send(session, str(message.route), payload, done, server_type)
         if problem is not None:
             self._counters.requests_now -= 1
@@ -275,9 +279,16 @@ class Frontend:
         if span is not None:
             span.finish()
 
-    def _forwarded(self, reply: Reply, box: Box | None, problem: RpcError | None) -> None:
+    def _forwarded(
+        self,
+        reply: Reply,
+        session: Session,
+        route: str,
+        box: Box | None,
+        problem: RpcError | None,
+    ) -> None:
         self._counters.requests_now -= 1
-        reply(self._heard(box) or REFUSED)
+        reply(self._heard(box, problem, session, route) or REFUSED)
 
     def _send(
         self,
@@ -300,23 +311,25 @@ class Frontend:
             payload += item(b"session", session.export())
         except (LookupError, ChatcoreError) as problem:
             self._counters.requests_refused += 1
-            self._note("no server", f"the route to {server_type}: {problem}")
+            self._note(session, route, "no server", f"the route to {server_type}", str(problem))
             self._say_unchosen(server_type, problem)
             return problem  # nobody to route to, or not yet
         except Exception as problem:
             self._counters.requests_refused += 1
-            self._note("failed", f"the route to {server_type} raised {type(problem).__name__}")
-            self._dispatcher.report(f"the route to {server_type}", problem)
+            error_id = self._dispatcher.report(f"the route to {server_type}", problem)
+            why = f"the route to {server_type} raised {type(problem).__name__}"
+            self._note(session, route, "failed", why, error_id=error_id)
             return problem
         span = self._tracer.current() if self._tracer.active else None
         if link is None:
-            send = partial(self._send_to, server, route, payload, done, span)
+            send = partial(self._send_to, session, server, route, payload, done, span)
             if self._links.wait_for(server, send):
                 return None
-        return self._send_to(server, route, payload, done, span, link, waited=False)
+        return self._send_to(session, server, route, payload, done, span, link, waited=False)
 
     def _send_to(
         self,
+        session: Session | SessionCopy,
         server: str,
         route: str,
         payload: bytes,
@@ -353,6 +366,8 @@ class Frontend:
             span.finish()
         if problem is not None and waited and done is not None:
             done(None, problem)
+        elif problem is not None:
+            self._note_unanswered(session, route, problem)
         return problem
 
     def _follow_on(
@@ -381,24 +396,60 @@ class Frontend:
 
         return payload, ended
 
-    def _note(self, reason: Reason, why: str) -> None:
-        """A message comes to nothing; noted if it is followed."""
-        if self._tracer.active and (span := self._tracer.current()) is not None:
-            span.fail(reason, why)
+    def _note(
+        self,
+        session: Session | SessionCopy,
+        route: str | int,
+        reason: Reason,
+        why: str,
+        said: str = "",
+        *,
+        error_id: str | None = None,
+    ) -> None:
+        """Note that a client's message comes to nothing, also where it is followed.
 
-    def _heard(self, box: Box | None) -> Body | None:
-        """What a backend answered; None if it did not, which is counted."""
+        Args:
+            said: what a problem says besides, in which something of the body may stand.
+        """
+        self._counters.journal.unanswered(session, reason, route, why, error_id=error_id)
+        if self._tracer.active and (span := self._tracer.current()) is not None:
+            span.fail(reason, f"{why}: {said}" if said else why)
+
+    def _note_unanswered(
+        self, session: Session | SessionCopy, route: str, problem: Exception
+    ) -> None:
+        """Note that another node did not answer."""
+        what = type(problem).__name__
+        why = f"{what} of {problem.server}" if isinstance(problem, RpcError) else what
+        self._counters.journal.unanswered(session, reason_of(problem), route, why)
+
+    def _heard(
+        self,
+        box: Box | None,
+        problem: Exception | None,
+        session: Session | SessionCopy,
+        route: str,
+    ) -> Body | None:
+        """What a backend answered; None if it did not, which is counted and noted."""
         if box is not None:
             try:
                 return to_body(join(box, b"reply"))
             except UNREADABLE as wrong:
                 self.log.error("A backend's answer can't be passed on: {why!r}", why=wrong)
         self._counters.requests_failed += 1
+        self._note_unanswered(session, route, problem or BodyError("a bad answer"))
         return None
 
-    def _refuse(self, reply: Reply | None, why: str) -> None:
+    def _refuse(
+        self,
+        reply: Reply | None,
+        session: Session,
+        route: str | int,
+        why: str,
+        said: str = "",
+    ) -> None:
         self._counters.requests_refused += 1
-        self._note("refused", why)
+        self._note(session, route, "refused", why, said)
         if reply is not None:
             reply(REFUSED)
         elif self._tracer.active and (span := self._tracer.current()) is not None:

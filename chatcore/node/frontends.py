@@ -15,7 +15,7 @@ from chatcore.errors import RpcError
 from chatcore.links.table import LinkTable
 from chatcore.node.arrivals import FOR_EVER
 from chatcore.node.replies import TRUE, push_encoder
-from chatcore.telemetry import Counters
+from chatcore.telemetry import Counters, Reason
 from chatcore.tracing import MOST_MEMBERS, OFF, Span, Tracer, trace_item
 from chatcore.wire.box import END, Box, item
 from chatcore.wire.values import pack
@@ -132,8 +132,9 @@ class Frontends:
                 encode = push_encoder(route, body)
                 push = partial(self._groups.push, droppable=droppable)
                 self._here(span, push, self.id, channel, route, encode)
-            elif not self._push(frontend, box, span):
+            elif (why := self._push(frontend, box, span)) is not None:
                 missed.append(frontend)
+                self._note(why, frontend, route, channel=channel)
         if span is not None:
             span.finish()
         return missed
@@ -151,8 +152,13 @@ class Frontends:
                 self._here(span, push, uids, route, encode)
                 return True
             tail = _message(route, body, droppable, span) + END
-            heads = (PUSH_TO_UIDS + _uids(some) for some in pieces(uids))
-            return all(self._push(frontend, head + tail, span) for head in heads)
+            for some in pieces(uids):
+                why = self._push(frontend, PUSH_TO_UIDS + _uids(some) + tail, span)
+                if why is not None:
+                    self._note(why, frontend, route)
+                    self._counters.journal.missed(uids, why, route, peer=frontend)
+                    return False
+            return True
         finally:
             if span is not None:
                 span.finish()
@@ -163,6 +169,7 @@ class Frontends:
         link = self._links.get(frontend)
         if link is not None and link.crowded:
             self._counters.link_pushes_shed += 1
+            self._note("link blocked", frontend, route)
             return []
         found: list[str] = []
         for some in pieces(uids):
@@ -192,7 +199,10 @@ class Frontends:
             if where is not None:
                 options += item(b"where", where)
             box = BROADCAST + _message(route, body, droppable, span) + options + END
-            return self._push(frontend, box, span)
+            why = self._push(frontend, box, span)
+            if why is not None:
+                self._note(why, frontend, route)
+            return why is None
         finally:
             if span is not None:
                 span.finish()
@@ -243,21 +253,24 @@ class Frontends:
         link.write(box)
         return True
 
-    def _push(self, frontend: str, box: bytes, span: Span | None = None) -> bool:
+    def _push(self, frontend: str, box: bytes, span: Span | None = None) -> Reason | None:
+        """Send a push to a frontend; why it was not sent, if so."""
         link = self._links.get(frontend)
+        why: Reason | None = None
         if link is None:
-            if span is not None:
-                span.attributes["frontends"][frontend] = "link lost"
-            return False
-        if link.crowded:
+            why = "link lost" if self.exists(frontend) else "no server"
+        elif link.crowded:
             self._counters.link_pushes_shed += 1
-            if span is not None:
-                span.attributes["frontends"][frontend] = "link blocked"
-            return False
-        link.write(box)
+            why = "link blocked"
+        else:
+            link.write(box)
         if span is not None:
-            span.attributes["frontends"][frontend] = SENT
-        return True
+            span.attributes["frontends"][frontend] = SENT if why is None else why
+        return why
+
+    def _note(self, why: Reason, frontend: str, route: str, channel: str | None = None) -> None:
+        journal = self._counters.journal
+        journal.note_node("pushes not sent", why, route=route, peer=frontend, channel=channel)
 
 
 def _channel(name: str) -> bytes:

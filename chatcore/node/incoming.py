@@ -15,9 +15,8 @@ from chatcore.dispatch.dispatcher import (
     OWN_SERVICES,
     Dispatcher,
     Refused,
-    in_words,
-    reason_of,
 )
+from chatcore.dispatch.reasons import in_words, reason_of
 from chatcore.errors import CallRefused, SessionError
 from chatcore.links.filters import RpcCall, RpcFilters
 from chatcore.node.answers import NOBODY, Answer

@@ -21,7 +21,7 @@ from chatcore.sessions.session import (
     check_uid,
 )
 from chatcore.sessions.settings import SessionSettings
-from chatcore.telemetry import Counters
+from chatcore.telemetry import Counters, Happening
 
 TAKEN_OVER = "logged in elsewhere"
 """Why a session is kicked whose uid has a newer one, where there is one for each uid."""
@@ -186,6 +186,8 @@ class SessionService:
         session.bound(uid, self._now())
         self._by_uid.setdefault(uid, {})[session] = None
         self._uid_changed(uid)
+        more = {"address": str(session.address[0])}
+        self._counters.journal.note(uid, "logged in", session=session.id, more=more)
         for older in for_the_uid:
             older.connection.kick(TAKEN_OVER)
         self._tell(self._bound_hooks, session)
@@ -211,6 +213,7 @@ class SessionService:
         if self._claims is not None:
             self._claims.ended(id)
         session.bound(None, None)
+        self._counters.journal.note(known, "logged out", session=id)
         self._forget_uid(session, known)
         self._tell(self._unbound_hooks, session, known)
 
@@ -266,9 +269,18 @@ class SessionService:
             self._claims.ended(session.id)
         hooks = session.take_hooks()
         if session.uid is not None:  # which it keeps, so that its hooks know whose it was
+            self._counters.journal.note(session.uid, "closed", reason, session=session.id)
             self._forget_uid(session, session.uid)
         self._tell(hooks, session, reason)
         self._tell(self._closed_hooks, session, reason)
+
+    # What is noted.
+
+    def note_kick(self, session: Session | None, reason: str) -> None:
+        """A session's client is kicked."""
+        if session is not None and session.uid is not None:
+            what: Happening = "taken over" if reason == TAKEN_OVER else "kicked"
+            self._counters.journal.note(session.uid, what, reason, session=session.id)
 
     def statistics(self, most: int) -> SessionStatistics:
         """What there is to be known of all of them.
@@ -304,6 +316,7 @@ class SessionService:
         if others is None or self._per_uid == "many":
             return ()
         if self._per_uid == "refuse":
+            self._counters.journal.note(uid, "refused login", "it has a session here already")
             raise SessionError(f"{uid!r} has a session already, and sessions.per_uid is refuse")
         return tuple(others)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Any, Final, Protocol
 
 from chatcore.telemetry.keeping import OTHERS
-from chatcore.telemetry.reasons import GATHERED, Happening
+from chatcore.telemetry.reasons import GATHERED, Happening, Reason
 
 MOST_UIDS = 10_000
 """Uids of which it is known what happened to them; the one that was noted longest ago goes."""
@@ -27,6 +28,9 @@ MOST_IN_ALL = 100_000
 
 MOST_ROUTES = 8
 """Routes that are told apart in one entry."""
+
+MOST_MISSED = 100
+"""Users of whom it is noted that they did not get one push."""
 
 LONGEST = 200
 """Characters that are kept of a text."""
@@ -100,6 +104,13 @@ class Entry:
 Entries = deque[Entry]
 
 
+class IKnown(Protocol):
+    """Whoever may be known by a uid."""
+
+    @property
+    def uid(self) -> str | None: ...
+
+
 class Journal:
     """What happened to the users of a node, and to the node, bounded in all its parts.
 
@@ -165,6 +176,39 @@ class Journal:
             self._size += len(entries) - before
             self._make_room()
         return found
+
+    def unanswered(
+        self,
+        session: IKnown | None,
+        why: Reason,
+        route: object,
+        detail: str | None = None,
+        *,
+        error_id: str | None = None,
+    ) -> None:
+        """A request or notify of a session's client is not answered as it should be.
+
+        Args:
+            detail: what is known besides; nothing of its body.
+            error_id: under which more of it is logged.
+        """
+        if session is not None and session.uid is not None:
+            more = {"error": error_id} if error_id else None
+            self.note(
+                session.uid,
+                "requests not answered",
+                why,
+                route=str(route),
+                more=more,
+                detail=detail,
+            )
+
+    def missed(
+        self, uids: Iterable[str], why: Reason, route: str, *, peer: str | None = None
+    ) -> None:
+        """Users who may not be here do not get a push: of many, only the first are noted."""
+        for uid in islice(uids, MOST_MISSED):
+            self.note(uid, "pushes not sent", why, route=route, stranger=True, peer=peer)
 
     def note_node(
         self,

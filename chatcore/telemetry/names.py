@@ -226,13 +226,11 @@ class Counters:
     crons_run: int = counter("Runs of crons that were begun.")
     crons_skipped: int = counter("Times at which a cron was due and its last run still went on.")
     crons_failed: int = counter("Runs of crons that raised.")
-    request_seconds: Samples = field(
-        default_factory=partial(Samples, SECONDS),
-        metadata=sampled("Seconds from a client's request to its answer."),
-    )
-    route_seconds: ByLabel = field(
+    request_seconds: ByLabel = field(
         default_factory=partial(ByLabel, SECONDS, MOST_ROUTES),
-        metadata=sampled("Seconds from a client's request to its answer, by route.", "route"),
+        metadata=sampled(
+            "Seconds from a client's request to its answer, but for what was refused.", "route"
+        ),
     )
     call_seconds: Samples = field(
         default_factory=partial(Samples, SECONDS),

@@ -33,7 +33,7 @@ REASONS: Final[Mapping[Reason, str]] = {
     "refused": "a limit, a rule, a filter or its route kept it from being acted on",
     "failed": "what acted on it raised",
     "late": "what acted on it took too long",
-    "no server": "the server that it had to go to is down, or there is none",
+    "no server": "the server that it had to go to is down or was not linked, or there is none",
     "kicked": "who was meant was kicked",
     "moved": "who was meant was sent on to another frontend, or its channel had moved",
 }
@@ -57,6 +57,7 @@ Happening = Literal[
     "link lost",
     "link blocked",
     "refused handshake",
+    "held up",
 ]
 """What can happen to a user, or to the node that serves it."""
 
@@ -78,6 +79,7 @@ HAPPENINGS: Final[Mapping[Happening, str]] = {
     "link lost": "the link to another node was lost",
     "link blocked": "the link to another node was blocked",
     "refused handshake": "the handshakes of clients were refused",
+    "held up": "a call kept the node from everything else",
 }
 """What each of these means, for people."""
 
@@ -88,6 +90,7 @@ GATHERED: Final[frozenset[Happening]] = frozenset(
         "requests not answered",
         "link blocked",
         "refused handshake",
+        "held up",
     )
 )
 """Of these, those that come in numbers: what is the same within a minute is told as one."""

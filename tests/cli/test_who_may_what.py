@@ -54,6 +54,7 @@ WORDS: dict[str, list[str]] = {
     "inspect tap": ["--seconds", "0.01"],
     "inspect record": ["FILE.new", "--seconds", "0.01"],
     "inspect replay": ["FILE"],
+    "inspect why": ["bob"],
 }
 """What commands are called with; FILE is a capture with a call in it."""
 

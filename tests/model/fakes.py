@@ -58,6 +58,7 @@ class FakeOutbox:
     sent: list[bytes] = field(default_factory=list)
 
     reads: bool = True
+    not_sent: list[tuple[str, str]] = field(default_factory=list)
 
     def push(self, data: bytes, route: str) -> None:
         self.sent.append(data)
@@ -65,6 +66,9 @@ class FakeOutbox:
     def push_droppable(self, data: bytes, route: str) -> None:
         if self.reads:
             self.sent.append(data)
+
+    def missed(self, why: str, route: str) -> None:
+        self.not_sent.append((why, route))
 
 
 class FakeEncoding:

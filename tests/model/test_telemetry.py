@@ -42,14 +42,14 @@ def test_every_number_is_reached_by_one_door_with_its_kind_and_help() -> None:
 def test_what_is_counted_sampled_and_read() -> None:
     counters = Counters()
     counters.pushes += 3
-    counters.request_seconds.add(0.001)
-    counters.request_seconds.add(0.0011)
-    counters.request_seconds.add(60)
+    counters.call_seconds.add(0.001)
+    counters.call_seconds.add(0.0011)
+    counters.call_seconds.add(60)
     counters.gauges.watch("outbox_bytes", lambda: 42)
     found = {each.name: each.value for each in counters.all()}
     assert found["pushes"] == 3
     assert found["outbox_bytes"] == 42
-    seconds = found["request_seconds"]
+    seconds = found["call_seconds"]
     assert seconds["count"] == 3
     assert seconds["counts"][:2] == [1, 1]
     assert seconds["counts"][-1] == 1
@@ -65,8 +65,8 @@ def test_a_gauge_that_nobody_declared_is_refused() -> None:
 def test_routes_are_bounded() -> None:
     counters = Counters()
     for number in range(2 * MOST_TIMED):
-        counters.route_seconds.add(f"chat.chatHandler.r{number}", 0.1)
-    found = counters.route_seconds.to_value()
+        counters.request_seconds.add(f"chat.chatHandler.r{number}", 0.1)
+    found = counters.request_seconds.to_value()
     assert len(found) == MOST_TIMED + 1
     assert found[OTHERS]["count"] == MOST_TIMED
 

@@ -332,7 +332,7 @@ class TestMessagesThatComeToNothing:
         await rooms.stop("chat-1")
         story = await self.fails(rooms, ann, SEND, code=1)
 
-        assert (story["outcome"], story["at"]) == ("link lost", "front-1")
+        assert (story["outcome"], story["at"]) == ("no server", "front-1")
 
     async def test_a_server_that_nobody_knows(self, rooms: Rooms) -> None:
         ann = await rooms.enter("ann")

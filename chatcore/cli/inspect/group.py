@@ -36,6 +36,7 @@ def add_parser(commands: Commands) -> None:
     _add_call(group)
     _add_record(group)
     _add_replay(group)
+    _add_why(group)
     _add_show(group)
     _add_decode(group)
     _add_proxy(group)
@@ -168,6 +169,36 @@ def _add_replay(group: Commands) -> None:
     )
     add_reach(parser)
     parser.set_defaults(run=_run_lines, main=_replay)
+
+
+def _add_why(group: Commands) -> None:
+    parser = group.add_parser(
+        "why",
+        help="tell what happened to a user lately, and why messages did not reach it",
+        description="Tells what all servers know of a user: logins and their ends, kicks, what it "
+        "did not read, what was not sent to it and why, what it asked and was not answered, the "
+        "channels that it came into and left; and what happened meanwhile to the servers that "
+        "serve it. The first line says what matters most. Off a terminal, that goes to the "
+        "standard error, and each event is one line with the fields time, last time, server, "
+        "what, why, count and a text; tabs are between them, and a dash is in the place of what "
+        "there is not. Times are UTC. What servers know ends with them, and is bounded.",
+    )
+    parser.add_argument("uid", metavar="UID", help="who, as in bob")
+    parser.add_argument(
+        "-v",
+        "--verbose",
+        action="store_true",
+        help="tell also what has to do with no trouble, and what both ends of a link say",
+    )
+    add_reach(parser)
+
+    async def main(options: argparse.Namespace, output: Output, *, reactor: Any) -> int:
+        # Late, so that help and version come at once.
+        from chatcore.cli.inspect.why import show
+
+        return await show(options, output, reactor=reactor)
+
+    parser.set_defaults(run=run_main, main=main, ids=[], type=None)
 
 
 def _add_show(group: Commands) -> None:

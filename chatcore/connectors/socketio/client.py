@@ -119,6 +119,9 @@ class SocketioClient(CarriedClient):
                 return
             del self._sockets[namespace]
             self._parts.counters.clients_turned_away += 1
+            self._parts.counters.journal.note_node(
+                "refused handshake", "the application refused it"
+            )
             answer = (refused.told or b"")[:_LONGEST_ANSWER].decode("utf-8", "replace")
             self._tell(TURNED_AWAY, f"{answer} {refused.why}".strip())
             self._say_refused(namespace, refused.why, refused.told)
@@ -184,13 +187,13 @@ class SocketioClient(CarriedClient):
         reply = None
         if id is not None:
             self._under_way += 1
-            reply = partial(self._acknowledge, socket, id)
+            reply = partial(self._acknowledge, socket, id, name, now)
         size = sum(len(bytes(each)) for each in arguments)
         body = bytes(arguments[0]) if arguments else b""
         if len(arguments) > 1 or len(name) > message.LONGEST_ROUTE:
             self.bears(size + len(name), now)
             self._tell(SEVERAL if len(arguments) > 1 else TOO_LONG, f"{name[:_LONGEST_NAME]!r}")
-            self._refuse(reply)
+            self._refuse(socket, reply, name, "what it emits is no message")
         else:
             each = Message(message.REQUEST, 0, name, body, value)
             self._serve(socket, each, reply, size, now)
@@ -205,14 +208,14 @@ class SocketioClient(CarriedClient):
         except MessageError as problem:
             self.bears(len(text), now)
             self._tell(NO_MESSAGE, str(problem))
-            self._refuse(None)
+            self._refuse(socket, None, "", "a text that is no message")
             return
         if not socket.encoding.pomelo:
             self._speak_pomelo(socket)
         reply = None
         if request.id:
             self._under_way += 1
-            reply = partial(self._respond, socket, request.id)
+            reply = partial(self._respond, socket, request.id, request.route, now)
         each = Message(message.REQUEST, request.id, request.route, request.body)
         self._serve(socket, each, reply, len(request.body), now)
 
@@ -266,22 +269,31 @@ class SocketioClient(CarriedClient):
         if socket.session is not None and self._may_ask(size, now, request=reply is not None):
             parts.serve(socket.session, each, reply)
         else:
-            self._note_refused(socket.session, each.route, "a limit forbids it")
-            self._refuse(reply)
+            self._refuse(socket, reply, str(each.route), "a limit forbids it")
 
-    def _refuse(self, reply: Reply | None) -> None:
+    def _refuse(self, socket: Socket, reply: Reply | None, route: str, detail: str) -> None:
         self._parts.counters.requests_refused += 1
+        self._parts.counters.journal.unanswered(socket.session, "refused", route, detail)
         if reply is not None:
             reply(REFUSED)
 
-    def _acknowledge(self, socket: Socket, id: int, body: Body) -> None:
-        self._answer(socket, socket.encoding.acknowledgement, id, body)
+    def _acknowledge(
+        self, socket: Socket, id: int, route: str | int, asked: float, body: Body
+    ) -> None:
+        self._measure(route, asked, body)
+        self._answer(socket, socket.encoding.acknowledgement, id, route, body)
 
-    def _respond(self, socket: Socket, id: int, body: Body) -> None:
-        self._answer(socket, socket.encoding.response, id, body)
+    def _respond(self, socket: Socket, id: int, route: str | int, asked: float, body: Body) -> None:
+        self._measure(route, asked, body)
+        self._answer(socket, socket.encoding.response, id, route, body)
 
     def _answer(
-        self, socket: Socket, encode: Callable[[int, Body], bytes], id: int, body: Body
+        self,
+        socket: Socket,
+        encode: Callable[[int, Body], bytes],
+        id: int,
+        route: str | int,
+        body: Body,
     ) -> None:
         self._under_way -= 1
         if not self.works or socket.session is None:
@@ -291,6 +303,7 @@ class SocketioClient(CarriedClient):
         except BodyError as problem:
             self._parts.counters.requests_failed += 1
             self.log.error("An answer can't be sent: {problem}", problem=problem)
+            self._parts.counters.journal.unanswered(socket.session, "unencodable", route)
             answer = encode(id, REFUSED)
         self.outbox.send(answer)
 
@@ -301,6 +314,7 @@ class SocketioClient(CarriedClient):
         if self._sockets.get(socket.namespace) is not socket:
             return
         self._parts.counters.clients_kicked += 1
+        self._parts.sessions.note_kick(socket.session, reason)
         self.outbox.send(socket.kicked(handshake.encode_kick(reason)))
         self._leave(socket, reason)
         if not self._sockets:

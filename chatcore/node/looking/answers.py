@@ -11,8 +11,10 @@ from chatcore.node.looking.failures import Failures
 from chatcore.node.looking.links import Links
 from chatcore.node.looking.looked_at import ILookedAt
 from chatcore.node.looking.nodes import Nodes
+from chatcore.node.looking.numbers import Numbers
 from chatcore.node.looking.status import Status
 from chatcore.node.looking.traces import Traces
+from chatcore.node.looking.why import Why
 
 
 def answers(node: ILookedAt, failures: Failures, clock: IClock) -> Mapping[Question, Answer]:
@@ -30,4 +32,6 @@ def answers(node: ILookedAt, failures: Failures, clock: IClock) -> Mapping[Quest
         "remotes": Remotes(node),
         "handlers": Handlers(node),
         "trace": Traces(node),
+        "counters": Numbers(node),
+        "why": Why(node, clock),
     }

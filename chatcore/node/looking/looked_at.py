@@ -39,6 +39,6 @@ class ILookedAt(Protocol):
     links: LinkTable
     membership: Membership
     channels: ChannelService
-    counters: Counters
     sessions: SessionService
+    counters: Counters
     tracer: Tracer
