@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TextIO
 
@@ -139,6 +139,27 @@ class Output:
         with console.capture() as drawn:
             console.print(table)
         self._write(self._out, drawn.get())
+
+    def live(self, draw: Callable[[], Any], *, per_second: float) -> Any:
+        """A full screen for people, which is there as long as what comes back is entered.
+
+        Args:
+            draw: what stands there now, as `rich` draws it; called by a thread.
+            per_second: how often it is drawn.
+        """
+        # Late, because only people at terminals need it, and it takes a while.
+        from rich.console import Console
+        from rich.live import Live
+
+        self.clear()
+        return Live(
+            get_renderable=draw,
+            console=Console(file=self._out, highlight=False),
+            screen=True,
+            refresh_per_second=per_second,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
 
     def note(self, text: str) -> None:
         """Tell people something beside the result, on the standard error."""

@@ -9,7 +9,7 @@ from small_cluster import until
 
 from chatcore.cli.exits import UNKNOWN, USAGE
 
-from .clusters import AdministeredCluster, chatcore, path_of
+from .clusters import AdministeredCluster, Terminal, chatcore, path_of
 from .lasting import Lasting, lasting
 
 
@@ -155,3 +155,22 @@ async def test_what_it_can_not_do(cluster: AdministeredCluster) -> None:
     ran = await chatcore("inspect", "tap", "a", "--link", "a:b", "--app", path_of(cluster))
     assert ran.code == USAGE
     assert "--link says which servers are meant" in ran.err
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_full_screen(cluster: AdministeredCluster) -> None:
+    screen = Terminal()
+    async with lasting("inspect", "tap", "--app", path_of(cluster), "--live", out=screen) as tap:
+        await until(lambda: "tapping 3 nodes" in screen.getvalue(), "the screen")
+        await talk(cluster, "bob", "eve")
+        await until(lambda: "chat.roomRemote.add" in screen.getvalue(), "the calls")
+    assert ENTERS_SCREEN in screen.getvalue()
+    assert screen.getvalue().rindex(LEAVES_SCREEN) > screen.getvalue().rindex("chat.roomRemote.add")
+    assert tap.output.unfinished is not None
+    async with tapping(cluster, "--live") as tap:
+        await tap.ended
+        assert tap.code == USAGE
+        assert "--live needs a terminal" in tap.lines[0]
+
+
+ENTERS_SCREEN, LEAVES_SCREEN = "\x1b[?1049h", "\x1b[?1049l"

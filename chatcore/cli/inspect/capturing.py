@@ -26,7 +26,7 @@ async def record(options: argparse.Namespace, output: Output, *, reactor: Any) -
         ConfigError: as from `chatcore.cli.reaching.reach`, or the file can't be written.
     """
     aside = output.unbuffered()
-    watching = Watching(options, aside, reactor=reactor, verb="recording", raw=True)
+    watching = Watching(options, aside.note, reactor=reactor, verb="recording", raw=True)
     following, written = watching.following, Written(options.boxes)
     events = TappedEvents(watching.links)
     recorders: list[Recorder] = []

@@ -52,6 +52,12 @@ def _add_tap(group: Commands) -> None:
         "the one whose id comes first. " + RECORDS,
     )
     add_servers(parser, verb="tap")
+    parser.add_argument(
+        "--live",
+        action="store_true",
+        help="show on a full screen how often what is asked, how long it takes and how often it "
+        "fails, of the last ten seconds, instead of each message",
+    )
     add_choice(parser)
     add_concerns(parser)
     add_bodies(parser, json=False)
@@ -293,6 +299,10 @@ async def _replay(options: argparse.Namespace, output: Output, *, reactor: Any) 
 
 
 async def _tap(options: argparse.Namespace, output: Output, *, reactor: Any) -> int:
+    if options.live:
+        from chatcore.cli.inspect.living import live
+
+        return await live(options, output, reactor=reactor)
     from chatcore.cli.inspect.tapping import tap
 
     return await tap(options, output, reactor=reactor)

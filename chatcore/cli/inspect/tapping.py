@@ -42,7 +42,7 @@ async def tap(options: argparse.Namespace, output: Output, *, reactor: Any) -> i
     exchange = exchange_of(options, dictionary)
     aside = output.unbuffered()
     printer = Printer(aside, choice_of(options))
-    watching = Watching(options, aside, reactor=reactor)
+    watching = Watching(options, aside.note, reactor=reactor)
     messages = TappedMessages(watching.links, exchange)
     dictionary.types = watching.following.types
     dictionary.declared = watching.following.declared
@@ -71,7 +71,7 @@ class Watching:
 
     Args:
         options: those of the command.
-        output: where people are told what they should know; may be used by the thread, too.
+        note: told what people should know.
         reactor: the reactor.
         verb: what is done with the servers, as people are told.
         raw: whether nothing but bytes will do.
@@ -85,13 +85,13 @@ class Watching:
     def __init__(
         self,
         options: argparse.Namespace,
-        output: Output,
+        note: Callable[[str], object],
         *,
         reactor: Any,
         verb: str = "tapping",
         raw: bool = False,
     ) -> None:
-        self._options, self._output, self._reactor, self._verb = options, output, reactor, verb
+        self._options, self._note, self._reactor, self._verb = options, note, reactor, verb
         if options.ids and options.type is not None:
             raise CommandError("NODEs and --type can't go together", advice="Give one of them")
         if options.link is not None and (options.ids or options.type is not None):
@@ -105,7 +105,7 @@ class Watching:
             given={"raw": True} if raw else _wanted(options),
             link=options.link,
             took=lambda node, origin, data, read: self._taker.put(Batch(node, origin, data), read),
-            note=output.note,
+            note=note,
             seconds=options.timeout,
         )
         self.links = Links(lambda: self.following.tapped)
@@ -133,7 +133,7 @@ class Watching:
             count = await following.begin()
             begun()
             self._taker.start()
-            self._output.note(f"chatcore: {self._verb} {count} {'node' if count == 1 else 'nodes'}")
+            self._note(f"chatcore: {self._verb} {count} {'node' if count == 1 else 'nodes'}")
             going_on = Deferred.fromCoroutine(following.follow())
             going_on.addErrback(self._failed)
             following.failed.addErrback(self._failed)
