@@ -151,12 +151,12 @@ class Reach:
         server = None if member is None else member.server
         if server is None or server.port is None:
             raise AdminError(
-                f"{id} does not run on this machine, and has no port for links", code=AWAY
+                "it does not run on this machine, and has no port for links", code=AWAY
             )
         me, tls = self._shown_elsewhere()
         if tls is None and not self._insecure and not is_loopback(server.host):
             raise AdminError(
-                f"{id} runs on another machine, and the link to it would not be encrypted",
+                "it runs on another machine, and the link to it would not be encrypted",
                 code=AWAY,
                 advice="Give --tls DIR, or --insecure-links",
             )

@@ -23,6 +23,7 @@ from chatcore.errors import AdminError
 from chatcore.links.tls import LinkTls
 
 from .clusters import AdministeredCluster, Ran, chat_files, chatcore
+from .lasting import lasting
 
 IDS = ("front-1", "chat-1", "chat-2")
 
@@ -68,6 +69,16 @@ async def test_certificates_are_found_by_themselves(
     assert (ran.code, sorted(ran.records)) == (0, sorted(IDS))
     assert encrypted.nodes == {}
     assert not list(encrypted.run_folder.path.glob("*.about"))
+
+
+async def test_what_passes_is_seen_as_it_is_inside(encrypted: AdministeredCluster) -> None:
+    words = ("inspect", "tap", "--app", str(encrypted.folder), "--json", "--route", "chat.*", "-v")
+    async with lasting(*words) as tap:
+        await tap.has_said("tapping 3 nodes")
+        client = await encrypted.client("front-1")
+        await client.request("front.doorHandler.enter", {"name": "bob"})
+        await until(lambda: len(tap.documents) >= 2, "a call and its answer")
+        assert tap.documents[0]["body"]["args"]["uid"] == "bob"
 
 
 async def test_the_option_wins(encrypted: AdministeredCluster, folder: Path) -> None:

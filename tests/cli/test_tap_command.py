@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest_twisted
+from running import free_ports
 from small_cluster import until
 
 from chatcore.cli.exits import UNKNOWN, USAGE
 
-from .clusters import AdministeredCluster, Terminal, chatcore, path_of
+from .clusters import AdministeredCluster, Terminal, chat_files, chatcore, path_of
 from .lasting import Lasting, lasting
 
 
@@ -130,6 +132,29 @@ async def test_servers_that_go_are_told_and_tapped_again(cluster: AdministeredCl
         await talk(cluster, "bob", "eve", "joe")
         shown = await calls(tap, 3)
         assert [each["kind"] for each in shown].count("ask") == 3
+
+
+@pytest_twisted.ensureDeferred
+async def test_by_the_ports_for_links(folder: Path) -> None:
+    """Who can't be reached is told, and others show what passes there."""
+    with free_ports(2) as ports:
+        keys = {f"chat-{number + 1}": {"port": port} for number, port in enumerate(ports)}
+    cluster = AdministeredCluster(
+        folder,
+        servers={"front": ["front-1"], "chat": ["chat-1", "chat-2"]},
+        files=chat_files(),
+        keys=keys,
+    )
+    await cluster.start()
+    secret = str(cluster.run_folder.secret_path)
+    words = ("--at", f"127.0.0.1:{ports[0]}", "--secret-file", secret, "--json")
+    async with lasting("inspect", "tap", *words, "--route", "chat.*") as tap:
+        await tap.has_said("front-1 can't be tapped: it does not run on this machine, and has no")
+        await tap.has_said("tapping 2 nodes")
+        await talk(cluster, "bob", "eve")
+        shown = await calls(tap, 2)
+        assert {each["peer"] for each in shown} == {"front-1"}
+    await cluster.close()
 
 
 @pytest_twisted.ensureDeferred

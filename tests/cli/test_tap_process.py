@@ -1,4 +1,4 @@
-"""``chatcore inspect tap`` as a process: interrupted, stopped, and through a pipe that nobody reads."""
+"""``chatcore inspect tap`` as a process: interrupted, stopped, and with nobody who reads it."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from chatcore.node import taps as taps_module
 from chatcore.node.taps import RawTap
 
 from .clusters import AdministeredCluster, path_of
+
+KEYS = {"time", "node", "peer", "kind", "route", "size", "ms", "error"}
 
 
 @asynccontextmanager
@@ -66,7 +68,7 @@ async def test_ctrl_c(cluster: AdministeredCluster) -> None:
         assert await client.request("front.doorHandler.enter", {"name": "bob"}) == {"new": True}
         lines = [json.loads(await deferToThread(popen.stdout.readline)) for _ in range(2)]
         assert [line["kind"] for line in lines] == ["ask", "answer"]
-        assert set(lines[0]) >= set(["time", "node", "peer", "kind", "route", "size", "ms", "error"])
+        assert set(lines[0]) >= KEYS
         popen.send_signal(signal.SIGINT)
         out, err = await deferToThread(popen.communicate)
         assert popen.returncode == 130
