@@ -149,8 +149,10 @@ def _words_of(parser: Parser, before: Sequence[str], last: str) -> Iterable[str]
 def _values(read: _Read, action: argparse.Action) -> list[str]:
     """The values that an option or a place among the words may have."""
     metavar = str(action.metavar)
-    if action.choices is not None and " " not in metavar:
-        return [each for each in map(str, action.choices) if each in metavar.split("|")]
+    if action.choices is not None:
+        # What the help does not tell is not for people.
+        told = None if action.metavar is None else metavar.split("|")
+        return [each for each in map(str, action.choices) if told is None or each in told]
     if metavar in _FILES:
         return [FILES]
     if not read.parser.takes_value("--at"):

@@ -23,10 +23,10 @@ MOST_BYTES: Final = 65536
 FILES: Final = "files"
 """What is answered where the shell should complete names of files by itself."""
 
-BASH: Final = r"""# Completion of chatcore for bash: source <(chatcore completion bash)
+BASH: Final = r"""# Completion of chatcore for bash: eval "$(chatcore completion bash)"
 
 _chatcore() {
-    local command=${1/#\~\//$HOME/} reply
+    local command=${1/#\~\//$HOME/} reply word
     COMPREPLY=()
     reply=$(
         printf '%s\0%s' "${COMP_WORDS[COMP_CWORD]}" "${COMP_LINE:0:COMP_POINT}" |
@@ -35,7 +35,8 @@ _chatcore() {
     if [[ $reply == files ]]; then
         compopt -o default 2>/dev/null
     elif [[ -n $reply ]]; then
-        mapfile -t COMPREPLY <<<"$reply"
+        # As bash 3 understands it, too, which has no mapfile.
+        while IFS= read -r word; do COMPREPLY+=("$word"); done <<<"$reply"
     fi
 }
 
@@ -43,7 +44,7 @@ complete -F _chatcore chatcore
 """
 
 ZSH: Final = r"""#compdef chatcore
-# Completion of chatcore for zsh: source <(chatcore completion zsh), behind compinit; or write it
+# Completion of chatcore for zsh: eval "$(chatcore completion zsh)", behind compinit; or write it
 # into a file _chatcore in a folder of $fpath.
 
 _chatcore() {
@@ -80,9 +81,9 @@ def add_parser(commands: Commands) -> None:
         "completion",
         help="print a script with which a shell completes these commands",
         description="Prints a script with which bash or zsh completes commands, options, and, by "
-        "asking the running cluster, the ids of its servers and the routes of their remotes. For "
-        "bash: source <(chatcore completion bash). For zsh: source <(chatcore completion zsh), "
-        "behind compinit.",
+        "asking the running cluster, the ids of its servers and the routes of their remotes. In "
+        '~/.bashrc: eval "$(chatcore completion bash)". In ~/.zshrc, behind compinit: eval '
+        '"$(chatcore completion zsh)".',
     )
     parser.add_argument(
         "shell", metavar="bash|zsh", choices=(*SCRIPTS, WORDS), help="which shell it is for"

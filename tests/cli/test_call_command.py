@@ -35,6 +35,7 @@ FILES = {
             async def whoami() -> str: ...
             async def login(name: str, password: str) -> Any: ...
             async def odd() -> Any: ...
+            async def big(times: int, text: str) -> str: ...
 
             @redacted("card")
             async def pays(amount: float) -> Any: ...
@@ -67,6 +68,9 @@ FILES = {
 
             async def odd(self):
                 return {"bytes": bytes([0, 255]), "deep": [[1.5, None]], "name": "Zoë"}
+
+            async def big(self, times, text):
+                return text * times
 
             async def pays(self, amount):
                 return {"amount": amount, "cardNumber": "4111"}
@@ -282,6 +286,17 @@ async def test_what_it_raises_is_told_with_its_error_id(cluster: AdministeredClu
     assert any(f"Error {error_id} in roomRemote.fails" in text for text in log.texts)
     told = (await call(cluster, "fails", ["no room"], "--json")).json
     assert (told["exit"], told["problems"]["chat-1"]["code"]) == (1, "failed")
+
+
+async def test_long_arguments_and_results(cluster: AdministeredCluster) -> None:
+    """And those that are too long for a box are told as that, also through another server."""
+    ran = await call(cluster, "big", [40, "x" * 100_000], "--json")
+    assert len(ran.json["results"]["chat-1"]["result"]) == 4_000_000
+    for node in ("chat-1", "chat-2"):
+        ran = await call(cluster, "big", [200, "x" * 100_000], node=node)
+        assert ran.code == 1, ran.err
+        assert "too" in ran.err, ran.err
+    assert (await call(cluster, "whoami")).code == 0
 
 
 async def test_what_takes_too_long(cluster: AdministeredCluster) -> None:

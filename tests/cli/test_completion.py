@@ -123,7 +123,7 @@ class Shell:
             "bash",
             "--norc",
             "-c",
-            "source <(chatcore completion bash)\n"
+            'eval "$(chatcore completion bash)"\n'
             "complete -p chatcore | grep -q _chatcore || echo 'no completion'\n"
             f"COMP_LINE={shlex.quote(line)} COMP_POINT={len(line)}\n"
             f"COMP_WORDS=({quoted}) COMP_CWORD={len(words) - 1}\n"
@@ -194,8 +194,8 @@ async def test_zsh_completes_at_its_prompt(cluster: AdministeredCluster) -> None
 def _typed(shell: Shell, name: str) -> str:
     """What a command is called with where Tab is pressed at the prompt."""
     begin = {
-        "bash": "source <(chatcore completion bash); bind 'set enable-bracketed-paste off'",
-        "zsh": "autoload -U compinit && compinit -u -D; source <(chatcore completion zsh)",
+        "bash": "eval \"$(chatcore completion bash)\"; bind 'set enable-bracketed-paste off'",
+        "zsh": 'autoload -U compinit && compinit -u -D; eval "$(chatcore completion zsh)"',
     }
     options = {"bash": ["--norc", "--noprofile", "-i"], "zsh": ["-f", "-i"]}
     ours, theirs = pty.openpty()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_twisted
 from identities import make_identities
+from running import free_ports
 
 from chatcore.cli.main import main
 from chatcore.config.run_folder import RunFolder, read_key, read_secret
@@ -196,9 +197,12 @@ class TestOverTls:
 
     @pytest_twisted.async_yield_fixture
     async def encrypted(self, folder: Path) -> AsyncIterator[AdministeredCluster]:
+        with free_ports(1) as (port,):
+            keys = {"chat-1": {"port": port}}
         cluster = AdministeredCluster(
             folder,
             servers={"front": ["front-1"], "chat": ["chat-1"]},
+            keys=keys,
             files=chat_files(),
             settings={"links.tls": "certificates"},
         )
@@ -234,6 +238,16 @@ class TestOverTls:
         tls = self.only(encrypted, "viewer")
         assert (await ask(encrypted, "viewer", "list", *tls)).code == 0
         assert (await ask(encrypted, "viewer", "stop", "chat-1", *tls)).code == 5
+
+    async def test_a_viewer_on_another_machine(self, encrypted: AdministeredCluster) -> None:
+        """It has an address, the token, and the certificate for viewers."""
+        tls, file = self.only(encrypted, "viewer"), token_of(encrypted, "viewer")
+        port = encrypted.servers.by_id("chat-1").port
+        where = ["--at", f"127.0.0.1:{port}", "--secret-file", file, *tls]
+        listed = await chatcore("list", *where)
+        assert (listed.code, sorted(listed.records)) == (0, sorted(IDS))
+        assert (await chatcore("stop", "chat-1", *where)).code == 5
+        assert (await chatcore("list", *where[:-2])).code == 3
 
     async def test_a_viewer_may_show_that_of_administrators(
         self, encrypted: AdministeredCluster
