@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
-Question = Literal["status", "nodes", "links", "remotes", "handlers", "trace", "counters", "why"]
+Question = Literal[
+    "status",
+    "nodes",
+    "links",
+    "remotes",
+    "handlers",
+    "sessions",
+    "session",
+    "channels",
+    "channel",
+    "trace",
+    "counters",
+    "why",
+]
 """What can be asked.
 
 ``status``
@@ -17,6 +30,10 @@ Question = Literal["status", "nodes", "links", "remotes", "handlers", "trace", "
 ``remotes``, ``handlers``
     what can be called on the node, as it is declared there, and as what the node knows what can be
     called on others
+``sessions``, ``session``
+    the clients of a frontend; all that is known of one of them, or of those of a uid
+``channels``, ``channel``
+    the channels that the node holds; all that it knows of one, as its owner and as a frontend
 ``trace``
     what is noted of messages that are followed. Some may be asked to be: that changes nothing of
     what becomes of them, and ends by itself
@@ -26,16 +43,7 @@ Question = Literal["status", "nodes", "links", "remotes", "handlers", "trace", "
     what happened to a user lately, and how it is now
 """
 
-QUESTIONS: Final[tuple[Question, ...]] = (
-    "status",
-    "nodes",
-    "links",
-    "remotes",
-    "handlers",
-    "trace",
-    "counters",
-    "why",
-)
+QUESTIONS: Final[tuple[Question, ...]] = get_args(Question)
 
 Answer = Callable[[Mapping[str, Any]], dict[str, Any] | Awaitable[dict[str, Any]]]
 """Given what a question was asked with, gives its answer, in msgpack's types.

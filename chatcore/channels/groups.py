@@ -165,6 +165,11 @@ class GroupTable:
         """The backends and channels that a uid is a member of here."""
         return sorted(self._of_uid.get(uid, ()))
 
+    def named(self, channel: str) -> list[tuple[str, Group]]:
+        """The groups of all backends' channels of that name, with whose they are."""
+        found = [(backend, groups.get(channel)) for backend, groups in self._backends.items()]
+        return [(backend, group) for backend, group in found if group is not None]
+
     def owners(self) -> Collection[str]:
         """Whose groups there are, or who has to be told of somebody who is gone."""
         return list(self._backends | self._leaving)

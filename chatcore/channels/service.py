@@ -177,6 +177,10 @@ class ChannelService:
         looked_through = islice(self._channels.values(), most)
         return [(each.name, sid) for each in looked_through for sid in each.sids(uid)]
 
+    def went(self, name: str) -> str | None:
+        """Where a channel has gone from here, if it did lately and has not come back."""
+        return self._moved.get(name)
+
     def on_left(self, hook: LeftHook) -> None:
         check_hook(hook, "on_left", "channel", "uid", "frontend_id", "reason")
         if hook not in self._hooks:

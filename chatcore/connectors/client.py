@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from chatcore.config.peers import shown
 from chatcore.connectors.encoding import REFUSED
@@ -62,6 +63,29 @@ class Client(Guest):
         """Who it is, if that is known."""
         session = self.session
         return None if session is None else session.uid
+
+    def about(self) -> dict[str, Any]:
+        """What those who look are told of it, in JSON's types. Times are seconds, sizes bytes."""
+        outbox = self.outbox
+        return {
+            "state": self._state.name.lower(),
+            "seen": self._seen(),
+            "under_way": self._under_way,
+            "outbox_bytes": outbox.waiting,
+            "outbox_messages": outbox.count,
+            "unread": round(outbox.unread_seconds, 1),
+        }
+
+    def _seen(self) -> float | None:
+        """The seconds since anything came from it that counts; None where that is not watched."""
+        return self._since(self._parts.silences, self._parts.idlers)
+
+    def _since(self, *watched: Deadlines | None) -> float | None:
+        """The seconds since the first of these began for it that watches over it."""
+        for deadlines in watched:
+            if deadlines is not None and self in deadlines:
+                return round(deadlines.passed(self), 1)
+        return None
 
     # What the carrier says.
 

@@ -61,6 +61,9 @@ class Connection(Client):
         """It is carried by this from now on."""
         self._carrier = carrier
 
+    def about(self) -> dict[str, Any]:
+        return {"speaks": "pomelo", **self.encoding.about(), **super().about()}
+
     def received(self, frame: bytes) -> None:
         """Take a frame, which holds whole packages."""
         try:

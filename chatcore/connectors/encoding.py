@@ -61,6 +61,13 @@ class Encoding:
         before = package.head(kind, size)
         return b"".join((self.envelope(package.HEAD + size), before, head, body))
 
+    def about(self) -> dict[str, Any]:
+        """What those who look are told of it, in JSON's types."""
+        bodies = "json" if self.protos is None else "protobuf"
+        if isinstance(self.protos, Coded):
+            bodies = "the application's"
+        return {"transport": self.name, "bodies": bodies, "dictionary": bool(self.codes)}
+
     def response(self, number: int, route: str | int, body: Body) -> bytes:
         """The answer to the request with the id ``number``.
 

@@ -164,6 +164,10 @@ class Moves:
             raise moved(channel, owner.id)
         return True  # until it goes along with the others
 
+    def owner_of(self, channel: str) -> Member | None:
+        """Whose a channel of this node's type is by the view; None where nobody could own it."""
+        return self._servers.ownership.owner(self._type, self._own_key(channel))
+
     def left(self, owner: str, channel: str, uid: str) -> None:
         """A member of a channel is connected to this frontend no more."""
         assert self.offering is not None

@@ -128,7 +128,7 @@ class SessionService:
             TypeError: they can't travel.
         """
         self._last += 1
-        session = Session(self._last, self.frontend_id, connection)
+        session = Session(self._last, self.frontend_id, connection, self._now())
         if settings:
             session.update(settings)
         self._by_id[session.id] = session
@@ -147,6 +147,10 @@ class SessionService:
     def by_uid(self, uid: str) -> list[Session]:
         """All sessions bound to that uid now, in the order in which they were."""
         return list(self._by_uid.get(uid, ()))
+
+    def many(self) -> list[Session]:
+        """All of them as they are now, in the order in which they came."""
+        return list(self._by_id.values())
 
     def has_uid(self, uid: str) -> bool:
         """Whether a session is bound to that uid."""

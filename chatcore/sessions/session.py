@@ -42,6 +42,7 @@ class Session:
     Attributes:
         id: its number on this frontend.
         address: the IP address and the port that the client connects from.
+        opened: when its client had shaken hands, in seconds since the epoch.
         uid: who it is, once bound.
         logged_in: when it was bound, in seconds since the epoch.
         settings: what the application keeps in it; changed by `update` alone.
@@ -60,13 +61,16 @@ class Session:
         "id",
         "logged_in",
         "nested",
+        "opened",
         "settings",
         "trace",
         "uid",
     )
 
-    def __init__(self, id: int, frontend_id: str, connection: IConnection) -> None:
-        self.id = id
+    def __init__(
+        self, id: int, frontend_id: str, connection: IConnection, opened: float = 0.0
+    ) -> None:
+        self.id, self.opened = id, opened
         self.frontend_id = frontend_id
         self.connection = connection
         self.address = connection.address

@@ -53,6 +53,9 @@ async def ask_servers(
     *,
     reactor: Any,
     both_ends: bool = False,
+    frontends: bool = False,
+    pages: str = "",
+    tells: bool = True,
 ) -> Asked:
     """Ask all servers that are meant, or all there are; who does not answer is told of.
 
@@ -60,6 +63,9 @@ async def ask_servers(
         options: those of `chatcore.cli.options.add_reach`, and ``ids`` and ``type``.
         given: what the question needs to be understood.
         both_ends: whether the others are asked, too, because they know of those that are meant.
+        frontends: whether no others are asked, unless they are named.
+        pages: the list in an answer that goes on in further ones, for as long as one says ``next``.
+        tells: whether who does not answer is told of.
 
     Raises:
         CommandError: nobody can be asked, or there is no such server.
@@ -71,13 +77,20 @@ async def ask_servers(
     try:
         survey = await cluster.survey()
         meant = chosen(options, survey)
+        if frontends and not options.ids:
+            meant = [id for id in meant if survey.is_frontend(id)]
         ids = [id for id in (survey.ids if both_ends else meant) if not survey.is_down(id)]
         found = await cluster.inspect_all(question, ids, given, options.timeout / 2)
+        if pages:
+            for id, answer in found.items():
+                if not isinstance(answer, AdminError):
+                    found[id] = await _all_of(cluster, question, id, given, answer, pages, options)
     finally:
         await cluster.close()
     silent = {id: each for id, each in found.items() if isinstance(each, AdminError)}
     for id, problem in silent.items():
-        output.note(f"chatcore: {id} does not tell: {problem}")
+        if tells:
+            output.note(f"chatcore: {id} does not tell: {problem}")
     return Asked(
         survey=survey,
         answers={id: each for id, each in found.items() if not isinstance(each, AdminError)},
@@ -85,3 +98,26 @@ async def ask_servers(
         meant=frozenset(meant),
         down=frozenset(id for id in meant if survey.is_down(id)),
     )
+
+
+async def _all_of(
+    cluster: Cluster,
+    question: Question,
+    id: str,
+    given: Mapping[str, Any],
+    answer: dict[str, Any],
+    pages: str,
+    options: argparse.Namespace,
+) -> dict[str, Any] | AdminError:
+    """An answer with all that the further ones have, or why they could not be had."""
+    rows, after = list(answer[pages]), answer.get("next")
+    while after is not None:
+        try:
+            more = await cluster.inspect(
+                question, id, {**given, "after": after}, options.timeout / 2
+            )
+        except AdminError as problem:
+            return problem
+        rows += more[pages]
+        after = more.get("next")
+    return {**answer, pages: rows}

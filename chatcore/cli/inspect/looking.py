@@ -15,6 +15,9 @@ TRACE_SECONDS = 60.0
 MOST_COUNT = 100
 """Messages that are waited for."""
 
+_MOST = 10_000_000
+"""The highest number of what may be asked for."""
+
 _TABS = "; tabs are between them, and a dash is in the place of what there is not."
 
 
@@ -25,6 +28,10 @@ def add_looking(group: Commands) -> None:
     _add_remotes(group)
     _add_handlers(group)
     _add_trace(group)
+    _add_sessions(group)
+    _add_session(group)
+    _add_channels(group)
+    _add_channel(group)
 
 
 def add_servers(parser: Parser) -> None:
@@ -181,3 +188,125 @@ def _add_declared(parser: Parser, kind: str) -> None:
         return await show(kind, options, output, reactor=reactor)  # type: ignore[arg-type]  # it is
 
     parser.set_defaults(run=run_main, main=main)
+
+
+def _add_sessions(group: Commands) -> None:
+    parser = group.add_parser(
+        "sessions",
+        help="show who is connected, and what waits for them",
+        description="Shows the sessions of frontends, those first for which the most waits. On a "
+        "terminal, there are 50 unless --most says how many; elsewhere all. Off a terminal, each "
+        "session is one line with the fields frontend, number, uid, address, port, transport, "
+        "protocol, form of the bodies, state, time of the handshake, time of the login, seconds "
+        "since it was heard, requests under way, bytes that wait for it, messages that wait, and "
+        "seconds for which it has not read" + _TABS,
+    )
+    add_servers(parser)
+    _add_most(parser, "sessions", ("outbox", "oldest", "newest"))
+    parser.add_argument("--uid", metavar="UID", help="only those of this uid")
+    add_reach(parser)
+
+    async def main(options: Any, output: Any, *, reactor: Any) -> int:
+        from chatcore.cli.inspect.sessions import show
+
+        return await show(options, output, reactor=reactor)
+
+    parser.set_defaults(run=run_main, main=main)
+
+
+def _add_session(group: Commands) -> None:
+    parser = group.add_parser(
+        "session",
+        help="show all that is known of a session, by its number or by its uid",
+        description="Shows all that frontends know of a session, or of those of a uid: what it "
+        "speaks, what waits for it, its settings without passwords and the like, the channels it "
+        "is in, and what it did not get lately. Numbers are each frontend's own. Off a terminal, "
+        "each fact is one line with the fields frontend, number, what it is, and its value" + _TABS,
+    )
+    parser.add_argument("who", metavar="ID|UID", help="the number of a session, or a uid")
+    add_servers(parser)
+    add_reach(parser)
+
+    async def main(options: Any, output: Any, *, reactor: Any) -> int:
+        from chatcore.cli.inspect.sessions import show_one
+
+        return await show_one(options, output, reactor=reactor)
+
+    parser.set_defaults(run=run_main, main=main)
+
+
+def _add_channels(group: Commands) -> None:
+    parser = group.add_parser(
+        "channels",
+        help="show which channels there are, and who holds them",
+        description="Shows the channels that servers hold, the largest first. On a terminal, there "
+        "are 50 unless --most says how many; elsewhere all. A channel is held by the server whose "
+        "it is by its name, moving, or loose: whoever made it keeps it. Off a terminal, each is "
+        "one line with the fields name, server type, server that holds it, server whose it is by "
+        "its name, state, members, frontends, and keys of its state" + _TABS,
+    )
+    add_servers(parser)
+    _add_most(parser, "channels", ("members", "name"))
+    add_reach(parser)
+
+    async def main(options: Any, output: Any, *, reactor: Any) -> int:
+        from chatcore.cli.inspect.channels import show
+
+        return await show(options, output, reactor=reactor)
+
+    parser.set_defaults(run=run_main, main=main)
+
+
+def _add_channel(group: Commands) -> None:
+    parser = group.add_parser(
+        "channel",
+        help="show a channel, as its owner and the frontends see it",
+        description="Shows a channel: whose it is by its name and who holds it, its members on "
+        "each frontend and what waits for them. What its owner and the frontends don't agree on "
+        "for half a second, and that it is moving, is told on the standard error. Off a terminal, "
+        "each frontend is one line with the fields name, server type, server whose it is by its "
+        "name, servers that hold it, frontend, members as the holder says, members as the frontend "
+        "says, sessions, bytes that wait, bytes that wait for the one for whom the most do, "
+        "whether the two agree, and some uids" + _TABS,
+    )
+    parser.add_argument("name", metavar="NAME", help="the name of the channel")
+    parser.add_argument(
+        "--most",
+        metavar="N",
+        type=_count,
+        default=10,
+        help="name so many members on each frontend; 10 unless given",
+    )
+    add_reach(parser)
+
+    async def main(options: Any, output: Any, *, reactor: Any) -> int:
+        from chatcore.cli.inspect.channel import show
+
+        return await show(options, output, reactor=reactor)
+
+    parser.set_defaults(run=run_main, main=main, ids=[], type=None)
+
+
+def _add_most(parser: Parser, what: str, orders: tuple[str, ...]) -> None:
+    parser.add_argument(
+        "--most",
+        metavar="N",
+        type=_count,
+        help=f"show so many {what}; 0 is all of them",
+    )
+    parser.add_argument(
+        "--by",
+        choices=orders,
+        default=orders[0],
+        help=f"which ones come first; '{orders[0]}' unless given",
+    )
+
+
+def _count(text: str) -> int:
+    try:
+        count = int(text)
+    except ValueError:
+        count = -1
+    if not 0 <= count <= _MOST:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number up to {_MOST}")
+    return count

@@ -57,6 +57,9 @@ class CarriedClient(Client):
         carrier = self._carrier
         return carrier if isinstance(carrier, Polling) else None
 
+    def _seen(self) -> float | None:
+        return self._since(self._shared.silences)
+
     # What carries it.
 
     def polls(self, form: IForm, times: Deadlines | None = None) -> Polling:

@@ -76,6 +76,14 @@ class SocketioClient(CarriedClient):
         """The first of its sessions."""
         return next((each.session for each in self._sockets.values() if each.session), None)
 
+    def about(self) -> dict[str, Any]:
+        return {
+            "speaks": f"socket.io {self.version}" if self.is_old else "socket.io",
+            "engine": None if self.is_old else self.version,
+            "transport": "websocket" if self.polling is None else "polling",
+            **super().about(),
+        }
+
     # What those say who know the protocol.
 
     def _say_connected(self, socket: Socket) -> None:

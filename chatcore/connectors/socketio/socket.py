@@ -15,6 +15,9 @@ class IOwner(Protocol):
     address: Address
     outbox: Any
 
+    def about(self) -> dict[str, Any]:
+        """What those who look are told of it."""
+
     def kick_from(self, socket: Socket, reason: str) -> None:
         """Tell it that it is kicked out of a namespace."""
 
@@ -42,6 +45,11 @@ class Socket:
     @property
     def outbox(self) -> Any:
         return self._client.outbox
+
+    def about(self) -> dict[str, Any]:
+        """What those who look are told of it, and of where it is."""
+        how = "pomelo's messages" if self.encoding.pomelo else "events"
+        return {**self._client.about(), "bodies": how, "namespace": self.namespace}
 
     def kick(self, reason: str) -> None:
         self._client.kick_from(self, reason)
