@@ -86,11 +86,6 @@ class Deadlines:
         """Forget ``key``; nothing happens if it is not waited for."""
         self._due.pop(key, None)
 
-    def passed(self, key: Hashable) -> float:
-        """The seconds since the time of ``key`` was started; 0 if it is not waited for."""
-        due = self._due.get(key)
-        return 0.0 if due is None else self._clock.seconds() + self.seconds - due
-
     def clear(self) -> list[Any]:
         """Forget all keys, which come back."""
         keys = list(self._due)

@@ -83,8 +83,9 @@ class Client(Guest):
     def _since(self, *watched: Deadlines | None) -> float | None:
         """The seconds since the first of these began for it that watches over it."""
         for deadlines in watched:
-            if deadlines is not None and self in deadlines:
-                return round(deadlines.passed(self), 1)
+            seconds = None if deadlines is None else deadlines.passed(self)
+            if seconds is not None:
+                return round(seconds, 1)
         return None
 
     # What the carrier says.

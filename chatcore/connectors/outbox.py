@@ -250,8 +250,9 @@ class Outbox:
     def unread_seconds(self) -> float:
         """For how long the client has not read, as far as something waits for it."""
         stuck = self._parts.stuck
-        if self in stuck:
-            return stuck.passed(self)
+        seconds = stuck.passed(self)
+        if seconds is not None:
+            return seconds
         return stuck.seconds if self._blocked and not self._held else 0.0
 
     def _waits(self) -> None:

@@ -334,11 +334,13 @@ class TestSeveralSessionsOfOneUid:
 
 class TestStatistics:
     def test_say_who_is_logged_in(self, counters: Counters) -> None:
-        times = iter([10.0, 20.0, 30.0])
-        sessions: SessionService = service(counters, now=lambda: next(times))
+        time = 0.0
+        sessions: SessionService = service(counters, now=lambda: time)
         counters.clients_now = 5
         for uid in ("alice", "bob", "alice", None):
             session = sessions.open(FakeConnection())
+            assert session.opened == time
+            time += 10.0
             if uid is not None:
                 sessions.bind(session.id, uid)
         statistics = sessions.statistics(2)

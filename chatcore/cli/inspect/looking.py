@@ -273,7 +273,7 @@ def _add_channel(group: Commands) -> None:
     parser.add_argument(
         "--most",
         metavar="N",
-        type=_count,
+        type=_number,
         default=10,
         help="name so many members on each frontend; 10 unless given",
     )
@@ -291,7 +291,7 @@ def _add_most(parser: Parser, what: str, orders: tuple[str, ...]) -> None:
     parser.add_argument(
         "--most",
         metavar="N",
-        type=_count,
+        type=_number,
         help=f"show so many {what}; 0 is all of them",
     )
     parser.add_argument(
@@ -302,7 +302,7 @@ def _add_most(parser: Parser, what: str, orders: tuple[str, ...]) -> None:
     )
 
 
-def _count(text: str) -> int:
+def _number(text: str) -> int:
     try:
         count = int(text)
     except ValueError:
