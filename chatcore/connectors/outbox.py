@@ -241,20 +241,6 @@ class Outbox:
             passed = self._parts.stuck.seconds if self._blocked and not self._held else 0.0
         return passed
 
-    @property
-    def count(self) -> int:
-        """How many messages wait, those that the transport holds left out."""
-        return len(self._queue)
-
-    @property
-    def unread_seconds(self) -> float:
-        """For how long the client has not read, as far as something waits for it."""
-        stuck = self._parts.stuck
-        seconds = stuck.passed(self)
-        if seconds is not None:
-            return seconds
-        return stuck.seconds if self._blocked and not self._held else 0.0
-
     def _waits(self) -> None:
         """Something waits for who does not read: its time to do so begins, if it has not."""
         if self._held:
