@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 import pytest_twisted
 from running import free_ports
 from small_cluster import until
 
 from chatcore.cli.exits import UNKNOWN, USAGE
+from chatcore.config.tokens import Token
+from chatcore.inspector.redaction import HIDDEN
+from chatcore.node import taps
+from chatcore.node.told_taps import ToldTap
 
 from .clusters import AdministeredCluster, Terminal, chat_files, chatcore, path_of
 from .lasting import Lasting, lasting
@@ -96,9 +102,7 @@ async def test_pings_are_shown_where_they_are_asked_for(cluster: AdministeredClu
 
 
 @pytest_twisted.ensureDeferred
-async def test_one_link_is_seen_by_the_other_end_where_one_has_gone(
-    cluster: AdministeredCluster,
-) -> None:
+async def test_what_is_seen_of_a_link(cluster: AdministeredCluster) -> None:
     async with (
         tapping(cluster, "--link", "chat-1:chat-2", "--route", "Ping") as between,
         tapping(cluster, "front-1", "--route", "Ping") as at_front,
@@ -117,6 +121,62 @@ async def test_one_link_is_seen_by_the_other_end_where_one_has_gone(
             ("front-1", "chat-1"),
             ("front-1", "chat-2"),
         }
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_other_end_shows_a_link_where_one_can_not(
+    cluster: AdministeredCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(taps, "MOST_TAPS", 1)
+    async with tapping(cluster, "chat-1", "--route", "Ping") as first:
+        await first.has_said("tapping 1 node")
+        async with tapping(cluster, "--route", "Ping") as tap:
+            await tap.has_said("chat-1 can't be tapped: chat-1 is tapped by 1 already")
+            await tap.has_said("tapping 2 nodes")
+            for id in ("chat-1", "chat-2"):
+                for link in cluster.nodes[id].links.linked():
+                    link.ping()
+            await calls(tap, 4)
+            assert {(each["node"], each["peer"]) for each in tap.documents} == {
+                ("chat-2", "chat-1"),
+                ("chat-2", "front-1"),
+                ("front-1", "chat-1"),
+            }
+            await first.end()
+            await tap.has_said("tapping chat-1 again")
+            wanted = [each.wanted for each in cluster_taps(cluster, "chat-2", "front-1")]
+            await until(
+                lambda: "chat-1" in cluster_taps(cluster, "chat-2")[0].wanted.but, "one of both"
+            )
+            assert len(wanted) == 2
+
+
+def cluster_taps(cluster: AdministeredCluster, *ids: str) -> list[Any]:
+    """What those nodes show to whom."""
+    found = []
+    for id in ids:
+        desk: Any = cluster.nodes[id]._administration._desk
+        found += desk._taps._taps.values()
+    return found
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_viewer_sees_messages_and_no_secrets(cluster: AdministeredCluster) -> None:
+    secret = cluster.run_folder.secret()
+    file = cluster.folder / "ann.token"
+    file.write_text(Token.make(secret, "viewer", "ann", int(time.time()) + 1000).text())
+    file.chmod(0o600)
+    words = ("--secret-file", str(file), "--route", "chat.*")
+    async with tapping(cluster, *words, "-v", "--redact", "room") as tap:
+        await tap.has_said("tapping 3 nodes")
+        await talk(cluster, "bob")
+        ask, answer = await calls(tap, 1)
+        assert ask["body"]["args"] == {"uid": "bob", "sid": "front-1", "room": HIDDEN}
+        assert answer["body"] == {"result": True}
+        assert answer["ms"] is not None
+        assert ask["node"].startswith("chat-")
+        shown = cluster_taps(cluster, *cluster.nodes)
+        assert {type(each) for each in shown} == {ToldTap}
 
 
 @pytest_twisted.ensureDeferred
