@@ -42,7 +42,11 @@ class Lasting:
 
     async def _run(self) -> None:
         try:
-            self.code = await self._options.main(self._options, self.output, reactor=reactor)
+            main = getattr(self._options, "main", None)
+            if main is None:
+                self.code = self._options.run(self._options, self.output)
+            else:
+                self.code = await main(self._options, self.output, reactor=reactor)
         except (CommandError, ConfigError) as problem:
             self.code = tell(problem, self.output)
         except CancelledError:
