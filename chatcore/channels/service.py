@@ -181,6 +181,16 @@ class ChannelService:
         """Where a channel has gone from here, if it did lately and has not come back."""
         return self._moved.get(name)
 
+    def departed(self, name: str) -> list[tuple[str, str]]:
+        """Who was a member of a channel and is not any more, as far as that is remembered.
+
+        Each is a uid, and the frontend where it was.
+        """
+        channel = self._channels.get(name)
+        members = {} if channel is None else channel.by_frontend
+        gone = [(uid, sid) for where, uid, sid in self._departed if where == name]
+        return [(uid, sid) for uid, sid in gone if uid not in members.get(sid, ())]
+
     def on_left(self, hook: LeftHook) -> None:
         check_hook(hook, "on_left", "channel", "uid", "frontend_id", "reason")
         if hook not in self._hooks:

@@ -1,4 +1,4 @@
-"""Ways for a message not to arrive, each caused on purpose, and named by who looks for it."""
+"""Ways for a message not to arrive, each caused on purpose; trace and why name each of them."""
 
 from __future__ import annotations
 
@@ -37,6 +37,25 @@ async def say(client: Client, **msg: Any) -> Any:
     return await client.request("room.talkHandler.say", msg)
 
 
+SAY = "room.talkHandler.say"
+
+
+async def traced(ways: Ways, client: Client, **msg: Any) -> dict[str, Any]:
+    """What is told of a message that somebody says."""
+    return await ways.trace(SAY, lambda: say(client, **msg))
+
+
+def fates(story: dict[str, Any], uid: str = BOB) -> set[str]:
+    """What became, for a member, of what was pushed."""
+    return {each["outcome"] for each in story["members"] if each["uid"] == uid}
+
+
+def absent(story: dict[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Who was no member any more."""
+    keys = "uid", "channel", "frontend", "outcome"
+    return [tuple(each[key] for key in keys) for each in story["absent"]]  # type: ignore[misc]
+
+
 def events(said: Any, what: str) -> list[Any]:
     return [each for each in said["events"] if each["what"] == what]
 
@@ -50,7 +69,11 @@ async def test_the_member_left_the_channel_before(make: Make) -> None:
     ways = await make()
     alice, bob = await ways.enter(ALICE), await ways.enter(BOB)
     assert await bob.request("room.talkHandler.leave", {}) == {"left": True}
-    await say(alice)
+
+    story = await traced(ways, alice)
+    assert absent(story) == [(BOB, "room1", "front-1", "left")]
+    assert story["absent"][0]["why"] == "taken out by the application"
+    assert (fates(story), fates(story, ALICE)) == (set(), {"written"})
 
     said = await ways.why()
 
@@ -64,10 +87,12 @@ async def test_its_connection_had_ended(make: Make) -> None:
     ways = await make()
     alice, bob = await ways.enter(ALICE), await ways.enter(BOB)
     await bob.disconnect()
-    await until(lambda: not ways.nodes["front-1"].sessions.has_uid(BOB), "the end of a session")
-    await say(alice)
+    await ways.until_why(lambda said: events(said, "left"), "that bob left")
 
-    said = await ways.until_why(lambda said: events(said, "left"), "that bob left")
+    story = await traced(ways, alice)
+    assert absent(story) == [(BOB, "room1", "front-1", "gone")]
+
+    said = await ways.why()
 
     assert said["line"].startswith(f"{BOB} was disconnected at ")
     assert said["line"].endswith(" by front-1: the client went, or its connection was cut")
@@ -90,18 +115,26 @@ async def test_a_push_to_a_uid_whose_connection_had_ended(make: Make) -> None:
         assert said["line"].endswith(f" by {node}: gone (its connection had ended)")
 
 
-async def fill(alice: Client, **msg: Any) -> None:
-    """Say more than the buffers of two sockets and an outbox hold."""
-    for _ in range(40):
+async def until_it_waits(ways: Ways, alice: Client, **msg: Any) -> None:
+    """Say so much that the buffers of two sockets are full, and it waits for who does not read."""
+    (session,) = ways.nodes["front-1"].sessions.by_uid(BOB)
+    outbox = session.connection.outbox
+    for _ in range(100):
         await say(alice, times=10, size=50_000, **msg)
+        if outbox.unread_seconds:
+            return
+    raise AssertionError("the buffers of sockets have no end")
 
 
 async def test_it_does_not_read_and_is_disconnected(make: Make) -> None:
     ways = await make()
-    alice, bob = await ways.enter(ALICE, "room1"), await ways.enter(BOB)
-    bob.on("onChat", lambda msg: None)
+    alice, bob = await ways.enter(ALICE, at="front-2"), await ways.enter(BOB)
     stop_reading(bob)
-    await fill(alice)
+    await until_it_waits(ways, alice)
+
+    story = await traced(ways, alice, times=40, size=50_000)
+    assert "slow" in fates(story)
+    assert fates(story, ALICE) == {"written"}
 
     said = await ways.until_why(lambda said: events(said, "closed"), "that bob is gone")
 
@@ -109,7 +142,7 @@ async def test_it_does_not_read_and_is_disconnected(make: Make) -> None:
     assert " by front-1: slow (read nothing for " in said["line"]
     about = one(said, "slow")["about"]
     assert about["bytes"] > 2**20
-    assert about["messages"] >= 20
+    assert about["messages"] >= 10
     assert f"{about['messages']} messages lost" in said["line"]
     shares = [each["why"].split(" of")[0] for each in events(said, "outbox high-water")]
     assert shares == ["a quarter", "half", "all"]
@@ -119,9 +152,15 @@ async def test_it_does_not_read_and_is_disconnected(make: Make) -> None:
 @pytest.mark.parametrize("policy", ["drop-oldest", "newest-per-route"])
 async def test_the_policy_gives_pushes_up(make: Make, policy: str) -> None:
     ways = await make(outbox__policy=policy)
-    alice, bob = await ways.enter(ALICE), await ways.enter(BOB)
+    alice, bob = await ways.enter(ALICE, at="front-2"), await ways.enter(BOB)
     transport = stop_reading(bob)
-    await fill(alice)
+    await until_it_waits(ways, alice)
+
+    story = await traced(ways, alice, times=40, size=50_000)
+    assert fates(story) == {"dropped", "waiting"}
+    dropped = [each for each in story["members"] if each["outcome"] == "dropped"]
+    told = {"drop-oldest": "outbox.bytes are full", "newest-per-route": "a newer push of its route"}
+    assert dropped[0]["why"].startswith(told[policy])
 
     said = await ways.why()
 
@@ -129,9 +168,7 @@ async def test_the_policy_gives_pushes_up(make: Make, policy: str) -> None:
     assert event["why"] == "dropped"
     assert event["routes"] == {"onChat": event["count"]}
     counters = ways.nodes["front-1"].counters
-    of_alice = sum(each["count"] for each in events(await ways.why(ALICE), "pushes not sent"))
-    given_up = counters.pushes_dropped + counters.pushes_replaced
-    assert event["count"] + of_alice == given_up > 50
+    assert event["count"] == counters.pushes_dropped + counters.pushes_replaced >= len(dropped)
     assert said["line"].startswith(f"{BOB} is connected to front-1 since ")
     assert f"but {event['count']} pushes (onChat {event['count']}) were not sent " in said["line"]
     assert "given up by the outbox's policy" in said["line"]
@@ -143,27 +180,34 @@ async def test_what_may_be_dropped_is(make: Make) -> None:
     ways = await make()
     alice, bob = await ways.enter(ALICE), await ways.enter(BOB)
     transport = stop_reading(bob)
-    await fill(alice, droppable=True, route="onMove")
+    await until_it_waits(ways, alice)
+
+    story = await traced(ways, alice, droppable=True, route="onMove")
+    assert (fates(story), fates(story, ALICE)) == ({"dropped"}, {"written"})
 
     said = await ways.why()
 
     event = one(said, "pushes not sent")
     assert (event["why"], list(event["routes"])) == ("dropped", ["onMove"])
-    assert "pushes (onMove " in said["line"]
+    assert "but a push of onMove was not sent at " in said["line"]
     transport.resumeProducing()
 
 
 async def test_the_link_to_the_frontend_is_lost(make: Make) -> None:
     ways = await make()
+    alice = await ways.enter(ALICE, at="front-2")
     await ways.enter(BOB)
-    room = ways.nodes["room-1"].channels.get("room1")
-    assert room is not None
-    ways.cut("room-1", "front-1")
-    await until(lambda: ways.nodes["room-1"].links.get("front-1") is None, "the loss of a link")
-    for _ in range(3):
-        assert await room.push("onChat", {"text": "hello"}) == [BOB]
-    for id, other in (("room-1", "front-1"), ("front-1", "room-1")):
-        await until(lambda id=id, other=other: ways.nodes[id].links.get(other), "a new link")
+    room, front = ways.nodes["room-1"].links, ways.nodes["front-1"].links
+
+    async def act() -> None:
+        dial = ways.hold_apart("front-1", "room-1")
+        await until(lambda: room.get("front-1") is None, "the loss of a link")
+        await say(alice, times=3)
+        dial()
+        await until(lambda: room.get("front-1") and front.get("room-1"), "a new link")
+
+    story = await ways.trace(SAY, act)
+    assert (fates(story), fates(story, ALICE)) == ({"link lost"}, {"written"})
 
     said = await ways.why()
 
@@ -195,15 +239,20 @@ async def test_what_happened_in_other_rooms_and_to_other_links_is_no_part_of_it(
 
 async def test_the_link_is_blocked_and_the_push_is_shed(make: Make) -> None:
     ways = await make(links__queue_bytes=65_536)
+    alice = await ways.enter(ALICE, at="front-2")
     await ways.enter(BOB)
-    room = ways.nodes["room-1"].channels.get("room1")
     link = ways.nodes["room-1"].links.get("front-1")
-    assert room is not None
     assert link is not None
-    link.pauseProducing()
-    missed = [await room.push("onChat", {"text": "x" * 10_000}) for _ in range(8)]
-    link.resumeProducing()
-    shed = len([each for each in missed if each])
+
+    async def act() -> None:
+        link.pauseProducing()
+        await say(alice, times=8, size=10_000)
+        link.resumeProducing()
+
+    story = await ways.trace(SAY, act)
+    assert fates(story) == {"written", "link blocked"}
+    assert fates(story, ALICE) == {"written"}
+    shed = len([each for each in story["members"] if each["outcome"] == "link blocked"])
     assert shed > 2
 
     said = await ways.why()
@@ -214,11 +263,22 @@ async def test_the_link_is_blocked_and_the_push_is_shed(make: Make) -> None:
     assert "link blocked (the link to the node that it had to go to was blocked" in said["line"]
 
 
+async def refused(ways: Ways, client: Client, route: str, *, code: int = 0) -> dict[str, Any]:
+    """What is told of a request that is answered by a 500."""
+
+    async def act() -> None:
+        assert await client.request(route, {}) == {"code": 500}
+
+    return await ways.trace(route, act, code=code)
+
+
 @pytest.mark.logs_failures
 async def test_the_handler_raised(make: Make) -> None:
     ways = await make()
     bob = await ways.enter(BOB)
-    assert await bob.request("room.talkHandler.fail", {}) == {"code": 500}
+    story = await refused(ways, bob, "room.talkHandler.fail")
+    assert (story["outcome"], story["at"]) == ("failed", "room-1")
+    assert story["why"].startswith("it raised ValueError; the log has it as error ")
 
     said = await ways.why()
 
@@ -235,7 +295,8 @@ async def test_the_handler_raised(make: Make) -> None:
 async def test_the_handler_is_late(make: Make) -> None:
     ways = await make(limits__handler_seconds=0.2, links__call_timeout=0.1)
     bob = await ways.enter(BOB)
-    assert await bob.request("room.talkHandler.dream", {}) == {"code": 500}
+    story = await refused(ways, bob, "room.talkHandler.dream")
+    assert (story["outcome"], story["at"]) == ("late", "room-1")
 
     said = await ways.why()
 
@@ -255,7 +316,9 @@ async def test_the_handler_is_late(make: Make) -> None:
 async def test_the_frontend_refuses_it(make: Make, route: str, detail: str) -> None:
     ways = await make()
     bob = await ways.enter(BOB)
-    assert await bob.request(route, {}) == {"code": 500}
+    story = await refused(ways, bob, route)
+    assert (story["outcome"], story["at"]) == ("refused", "front-1")
+    assert detail in story["why"]
 
     said = await ways.why()
 
@@ -269,10 +332,13 @@ async def test_the_frontend_refuses_it(make: Make, route: str, detail: str) -> N
 async def test_a_limit_refuses_it(make: Make) -> None:
     ways = await make(limits__messages_per_second=0.001, limits__message_burst=3)
     bob = await ways.enter(BOB)
-    for _ in range(4):
-        bob.notify("room.talkHandler.say", {})
+    for _ in range(2):
+        await say(bob)
+    story = await refused(ways, bob, SAY)
+    assert (story["outcome"], story["at"]) == ("refused", "front-1")
+    assert story["why"] == "a limit, or its signature, forbids it"
 
-    said = await ways.until_why(lambda said: events(said, "requests not answered"), "a refusal")
+    said = await ways.why()
 
     event = one(said, "requests not answered")
     assert (event["why"], event["node"]) == ("refused", "front-1")
@@ -282,11 +348,12 @@ async def test_a_limit_refuses_it(make: Make) -> None:
 @pytest.mark.logs_failures
 async def test_the_body_cant_be_said_in_the_clients_encoding(make: Make) -> None:
     ways = await make(connector__protobuf=True)
-    alice, bob = await ways.enter(ALICE), await ways.enter(BOB)
-    await say(alice, route="onNumber", more={"number": -1})
-    del bob
+    alice = await ways.enter(ALICE)
+    await ways.enter(BOB)
+    story = await traced(ways, alice, route="onNumber", more={"number": -1})
+    assert fates(story) == {"unencodable"}
 
-    said = await ways.until_why(lambda said: events(said, "pushes not sent"), "a failure")
+    said = await ways.why()
 
     event = one(said, "pushes not sent")
     assert (event["why"], event["routes"]) == ("unencodable", {"onNumber": 1})
@@ -298,7 +365,8 @@ async def test_the_owner_is_down(make: Make) -> None:
     ways = await make()
     bob = await ways.enter(BOB)
     await ways.stop("room-1")
-    assert await bob.request("room.talkHandler.say", {}) == {"code": 500}
+    story = await refused(ways, bob, SAY, code=1)
+    assert (story["outcome"], story["at"]) == ("no server", "front-1")
 
     said = await ways.why()
 
@@ -314,9 +382,13 @@ async def test_it_was_kicked(make: Make) -> None:
     kicked = await alice.request("room.talkHandler.kick", {"uid": BOB, "why": "too loud"})
     assert kicked == {"kicked": [1, {}]}
     await gone(bob)
-    await say(alice)
+    await ways.until_why(lambda said: events(said, "left"), "that bob left")
 
-    said = await ways.until_why(lambda said: events(said, "left"), "that bob left")
+    story = await traced(ways, alice)
+    assert absent(story) == [(BOB, "room1", "front-1", "kicked")]
+    assert story["absent"][0]["why"] == "too loud"
+
+    said = await ways.why()
 
     assert said["line"].startswith(f"{BOB} was kicked at ")
     assert said["line"].endswith(" by front-1: too loud")

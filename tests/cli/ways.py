@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 from small_cluster import until
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from chatcore.client import Client
@@ -111,11 +112,11 @@ FILES = {
     "config/serverProtos.json": json.dumps({"onNumber": {"required uInt32 number": 1}}),
 }
 
-SERVERS = {"front": ["front-1"], "room": ["room-1"]}
+SERVERS = {"front": ["front-1", "front-2"], "room": ["room-1"]}
 
 
 class Ways(AdministeredCluster):
-    """A frontend and the server of its rooms, where things go wrong."""
+    """Two frontends and the server of rooms, where things go wrong."""
 
     def __init__(self, folder: Path, settings: dict[str, object] | None = None) -> None:
         super().__init__(
@@ -126,9 +127,9 @@ class Ways(AdministeredCluster):
             | (settings or {}),
         )
 
-    async def enter(self, name: str, room: str = "room1", **how: Any) -> Client:
+    async def enter(self, name: str, room: str = "room1", *, at: str = "front-1") -> Client:
         """A client that is logged in, and a member."""
-        client = await self.client("front-1", **how)
+        client = await self.client(at)
         asked = await client.request("front.doorHandler.enter", {"name": name, "room": room})
         assert asked == {"new": True}
         return client
@@ -137,6 +138,28 @@ class Ways(AdministeredCluster):
         """What ``chatcore inspect why --json`` says."""
         ran = await self.run("why", uid, "--json", *more)
         return ran.json
+
+    async def trace(
+        self, word: str, act: Callable[[], Awaitable[Any]], *more: str, code: int = 0
+    ) -> dict[str, Any]:
+        """What ``chatcore inspect trace --json`` tells of the one message that something sends."""
+        looking = Deferred.fromCoroutine(
+            self.run("trace", word, "--json", "--timeout", "10", *more)
+        )
+        nodes = self.nodes.values()
+        await until(lambda: all(node.tracer._armed for node in nodes), "all to look for it")
+        await act()
+        ran = await looking
+        assert ran.code == code, ran.err
+        (story,) = ran.json["traces"]
+        return dict(story)
+
+    def hold_apart(self, one: str, other: str) -> Callable[[], None]:
+        """Cut the link between two nodes; what is called to have it dialled anew comes back."""
+        dialler = self.nodes[one].links._diallers[other]
+        dialler.stop()
+        self.cut(one, other)
+        return dialler.start
 
     async def run(self, *words: str, terminal: bool = False) -> Ran:
         """Run a command of ``chatcore inspect``."""

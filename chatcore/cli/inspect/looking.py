@@ -135,7 +135,9 @@ def _add_trace(group: Commands) -> None:
         "a ~. Off a terminal, each hop is one line with the fields trace, kind, milliseconds until "
         "it began, milliseconds that it took, server, name, nothing, reason and what is said of "
         "it; each member of a push is one of the kind 'member', with the milliseconds until it was "
-        "written, its frontend, the route, the uid, what became of it, and why" + _TABS,
+        "written, its frontend, the route, the uid, what became of it, and why; who had left the "
+        "channel within ten minutes before is one of the kind 'absent', with its name instead of "
+        "the route" + _TABS,
     )
     parser.add_argument(
         "word",

@@ -53,6 +53,26 @@ class Member:
         return f"{self.outcome} ({why})" if why else self.outcome
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Absent:
+    """Somebody who was a member of a channel before something was pushed to it.
+
+    Args:
+        push: the id of the span of the push.
+        reason: in the words of `chatcore.telemetry.reasons.REASONS`.
+        why: more of it.
+        at: when it left, in microseconds since 1970.
+    """
+
+    push: str
+    channel: str
+    frontend: str
+    uid: str
+    reason: str
+    why: str
+    at: int
+
+
 @dataclass(slots=True)
 class Hop:
     """A span, and what is a part of it."""
@@ -88,6 +108,8 @@ class Story:
         for span in self.spans:
             self._parts[span["parent"]].append(span)
         self.members = list(self._members())
+        self.absent: list[Absent] = []
+        """Who had left a channel, lately, before something was pushed to it."""
 
     @property
     def first(self) -> dict[str, Any] | None:
@@ -304,6 +326,18 @@ class Story:
                     "before": member.before,
                 }
                 for member in self.members
+            ],
+            "absent": [
+                {
+                    "push": each.push,
+                    "channel": each.channel,
+                    "frontend": each.frontend,
+                    "uid": each.uid,
+                    "outcome": each.reason,
+                    "why": each.why or None,
+                    "ms": _ms(each.at - self.start),
+                }
+                for each in self.absent
             ],
             "spans": self.spans,
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from chatcore.cli.inspect.story import WRITTEN, Hop, Member, Story
+from chatcore.cli.inspect.story import WRITTEN, Absent, Hop, Member, Story
 from chatcore.cli.output import Output
 
 MOST_NAMED = 100
@@ -34,6 +34,8 @@ def tell(output: Output, story: Story) -> None:
     pushes = list(story.pushes())
     for span, members in pushes:
         _tell_push(output, story, span, members, alone=len(pushes) == 1)
+    for absent in story.absent:
+        _tell_absent(output, story, absent)
 
 
 def _head_fields(story: Story) -> list[object]:
@@ -147,6 +149,17 @@ def _tell_push(
             output.say(f"  {_of(member)}")
         if len(lost) > MOST_NAMED:
             output.say(f"  and {len(lost) - MOST_NAMED} more")
+
+
+def _tell_absent(output: Output, story: Story, absent: Absent) -> None:
+    before = story.start - absent.at
+    fields = [story.trace, "absent", _shown(-before), None, absent.frontend, absent.channel]
+    text = f"{absent.reason} ({absent.why})" if absent.why else absent.reason
+    output.record(
+        [*fields, absent.uid, absent.reason, absent.why],
+        f"no member of {absent.channel} any more: {absent.uid} at {absent.frontend},"
+        f" {before / 1e6:.1f} s before: {text}",
+    )
 
 
 def _of(member: Member) -> str:

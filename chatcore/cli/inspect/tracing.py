@@ -16,7 +16,7 @@ from chatcore.admin.outcomes import LATE
 from chatcore.cli.choosing import chosen
 from chatcore.cli.cluster import Cluster, exit_of
 from chatcore.cli.exits import DONE, FAILED, CommandError
-from chatcore.cli.inspect.story import Story, tops
+from chatcore.cli.inspect.story import Absent, Story, tops
 from chatcore.cli.inspect.telling import tell
 from chatcore.cli.output import Output
 from chatcore.cli.reaching import reach
@@ -34,6 +34,9 @@ STEP = 3.0
 ARMED_LONGER = 5.0
 """Seconds that servers look for messages beyond those that somebody waits: who waits says when it
 is over, and they end it by themselves only if that never comes."""
+
+ENDED = "closed"
+"""Why a backend says that a member left whose session has ended."""
 
 _MOST_UIDS = 2_000
 
@@ -79,6 +82,10 @@ class _Asking:
     def __init__(self, cluster: Cluster, ids: list[str], output: Output, seconds: float) -> None:
         self._cluster, self.ids, self._output, self._seconds = cluster, ids, output, seconds
         self.silent: dict[str, AdminError] = {}
+
+    def may_ask(self, id: str) -> bool:
+        """Whether a server is one of those that are asked, and answers."""
+        return id in self.ids and id not in self.silent
 
     async def all(self, do: str, **given: Any) -> dict[str, dict[str, Any]]:
         """What all say, but for those who took too long to answer before."""
@@ -187,7 +194,8 @@ async def _stories(
         if now - since >= QUIET and (not under_way or now >= end):
             break
         await deferLater(reactor, LOOK)
-    return [await _with_ends(asking, story) for story in stories]
+    stories = [await _with_ends(asking, story) for story in stories]
+    return [await _with_absent(asking, story) for story in stories]
 
 
 async def _look(asking: _Asking, traces: list[tuple[str, str]]) -> list[Story]:
@@ -207,13 +215,50 @@ async def _with_ends(asking: _Asking, story: Story) -> Story:
         missing[frontend].append(uid)
     ends: dict[tuple[str, str], tuple[str, str]] = {}
     for frontend, uids in missing.items():
-        if frontend in asking.silent or frontend not in asking.ids:
+        if not asking.may_ask(frontend):
             continue
         told = await asking.some([frontend], "ends", uids=uids[:_MOST_UIDS])
         for answer in told.values():
             for uid, (reason, why) in answer["uids"].items():
                 ends[frontend, uid] = reason, why
     return Story(story.trace, story.spans, story.top, ends) if ends else story
+
+
+async def _with_absent(asking: _Asking, story: Story) -> Story:
+    """The same with those who had left the channels before something was pushed to them."""
+    members = {(member.push, member.uid) for member in story.members}
+    for span, _ in story.pushes():
+        channel = span["attributes"].get("channel")
+        if span["kind"] != "push" or channel is None or not asking.may_ask(span["node"]):
+            continue
+        for answer in (await asking.some([span["node"]], "left", channel=channel)).values():
+            for uid, frontend, at, said in answer["left"]:
+                if at <= span["start"] and (span["span"], uid) not in members:
+                    reason, why = await _why_left(asking, frontend, uid, said)
+                    story.absent.append(
+                        Absent(
+                            push=span["span"],
+                            channel=channel,
+                            frontend=frontend,
+                            uid=uid,
+                            reason=reason,
+                            why=why,
+                            at=at,
+                        )
+                    )
+    return story
+
+
+async def _why_left(asking: _Asking, frontend: str, uid: str, why: str) -> tuple[str, str]:
+    """Why somebody is no member any more, as the backend says or the frontend knows better."""
+    if why.startswith("frontend"):
+        return "link lost", why
+    if why != ENDED or not asking.may_ask(frontend):
+        return "left", why
+    for answer in (await asking.some([frontend], "ends", uids=[uid])).values():
+        reason, said = answer["uids"][uid]
+        return ("gone", "") if reason == "left" else (reason, said)  # it is connected again
+    return "gone", ""
 
 
 def _sought(options: argparse.Namespace) -> str:

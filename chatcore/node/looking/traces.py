@@ -21,6 +21,12 @@ LONGEST_ANSWER = 2 * 1024 * 1024
 MOST_UIDS = 2_000
 """Uids of which it is told at once what has become of them."""
 
+MOST_LEFT = 20
+"""Of those who left a channel, so many are told."""
+
+LATELY_SECONDS = 600.0
+"""For so long they are."""
+
 ENDS: Mapping[Happening, str] = {
     "slow": "slow",
     "kicked": "kicked",
@@ -44,6 +50,7 @@ class Traces:
     ``spans``   ``traces``: what is noted of them
     ``recent``  ``count``: what is noted of the newest
     ``ends``    ``uids``: whether they have a session here, and what their last one ended of
+    ``left``    ``channel``: who left it lately
     ==========  ===================================================================================
 
     Args:
@@ -60,6 +67,7 @@ class Traces:
             "spans": self._spans,
             "recent": self._recent,
             "ends": self._ends,
+            "left": self._left,
         }
 
     def __call__(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -124,14 +132,33 @@ class Traces:
     def _ends(self, given: Mapping[str, Any]) -> dict[str, Any]:
         return {"uids": {uid: self._end(uid) for uid in _texts(given, "uids", MOST_UIDS)}}
 
+    def _left(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Of those who left a channel lately: uid, frontend, when, in microseconds, and why."""
+        channel = _text(given, "channel")
+        lately = self._node.counters.journal.now() - LATELY_SECONDS
+        found: list[tuple[str, str, int, str]] = []
+        for uid, frontend in self._node.channels.departed(channel):
+            about = {"channel": channel, "peer": frontend}
+            for entry in reversed(self._node.counters.journal.of(uid)):
+                if entry.what == "left" and entry.about == about and entry.last >= lately:
+                    found.append((uid, frontend, int(entry.last * 1e6), entry.why))
+                    break
+        found.sort(key=lambda each: -each[2])
+        return {"left": [list(each) for each in found[:MOST_LEFT]]}
+
     def _end(self, uid: str) -> list[str]:
         """Why a push did not reach somebody who was in no group here, and more of it."""
         if self._node.sessions.has_uid(uid):
             return ["left", "it is connected, and in the channel no more"]
+        end = ["gone", ""]
         for entry in reversed(self._node.counters.journal.of(uid)):
+            if entry.what == "logged in":
+                break
             if entry.what in ENDS:
-                return [ENDS[entry.what], entry.why]
-        return ["gone", ""]
+                end = [ENDS[entry.what], entry.why]
+                if entry.what != "closed":  # which follows from what was decided before
+                    break
+        return end
 
 
 def _text(given: Mapping[str, Any], key: str, usual: str | None = None) -> str:
