@@ -158,7 +158,7 @@ async def test_every_number_of_a_node_can_be_asked_for(ways: Ways) -> None:
     assert all(each["help"] and each["kind"] for each in numbers.values())
     assert numbers["sessions_now"]["value"] == 1
     assert numbers["groups"]["value"] == 1
-    assert set(numbers["link_queue_bytes"]["value"]) == {"room-1"}
+    assert set(numbers["link_queue_bytes"]["value"]) == {"room-1", "front-2"}
     assert numbers["link_round_trip_seconds"]["value"]["count"] == 1
     (route,) = numbers["request_seconds"]["value"]
     assert route == "front.doorHandler.enter"
