@@ -16,6 +16,7 @@ from chatcore.links import hello
 from chatcore.links.commands import VERSION
 from chatcore.links.hello import DIALLER, Party
 
+from .test_hello import introduction, listens
 from .wiring import SECRET, Log, MemoryEndpoint, Net, Node, Raw, hello_box, prove_box
 
 LATER = int(time.time()) + 1000
@@ -115,6 +116,24 @@ def test_an_expired_one_can_not_go_on_with_an_empty_key(scene: Scene) -> None:
     scene.net.settle()
     assert raw.closed
     assert not any(b"nonce" in box or b"remotes" in box for box in raw.boxes)
+
+
+def test_nobody_answers_as_a_node_with_it(net: Net) -> None:
+    """Neither to a node, nor to somebody with the secret or with another token."""
+    mine, other = token(role="admin"), token()
+    made = listens(net, Hello=lambda box: introduction(box, secret=mine.key))
+    a = Node(net, "a", ["b"])
+    with Log() as log:
+        a.table.startService()
+        net.pass_time(2)
+    assert (a.table.get("b"), made[0].closed) == (None, True)
+    assert "does not know this cluster's secret" in log.texts[0]
+    for id, key in (("admin", SECRET), (str(other.id), other.key)):
+        coming = visit(MemoryEndpoint(net, "b"), id=id, secret=key, clock=net.clock, seconds=3)
+        with pytest.raises(AdminError, match="does not know this cluster's secret"):
+            net.result(Deferred.fromCoroutine(coming))
+    said = [box for each in made for box in each.boxes]
+    assert {box.get(b"proof", b"") for box in said} == {b""}  # nothing that could be passed on
 
 
 @pytest.mark.parametrize(
