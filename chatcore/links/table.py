@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -529,7 +530,7 @@ class _Dialler(Factory):
         if reason.check(ConfigError):  # the way itself is wrong; others come up with the peer
             self.failed(str(reason.value))
         elif not reason.check(CancelledError):
-            self.trouble = reason.getErrorMessage()
+            self.trouble = _why(reason)
         self._again()
 
     def _again(self) -> None:
@@ -539,6 +540,12 @@ class _Dialler(Factory):
         delay = self._delay * random.uniform(0.5, 1.5)
         self._delay = min(self._delay * 2, LONGEST_RETRY)
         self._retry = self._clock.callLater(delay, self._dial)
+
+
+def _why(reason: Failure) -> str:
+    """Why nobody was reached, in few words."""
+    number = getattr(reason.value, "osError", None)
+    return os.strerror(number) if isinstance(number, int) else reason.getErrorMessage()
 
 
 def _abort_all(links: Iterable[Link]) -> None:

@@ -1,0 +1,73 @@
+"""Looking into a cluster of real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from running import RunningChat, environment, short_folder
+
+PATIENCE = 120.0
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[RunningChat]:
+    with short_folder() as folder:
+        chat = RunningChat(Path(folder))
+        yield chat
+        chat.close()
+
+
+def inspect(chat: RunningChat, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "chatcore", "inspect", *words],
+        cwd=chat.app,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+
+
+def test_all_servers_tell(running: RunningChat) -> None:
+    ran = inspect(running, "nodes", "--json", "--timeout", "60")
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    nodes = json.loads(ran.stdout)["nodes"]
+    assert len(nodes) == 7
+    for node in nodes:
+        assert node["state"] == "up"
+        assert node["pid"] == running.pid(node["id"])
+        assert 0 < node["in_view"] <= node["uptime"]
+
+
+def test_links_and_remotes_of_all(running: RunningChat) -> None:
+    links = inspect(running, "links", "--timeout", "60")
+    remotes = inspect(running, "remotes", "--timeout", "60")
+
+    assert (links.returncode, links.stderr, remotes.stderr) == (0, "", "")
+    assert [line.split("\t")[2] for line in links.stdout.splitlines()] == ["up"] * 21
+    (add,) = remotes.stdout.splitlines()
+    assert add.startswith("chat.chatRemote.add\tchat.chatRemote.add(uid: str, sid: str, rid: str)")
+
+
+def test_one_that_hangs_is_silent_and_keeps_nobody_waiting(running: RunningChat) -> None:
+    pid = running.pid("chat-server-3")
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        nodes = inspect(running, "nodes", "--json", "--timeout", "20")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+    assert nodes.returncode == 1, nodes.stderr
+    told = {each["id"]: each["state"] for each in json.loads(nodes.stdout)["nodes"]}
+    assert told.pop("chat-server-3") == "silent"
+    assert set(told.values()) == {"up"}
