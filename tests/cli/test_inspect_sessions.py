@@ -131,9 +131,14 @@ class TestSession:
             {"rid": "attic", "token": "t0psecret", "long": "y" * 1000, "deep": {"pwd": 1}}
         )
 
-        ran = await chatcore("inspect", "session", "ann", "--app", path_of(doors), "--json")
+        journal = doors.nodes["front-1"].counters.journal
+        journal.note("ann", "pushes not sent", "dropped", route="onChat", count=3)
 
-        assert "t0psecret" not in ran.out
+        ran = await chatcore("inspect", "session", "ann", "--app", path_of(doors), "--json")
+        told = await chatcore("inspect", "session", "ann", "--app", path_of(doors))
+
+        assert "t0psecret" not in ran.out + told.out
+        assert "front-1\t1\tnoted pushes not sent\t3 times; dropped; onChat 3" in told.lines
         (found,) = ran.json["sessions"]
         assert (found["node"], found["id"]) == ("front-1", session.id)
         assert found["settings"]["rid"] == "attic"

@@ -19,7 +19,7 @@ MOST: Final = 1000
 """Channels that one answer tells of."""
 
 MOST_MEMBERS: Final = 10_000
-"""Members of one channel that one answer tells of, on each frontend."""
+"""Members of one channel that one answer tells of."""
 
 MOST_KEYS: Final = 100
 """Keys of a channel's state that are told."""
@@ -50,9 +50,10 @@ class Channels:
         names = channels.names()
         if given.get("all"):
             after = text(given, "after", LONGEST_NAME) if "after" in given else ""
-            behind = [name for name in names if name > after]
-            chosen = await largest(behind, most, _Backwards, self._clock)
-            more = chosen[-1] if len(behind) > len(chosen) > 0 else None
+            first = _First(most, after)
+            await for_each(names, first.see, self._clock)
+            chosen = first.sorted()
+            more = chosen[-1] if chosen and first.seen > len(chosen) else None
         else:
             more = None
             chosen = await largest(names, most, self._members, self._clock)
@@ -113,6 +114,7 @@ class OneChannel:
         node, moves = self._node, self._node.moves
         channel = node.channels.get(name)
         groups = [] if node.clients is None else node.clients.groups.named(name)
+        each = min(most, MOST_MEMBERS // max(len(groups), 1))
         return {
             "type": node.server.type,
             "epoch": node.membership.epoch,
@@ -122,24 +124,21 @@ class OneChannel:
             "handing_over": moves.handing_over.waits,
             "went": node.channels.went(name),
             "held": None if channel is None else await self._held(channel, most),
-            "groups": {
-                backend: await self._group(backend, group, most) for backend, group in groups
-            },
+            "groups": {backend: await self._group(group, each) for backend, group in groups},
         }
 
     async def _held(self, channel: Channel, most: int) -> dict[str, Any]:
+        parts = list(channel.by_frontend.items())
+        most = min(most, MOST_MEMBERS // max(len(parts), 1))
         return {
             "members": len(channel),
             "placed": channel.placed,
             "state": [short(key) for key in islice(channel.state, MOST_KEYS)],
             "state_keys": len(channel.state),
-            "frontends": {
-                sid: await self._told(list(uids), most)
-                for sid, uids in list(channel.by_frontend.items())
-            },
+            "frontends": {sid: await self._told(list(uids), most) for sid, uids in parts},
         }
 
-    async def _group(self, backend: str, group: Group, most: int) -> dict[str, Any]:
+    async def _group(self, group: Group, most: int) -> dict[str, Any]:
         uids = list(group.uids)
         waiting = _Waiting()
         sessions = self._node.sessions
@@ -165,16 +164,41 @@ class OneChannel:
         return {"members": len(uids), "mark": marks.value, "uids": list(map(short, uids[:most]))}
 
 
-class _Backwards(str):
-    """A name, so that the first in the alphabet is the largest."""
+class _First:
+    """The first names behind one, in the order of the alphabet.
 
-    __slots__ = ()
+    Args:
+        most: how many.
+        after: that name.
+    """
 
-    def __lt__(self, other: str) -> bool:
-        return str.__gt__(self, other)
+    def __init__(self, most: int, after: str) -> None:
+        self._most, self._after = most, after
+        self._found: list[str] = []
+        self._last: str | None = None
+        self.seen = 0
 
-    def __gt__(self, other: str) -> bool:
-        return str.__lt__(self, other)
+    def see(self, name: str) -> None:
+        """Look at a name."""
+        if name <= self._after:
+            return
+        self.seen += 1
+        if self._last is not None and name >= self._last:
+            return
+        self._found.append(name)
+        if len(self._found) >= 2 * self._most:
+            self._cut()
+
+    def sorted(self) -> list[str]:
+        """Those that are the first of all that were seen."""
+        self._cut()
+        return self._found
+
+    def _cut(self) -> None:
+        self._found.sort()
+        del self._found[self._most :]
+        if len(self._found) == self._most:
+            self._last = self._found[-1] if self._found else ""
 
 
 class _Marks:
