@@ -50,6 +50,8 @@ WORDS: dict[str, list[str]] = {
     "add": ["chat"],
     "token": ["viewer"],
     "inspect call": ["chat-1", "chat.roomRemote.add", '["u", "front-1", "attic"]'],
+    "inspect session": ["nobody"],
+    "inspect channel": ["nowhere"],
     "inspect trace": ["--recent"],
     "inspect tap": ["--seconds", "0.01"],
     "inspect record": ["FILE.new", "--seconds", "0.01"],
@@ -61,7 +63,7 @@ WORDS: dict[str, list[str]] = {
 ENDLESS: tuple[str, ...] = ()
 """Commands that go on until they are ended: here it is only tried whom they refuse."""
 
-NOTHING_THERE = ("inspect trace",)
+NOTHING_THERE = ("inspect session", "inspect channel", "inspect trace")
 """Commands that tell that there is nothing here to be shown, by exit code 1."""
 
 ACTS = {
@@ -212,7 +214,10 @@ async def test_each_command(scene: Scene, command: str, way: str) -> None:
         ran = await scene.run(command, person, way)
         said = f"{command} by {person}: {ran.code} {ran.out} {ran.err}"
         if row[column] == YES:
-            assert ran.code == (1 if command in NOTHING_THERE else 0), said
+            if command in NOTHING_THERE:
+                assert (ran.code, "inspect" in scene.asked) == (1, True), said
+            else:
+                assert ran.code == 0, said
             assert bool(scene.acts) == changes, said
             continue
         assert scene.acts == [], said
