@@ -22,7 +22,7 @@ from chatcore.inspector.reading import read
 from chatcore.inspector.redaction import HIDDEN
 
 from .clusters import AdministeredCluster, Ran, chatcore, path_of
-from .lasting import lasting
+from .lasting import Lasting, lasting
 
 SERVERS = {
     "connector": ["connector-server-1", "connector-server-2", "connector-server-3"],
@@ -193,3 +193,61 @@ async def test_what_is_answered_otherwise_is_told(capture: Path) -> None:
         ran = await replayed(cluster, capture)
         assert HIDDEN in ran.out
         assert "guest" not in ran.out
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_recording_is_shown_with_what_the_application_declares(capture: Path) -> None:
+    async with chatting() as cluster:
+        await recorded(cluster, capture, seed=3, guests=3, rounds=1)
+    about = heads(capture)[0].about
+    assert about["dialect"] == "chatcore"
+    assert about["frontends"] == SERVERS["connector"]
+    assert about["types"]["chat-server-2"] == "chat"
+
+    async def shown(*words: str) -> list[Any]:
+        command = Lasting("inspect", "show", str(capture), "--json", *words)
+        await command.ended
+        return command.documents
+
+    asks = [each for each in await shown("-v", "--route", "chat.*") if each["kind"] == "ask"]
+    add = next(each for each in asks if each["route"] == "chat.chatRemote.add")
+    assert add["body"]["args"].keys() == {"uid", "sid", "rid"}
+    send = next(each for each in asks if each["route"] == "chat.chatHandler.send")
+    assert send["body"]["body"].keys() >= {"content", "target"}
+    uid = send["body"]["session"]["uid"]
+    of_one = await shown("--uid", uid)
+    assert {each["route"] for each in of_one} >= {
+        "GroupJoin",
+        "chat.chatRemote.add",
+        "chat.chatHandler.send",
+    }
+    room = send["body"]["session"]["settings"]["rid"]
+    of_room = await shown("--channel", room)
+    assert {each["route"] for each in of_room} >= {"GroupJoin", "onChat"}
+    link = frozenset((send["node"], send["peer"]))
+    of_link = await shown("--link", ":".join(sorted(link)))
+    assert {frozenset((each["node"], each["peer"])) for each in of_link} == {link}
+    pcap = capture.with_suffix(".pcap")
+    await Lasting("inspect", "show", str(capture), "--pcap", str(pcap)).ended
+    assert pcap.stat().st_size > 24
+
+
+def heads(capture: Path) -> list[Head]:
+    with capture.open("rb") as file:
+        return [each for each in read(file) if isinstance(each, Head)]
+
+
+@pytest_twisted.ensureDeferred
+async def test_at_another_pace_and_to_whom(capture: Path) -> None:
+    async with chatting() as cluster:
+        await recorded(cluster, capture, seed=4, guests=3, rounds=2)
+    async with chatting() as cluster:
+        words = ("inspect", "replay", str(capture), "--json", "--to", path_of(cluster))
+        ran = await chatcore(*words, "--speed", "50", "--notifies", "--all-calls")
+        assert ran.code == 0, ran.out
+        ran = await chatcore(*words, "--app", "x")
+        assert (ran.code, "--to says where" in ran.out) == (2, True)
+        ran = await chatcore("inspect", "replay", __file__, "--app", path_of(cluster))
+        assert (ran.code, "is no capture" in ran.err) == (2, True)
+        ran = await chatcore("inspect", "replay", "nowhere.cap", "--app", path_of(cluster))
+        assert (ran.code, "can't be read" in ran.err) == (2, True)

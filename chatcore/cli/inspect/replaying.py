@@ -33,6 +33,7 @@ from chatcore.inspector.replayed import (
     Difference,
     Gone,
     Stays,
+    Step,
     steps,
     with_session,
 )
@@ -66,13 +67,18 @@ async def replay(options: argparse.Namespace, output: Output, *, reactor: Any) -
         else:
             options.app = options.to
     capture = Capture(options.file)
+    for damage in capture.damages:
+        output.note(
+            f"chatcore: {options.file}: damaged at offset {damage.offset}: {damage.why}; "
+            f"{damage.size} bytes were left out"
+        )
     found = reach(options, reactor=reactor)
     cluster = Cluster(found, seconds=options.timeout)
     try:
         survey = await cluster.survey()
     finally:
         await cluster.close()
-    stays = Stays(steps(capture.records()))
+    stays = Stays(capture.steps())
     players = Players(found, survey, capture, seconds=options.timeout)
     replaying = Replaying(
         options, output, capture=capture, stays=stays, players=players, reactor=reactor
@@ -102,6 +108,10 @@ class Capture:
     Attributes:
         about: what its heads say.
 
+        dictionary: what is known of the application.
+        frontends: those of its servers that are.
+        damages: what of it can't be read.
+
     Raises:
         ConfigError: it can't be read.
     """
@@ -110,15 +120,25 @@ class Capture:
         self._file = file
         self.dictionary = Dictionary([importlib.import_module(CHATCORE)])
         self.frontends: set[str] = set()
+        self.damages: list[Damage] = []
         found = False
         for record in self.records():
-            found = True
-            if isinstance(record, Head):
+            found = found or not isinstance(record, Damage)
+            if isinstance(record, Damage):
+                self.damages.append(record)
+            elif isinstance(record, Head):
                 self.dictionary.learn(record.about)
                 said = record.about.get("frontends")
                 self.frontends.update(map(str, said) if isinstance(said, list) else ())
         if not found:
             raise ConfigError("is no capture, or an empty one", file=file)
+
+    def steps(self) -> Iterator[Step]:
+        """What it says, in order. Who sends clients' messages on is a frontend."""
+        for step in steps(self.records()):
+            if isinstance(step, Asked) and step.command in own.REQUESTS and b"hops" not in step.box:
+                self.frontends.add(step.sender)
+            yield step
 
     def records(self) -> Iterator[Head | Event | Damage]:
         """All that is in it.
@@ -269,7 +289,7 @@ class Replaying:
     async def _play(self) -> None:
         for frontend, uids in self._stays.first().items():
             await self._come(frontend, uids)
-        for step in steps(self._capture.records()):
+        for step in self._capture.steps():
             await self._pace(step.time)
             if isinstance(step, Asked):
                 await self._ask(step)
