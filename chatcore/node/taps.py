@@ -42,10 +42,13 @@ MOST_UNREAD = 4
 DEAF_SECONDS = 600.0
 """Seconds after which somebody who has acknowledged nothing is shown nothing any more."""
 
+MOST_PEERS = 10_000
+"""Servers that somebody may name."""
+
 MOST_WORDS = 50
 """Patterns and names that somebody may give."""
 
-Word = Annotated[str, Meta(max_length=300)]
+Word = Annotated[str, Meta(max_length=1000)]
 
 TAPPED = item(b"_command", b"Tapped")
 
@@ -71,8 +74,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         pings: whether pings are meant, too.
     """
 
-    peers: frozenset[str] | None = None
-    but: frozenset[str] = frozenset()
+    peers: Annotated[frozenset[Word], Meta(max_length=MOST_PEERS)] | None = None
+    but: Annotated[frozenset[Word], Meta(max_length=MOST_PEERS)] = frozenset()
     told: bool = False
     raw: bool = False
     bodies: bool = False
@@ -80,8 +83,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     routes: Annotated[list[Word], Meta(max_length=MOST_WORDS)] = []
     errors: bool = False
     slow: float | None = None
-    uid: str | None = None
-    channel: str | None = None
+    uid: Word | None = None
+    channel: Word | None = None
     pings: bool = False
 
     def means(self, peer: str) -> bool:

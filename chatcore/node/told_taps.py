@@ -25,6 +25,9 @@ from chatcore.node.taps import OVERHEAD, Now, Sender, Wanted
 MOST_MESSAGES = 2000
 """Boxes a second that are decoded for one of them; beyond that, they are counted."""
 
+MOST_BYTES = 8 * 1024 * 1024
+"""Bytes a second of these boxes."""
+
 MOST_BODIES = 200
 """Bodies a second that are; beyond that, messages are shown without theirs."""
 
@@ -82,17 +85,17 @@ class ToldTap(Sender):
             channel=wanted.channel,
             pings=wanted.pings or wanted.bodies,
         )
-        self._second = clock.seconds()
-        self._messages, self._bodies = MOST_MESSAGES, MOST_BODIES
+        self._begin(clock.seconds())
 
     def took(self, link: Link, number: int, out: bool, data: bytes, boxes: int, now: int) -> None:
         second = self._clock.seconds()
         if second - self._second >= 1:
-            self._second, self._messages, self._bodies = second, MOST_MESSAGES, MOST_BODIES
-        if boxes > self._messages or not self.has_room(len(data)):
+            self._begin(second)
+        if boxes > self._messages or len(data) > self._bytes or not self.has_room(len(data)):
             self.lose(number, out, boxes, len(data))
             return
         self._messages -= boxes
+        self._bytes -= len(data)
         way = Way(number, "out" if out else "in", self._id, link.peer)
         for piece in BoxStream().feed(data):
             if isinstance(piece, Boxed):
@@ -102,6 +105,10 @@ class ToldTap(Sender):
         if event[0] == OPEN:
             self._dictionary.types = dict(self._types())
         super().told(event)
+
+    def _begin(self, second: float) -> None:
+        self._second = second
+        self._messages, self._bytes, self._bodies = MOST_MESSAGES, MOST_BYTES, MOST_BODIES
 
     def _decoded(self, way: Way, piece: Boxed, now: int) -> Seen:
         exchange, bodies = self._exchange, self.wanted.bodies

@@ -320,6 +320,26 @@ def test_what_a_viewer_costs_is_bounded(
     assert len(tapped.other.heard) == 81
 
 
+def test_what_is_long_costs_no_more(
+    net: Net, tapped: Tapped, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(told_taps_module, "MOST_BYTES", 100_000)
+    monkeypatch.setattr(told_taps_module, "LONGEST_BODY", 50_000)
+    reader = viewer(net)
+    reader.tap(bodies=True)
+    net.pass_time(1)
+    for size in (10_000, 60_000, 90_000):
+        tapped.say(b"x" * size)
+    net.pass_time(1)
+    short, long = messages(reader)
+    assert short.body == {"text": "x" * 10_000}
+    assert long.body == told_taps_module.NOT_READ
+    tapped.say(b"y")
+    net.pass_time(1)
+    (lost,) = [each for each in reader.events if isinstance(each, Lost)]
+    assert lost.bytes > 90_000
+
+
 def test_a_viewer_is_shown_what_he_asks_for(net: Net, tapped: Tapped) -> None:
     one, other, third = viewer(net), viewer(net), viewer(net)
     one.tap(routes=["chat.*"])

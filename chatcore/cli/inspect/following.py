@@ -18,7 +18,7 @@ from chatcore.cli.survey import Survey
 from chatcore.errors import AdminError, ConfigError
 from chatcore.inspector.own import Declared
 
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 0.5
 """Seconds between two looks at the view, and between attempts to tap a server."""
 
 Took = Callable[[str, int, bytes, Callable[[], None]], object]
