@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import pytest_twisted
 from one_registry import OneRegistry
+from running import PATIENCE
 from small_cluster import until
 from twisted.internet import reactor
 
@@ -18,6 +19,7 @@ from chatcore.cli.inspect.channel import FIELDS as OF_ONE
 from chatcore.cli.inspect.channels import FIELDS
 from chatcore.cli.inspect.comparing import brought_together
 from chatcore.cli.survey import Survey
+from chatcore.cluster import handing_over
 from chatcore.node.looking import channels as looking
 
 from .clusters import AdministeredCluster, chat_files, chatcore, path_of, survey_of
@@ -200,8 +202,9 @@ class TestChannel:
         assert parts_of(ran)[0]["frontend"] == "front-2"
 
 
-async def test_a_channel_that_moves(folder: Path) -> None:
+async def test_a_channel_that_moves(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A request that is under way keeps a channel from going to its new owner."""
+    monkeypatch.setattr(handing_over, "PATIENCE", PATIENCE)
     cluster = AdministeredCluster(folder, servers=SERVERS, files=files())
     cluster.registry = OneRegistry(reactor.callLater)  # type: ignore[attr-defined]  # Twisted's
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,11 +15,12 @@ from twisted.python.failure import Failure
 from chatcore.cli.inspect.links import FIELDS as OF_LINKS
 from chatcore.cli.inspect.links import joined
 from chatcore.cli.inspect.nodes import FIELDS
+from chatcore.config.run_folder import RunFolder
 from chatcore.dispatch.lag import INTERVAL, Lag
 from chatcore.node.looking.failures import LONGEST, Failures
 from chatcore.telemetry import Counters
 
-from .clusters import AdministeredCluster, chatcore, path_of
+from .clusters import AdministeredCluster, Standin, chatcore, path_of, survey_of
 
 log = Logger()
 
@@ -80,6 +82,27 @@ class TestNodes:
         assert (nodes_of(ran)["front-1"]["failures"], "hunter2" in ran.out) == ("2", False)
         assert nodes_of(ran)["front-1"]["failure"] == "[hidden]"
         assert told.json["nodes"][0]["failure"]["text"] == "Trying: ValueError: too much"
+
+    async def test_one_that_is_kept_down_is_not_asked(
+        self, run: RunFolder, standin: Callable[..., Standin]
+    ) -> None:
+        programs = {"chat-1": "up", "chat-2": "stopped"}
+        start = standin("start", survey_of("chat-1", asked="start", programs=programs))
+
+        ran = await chatcore("inspect", "nodes", "--app", str(run.path.parent))
+
+        assert (ran.code, ran.err) == (0, "")
+        assert [nodes_of(ran)[id]["state"] for id in ("chat-1", "chat-2")] == ["up", "down"]
+        assert start.asked[1:] == [("nodes", "chat-1")]
+
+    async def test_ids_and_a_type_are_too_much(self, cluster: AdministeredCluster) -> None:
+        ran = await chatcore("inspect", "nodes", "chat-1", "--type", "chat", "--app",
+                             path_of(cluster))  # fmt: skip
+        strange = await chatcore("inspect", "nodes", "chat-9", "--app", path_of(cluster))
+
+        assert (ran.code, strange.code) == (2, 4)
+        assert "NODEs and --type can't go together" in ran.err
+        assert "there is no server 'chat-9'" in strange.err
 
 
 class TestFailures:
@@ -147,7 +170,8 @@ class TestLinks:
     ) -> None:
         await cluster.end("chat-2")
         links = cluster.nodes["chat-1"].links
-        await until(lambda: links.get("chat-2") is None, "the loss")
+        others = [links, cluster.nodes["front-1"].links]
+        await until(lambda: not any(each.get("chat-2") for each in others), "the losses")
         await until(lambda: links.trouble("chat-2") is not None, "another attempt")
 
         ran = await chatcore("inspect", "links", "--app", path_of(cluster))
@@ -176,8 +200,11 @@ class TestLinks:
         links = cluster.nodes["chat-1"].links
         link = links.get("front-1")
         assert link is not None
+        there = cluster.nodes["front-1"].links
+        old = there.get("chat-1")
         link.abort("nothing came for too long")
         await until(lambda: links.get("front-1") not in (link, None), "a new one")
+        await until(lambda: there.get("chat-1") not in (old, None), "it to be known there")
 
         ran = await chatcore("inspect", "links", "--link", "chat-1:front-1", "--app",
                              path_of(cluster), "--json")  # fmt: skip

@@ -70,6 +70,8 @@ async def test_what_is_shown(
     words = shlex.split(command.removeprefix("$ chatcore "))
     if "does not tell" in shown:
         await chat.end("chat-server-2")
+        tables = [node.links for node in chat.nodes.values()]
+        await until(lambda: not any(each.get("chat-server-2") for each in tables), "the losses")
         links = chat.nodes["chat-server-1"].links
         await until(lambda: links.trouble("chat-server-2") is not None, "another attempt")
 
