@@ -36,6 +36,9 @@ KEPT_LINKS, KEPT_UNDER_WAY = 4, 16
 MOST_LINES = 5
 """Lines a second that are logged of what somebody may not do."""
 
+LAST_SECONDS = 1.0
+"""Seconds that somebody whose token has expired has to read what was written to him."""
+
 LOOK_SECONDS = 3600.0
 """Seconds after which, at the latest, it is looked whether a token has expired."""
 
@@ -311,8 +314,8 @@ class Desk:
         """Close a link when the token of who came over it expires."""
         left = token.end - self._today()
         if left <= 0:
-            self._ends.pop(link, None)
             self.log.info("{who} has expired, and its link is closed", who=token.who)
+            self._ends[link] = self._clock.callLater(LAST_SECONDS, link.abort)
             link.close()
             return
         seconds = min(left, LOOK_SECONDS)  # the day may be set anew meanwhile

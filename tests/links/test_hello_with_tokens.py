@@ -7,7 +7,7 @@ import time
 import pytest
 from twisted.internet.defer import Deferred
 
-from chatcore.admin.desk import LOOK_SECONDS, Desk
+from chatcore.admin.desk import LAST_SECONDS, LOOK_SECONDS, Desk
 from chatcore.admin.outcomes import STRANGER
 from chatcore.admin.visit import Visit, visit
 from chatcore.config.tokens import LATEST, Token, TokenId
@@ -15,6 +15,7 @@ from chatcore.errors import AdminError
 from chatcore.links import hello
 from chatcore.links.commands import VERSION
 from chatcore.links.hello import DIALLER, Party
+from chatcore.links.link import Link
 
 from .test_hello import introduction, listens
 from .wiring import SECRET, Log, MemoryEndpoint, Net, Node, Raw, hello_box, prove_box
@@ -159,6 +160,19 @@ def test_a_link_is_closed_when_the_token_expires(scene: Scene) -> None:
     assert not it.is_over
     scene.now = LATER
     scene.net.pass_time(5)
+    assert it.is_over
+
+
+def test_who_reads_nothing_is_cut_off_then(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was written to him is in the way of an end in order."""
+    given = token()
+    scene.now = LATER - 5.0
+    it = scene.net.result(scene.come(str(given.id), given.key))
+    monkeypatch.setattr(Link, "close", lambda link: None)
+    scene.now = LATER
+    scene.net.pass_time(5)
+    assert not it.is_over
+    scene.net.pass_time(LAST_SECONDS)
     assert it.is_over
 
 
