@@ -182,7 +182,7 @@ async def _stories(
     """
     if not traces:
         return []
-    before, since = None, reactor.seconds()
+    before, since, pause = None, reactor.seconds(), LOOK
     while True:
         stories = await _look(asking, traces)
         now, seen = reactor.seconds(), [story.spans for story in stories]
@@ -193,7 +193,8 @@ async def _stories(
         under_way = any(story.is_under_way for story in stories)
         if now - since >= QUIET and (not under_way or now >= end):
             break
-        await deferLater(reactor, LOOK)
+        await deferLater(reactor, pause)
+        pause = min(2 * pause, QUIET / 2)
     stories = [await _with_ends(asking, story) for story in stories]
     return [await _with_absent(asking, story) for story in stories]
 

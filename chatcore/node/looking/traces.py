@@ -32,10 +32,8 @@ ENDS: Mapping[Happening, str] = {
     "kicked": "kicked",
     "taken over": "kicked",
     "moved": "moved",
-    "closed": "gone",
-    "logged out": "gone",
 }
-"""Why a push did not reach somebody to whom that happened."""
+"""Why a push did not reach somebody to whom that happened, before the session ended."""
 
 
 class Traces:
