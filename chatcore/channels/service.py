@@ -91,14 +91,15 @@ class IFrontends(Protocol):
 
     def broadcast(
         self,
-        frontend: str,
+        frontends: Iterable[str],
         route: str,
         body: bytes,
         *,
         bound: bool = False,
         where: bytes | None = None,
         droppable: bool = False,
-    ) -> bool: ...
+    ) -> list[str]:
+        """Send to all clients of these; those that could not be reached come back."""
 
 
 @implementer(IChannels)
@@ -255,7 +256,7 @@ class ChannelService:
         body = encode_push(route, msg)
         whom = None if where is None else packed(where)
         send = partial(self._frontends.broadcast, bound=bound, where=whom, droppable=droppable)
-        return succeed([each for each in frontends if not send(each, route, body)])
+        return succeed(send(frontends, route, body))
 
     # What channels ask for.
 

@@ -181,31 +181,30 @@ class Frontends:
 
     def broadcast(
         self,
-        frontend: str,
+        frontends: Iterable[str],
         route: str,
         body: bytes,
         *,
         bound: bool = False,
         where: bytes | None = None,
         droppable: bool = False,
-    ) -> bool:
+    ) -> list[str]:
         span = self._follow({}, route, body, None) if self._tracer.active else None
-        try:
+        options = BOUND if bound else b""
+        if where is not None:
+            options += item(b"where", where)
+        box = BROADCAST + _message(route, body, droppable, span) + options + END
+        missed = []
+        for frontend in frontends:
             if frontend == self.id and self._broadcasts is not None:
                 send = partial(self._broadcasts.send, bound=bound, where=where, droppable=droppable)
                 self._here(span, send, route, push_encoder(route, body), body)
-                return True
-            options = BOUND if bound else b""
-            if where is not None:
-                options += item(b"where", where)
-            box = BROADCAST + _message(route, body, droppable, span) + options + END
-            why = self._push(frontend, box, span)
-            if why is not None:
+            elif (why := self._push(frontend, box, span)) is not None:
+                missed.append(frontend)
                 self._note(why, frontend, route)
-            return why is None
-        finally:
-            if span is not None:
-                span.finish()
+        if span is not None:
+            span.finish()
+        return missed
 
     def _here(self, span: Span | None, send: Callable[..., object], *args: Any) -> None:
         """Send to clients of this node."""

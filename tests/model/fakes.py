@@ -164,16 +164,17 @@ class FakeFrontends:
 
     def broadcast(
         self,
-        frontend: str,
+        frontends: Iterable[str],
         route: str,
         body: bytes,
         *,
         bound: bool = False,
         where: bytes | None = None,
         droppable: bool = False,
-    ) -> bool:
+    ) -> list[str]:
         options = (bound, where, droppable) if bound or where is not None or droppable else ()
-        return self._tell("broadcast", frontend, route, body, *options)
+        told = {each: self._tell("broadcast", each, route, body, *options) for each in frontends}
+        return [each for each, reached in told.items() if not reached]
 
 
 def sessions_of(service: SessionService, view: ClusterServers | None = None) -> Sessions:

@@ -150,14 +150,14 @@ class Frontends:
 
     def broadcast(
         self,
-        frontend: str,
+        frontends: Iterable[str],
         route: str,
         body: bytes,
         *,
         bound: bool = False,
         where: bytes | None = None,
         droppable: bool = False,
-    ) -> bool:
+    ) -> list[str]:
         raise NotImplementedError
 
 

@@ -51,7 +51,7 @@ EMPTY = {
 
 def groups(node: Node) -> dict[tuple[str, str], set[str]]:
     """The members at a frontend, by backend and channel."""
-    clients = node._clients
+    clients = node.clients
     if clients is None:
         return {}
     return {

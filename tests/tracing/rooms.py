@@ -112,11 +112,16 @@ SERVERS = {"front": ["front-1", "front-2"], "chat": ["chat-1", "chat-2"]}
 class Rooms(AdministeredCluster):
     """Two frontends and two backends, and people in a room on the first of these."""
 
-    def __init__(self, folder: Path, settings: Mapping[str, object] = {}) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: Mapping[str, object] = {},
+        files: Mapping[str, str] = {},
+    ) -> None:
         super().__init__(
             folder,
             servers=SERVERS,
-            files=FILES,
+            files={**FILES, **files},
             settings={"drain.grace_seconds": 0.0, "drain.interval_seconds": 0.01, **settings},
         )
         self.people: dict[str, Any] = {}

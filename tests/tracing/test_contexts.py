@@ -10,10 +10,12 @@ from small_cluster import until
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.protocol import Protocol
+from twisted.protocols import amp
 
 from chatcore.client import Client
-from chatcore.tracing import Tracer
+from chatcore.tracing import Tracer, trace_item
 from chatcore.tracing.traceparent import TraceParent, new_span, new_trace, read
+from chatcore.wire.box import END, item
 
 from .rooms import Rooms
 
@@ -154,6 +156,32 @@ class TestOldAndNew:
             "ann": ("written", None),
             "bob": ("unknown", "front-2 has not told of it"),
         }
+
+
+class OldPush(amp.Command):
+    """What an older node, or another program, knows of a push."""
+
+    commandName = b"Push"
+    arguments = [
+        (b"channel", amp.Unicode()),
+        (b"route", amp.Unicode()),
+        (b"body", amp.String()),
+    ]
+
+
+def test_those_who_know_no_such_key() -> None:
+    tracer = Tracer(node="chat-1")
+    tracer.arm(id="a", word="*", to="", count=1, seconds=1)
+    span = tracer.message(SEND, "ann", None)
+    sent = item(b"_command", b"Push") + item(b"channel", b"attic") + item(b"route", b"onChat")
+    (box,) = amp.parseString(sent + trace_item(span) + item(b"body", b"{}") + END)
+
+    assert OldPush.parseArguments(box, amp.AMP()) == {
+        "channel": "attic",
+        "route": "onChat",
+        "body": b"{}",
+    }
+    assert read(box[b"trace"]) is not None
 
 
 def deaf(tracer: Tracer) -> None:

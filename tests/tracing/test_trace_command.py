@@ -5,12 +5,22 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 from small_cluster import until
 from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.threads import deferToThread
 
-from .rooms import Rooms
+from .rooms import FILES, Rooms
+
+SCHEDULER = """
+        from twisted.internet import reactor
+
+        def configure(app, before=configure):
+            before(app)
+            app.push_scheduler(lambda push: reactor.callLater(0.01, push.send))
+"""
 
 SEND, SLOWLY = "chat.chatHandler.send", "chat.chatHandler.slowly"
 
@@ -35,6 +45,16 @@ def why(story: dict[str, Any], uid: str) -> str:
 def outbox_of(rooms: Rooms, uid: str, at: str = "front-1") -> Any:
     (session,) = rooms.nodes[at].sessions.by_uid(uid)
     return session.connection.outbox
+
+
+async def got(url: str) -> str:
+    """What is answered to a request."""
+
+    def read() -> str:
+        with urlopen(url, timeout=10) as answer:
+            return str(answer.read().decode())
+
+    return await deferToThread(read)
 
 
 class TestHops:
@@ -138,6 +158,8 @@ class TestHops:
         story = await rooms.story_of(news, lambda: ann.request(news, {}))
         assert outcomes(story) == dict.fromkeys(("ann", "bob", "cleo"), "written")
 
+        assert [span["kind"] for span in story["spans"]].count("push") == 1
+
         uids = {"uids": [["bob", "front-1"], "cleo", ["nobody", "front-2"]]}
         story = await rooms.story_of(some, lambda: ann.request(some, uids))
         assert outcomes(story) == {"bob": "written", "cleo": "written", "nobody": "gone"}
@@ -153,6 +175,17 @@ class TestHops:
         assert (story["outcome"], story["node"], story["route"]) == ("pushed", "chat-1", "onChat")
         assert outcomes(story)["cleo"] == "written"
 
+    async def test_a_broadcast_is_meant_for_everybody(self, rooms: Rooms) -> None:
+        ann = await three(rooms)
+        looking = rooms.look_for("--to", "cleo", "--json")
+        await rooms.looked_for()
+
+        await ann.request("chat.chatHandler.everybody", {})
+        (story,) = (await looking).json["traces"]
+
+        assert story["route"] == "onNews"
+        assert outcomes(story) == dict.fromkeys(("ann", "bob", "cleo"), "written")
+
     async def test_those_that_were_followed_lately(self, rooms: Rooms) -> None:
         ann = await three(rooms)
         story = await rooms.story_of(SEND, lambda: ann.request(SEND, {"text": "hi"}))
@@ -165,6 +198,7 @@ class TestHops:
 class TestWhoDidNotGetIt:
     async def test_who_has_left_and_who_is_gone(self, rooms: Rooms) -> None:
         ann = await three(rooms)
+        await rooms.enter("dan", "front-2")
         front = rooms.nodes["front-1"]
         gate: Deferred[None] = Deferred()
         rooms.nodes["chat-1"].application.data["gate"] = gate
@@ -175,12 +209,16 @@ class TestWhoDidNotGetIt:
             front.clients.groups.leave("chat-1", "attic", ["bob"])
             (session,) = rooms.nodes["front-2"].sessions.by_uid("cleo")
             session.connection.close("gone")
+            (session,) = rooms.nodes["front-2"].sessions.by_uid("dan")
+            session.connection.kick("he was rude")
             gate.callback(None)
             await asked
 
         story = await rooms.story_of(SLOWLY, act)
 
-        assert outcomes(story) == {"ann": "written", "bob": "left", "cleo": "gone"}
+        expected = {"ann": "written", "bob": "left", "cleo": "gone", "dan": "kicked"}
+        assert outcomes(story) == expected
+        assert why(story, "dan") == "he was rude"
 
     @pytest.mark.parametrize("policy", ["disconnect", "drop-oldest", "newest-per-route"])
     async def test_who_does_not_read(self, folder: Path, policy: str) -> None:
@@ -232,6 +270,45 @@ class TestWhoDidNotGetIt:
 
         assert outcomes(story) == {"ann": "written", "bob": "dropped", "cleo": "written"}
         assert "droppable" in why(story, "bob")
+
+    @pytest.mark.parametrize("polls", [True, False])
+    async def test_who_polls(self, folder: Path, polls: bool) -> None:
+        rooms = Rooms(folder, {"connector.socketio": True})
+        await rooms.start()
+        port = rooms.servers.by_id("front-1").client_port
+        path = f"http://127.0.0.1:{port}/socket.io/?EIO=3&transport=polling"
+        news = "chat.chatHandler.everybody"
+        try:
+            ann = await rooms.enter("ann")
+            sid = re.search(r'"sid":"([\w-]+)"', await got(path))
+            assert sid is not None
+
+            async def act() -> None:
+                await ann.request(news, {"hear": "this"})
+                while polls and "this" not in await got(f"{path}&sid={sid[1]}"):
+                    pass
+
+            story = await rooms.story_of(news, act)
+
+            expected = {"ann": "written", None: "written" if polls else "waiting"}
+            assert outcomes(story) == expected
+        finally:
+            clients = rooms.nodes["front-1"].clients
+            assert clients is not None
+            for client in list(clients._connector.clients):  # nobody polls for a farewell
+                client.cut_off()
+            await rooms.close()
+
+    async def test_pushes_that_the_application_sends_on(self, folder: Path) -> None:
+        app = FILES["app.py"] + SCHEDULER
+        rooms = Rooms(folder, files={"app.py": app})
+        await rooms.start()
+        try:
+            ann = await three(rooms)
+            story = await rooms.story_of(SEND, lambda: ann.request(SEND, {"text": "hi"}))
+            assert set(outcomes(story).values()) == {"written"}
+        finally:
+            await rooms.close()
 
     async def test_frontends_that_can_not_be_reached(self, rooms: Rooms) -> None:
         ann = await three(rooms)

@@ -32,8 +32,10 @@ ENDS: Mapping[Happening, str] = {
     "kicked": "kicked",
     "taken over": "kicked",
     "moved": "moved",
+    "closed": "gone",
+    "logged out": "gone",
 }
-"""Why a push did not reach somebody to whom that happened, before the session ended."""
+"""Why a push did not reach somebody to whom that happened."""
 
 
 class Traces:
