@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +18,7 @@ from chatcore.cli.inspect.links import joined
 from chatcore.cli.inspect.nodes import FIELDS
 from chatcore.config.run_folder import RunFolder
 from chatcore.dispatch.lag import INTERVAL, Lag
-from chatcore.node.looking.failures import LONGEST, Failures
+from chatcore.node.looking.failures import LONGEST, Failures, observe
 from chatcore.telemetry import Counters
 
 from .clusters import AdministeredCluster, Standin, chatcore, path_of, survey_of
@@ -107,11 +108,10 @@ class TestNodes:
 
 class TestFailures:
     def test_what_counts_and_how_much_of_it_is_kept(self) -> None:
-        observers: list[Any] = []
         counters = Counters()
-        failures = Failures(counters, add=observers.append, remove=observers.remove)
+        failures = Failures(counters)
         failures.start()
-        told = Logger(observer=observers[0])
+        told = Logger(observer=observe)  # type: ignore[arg-type]  # a function is one
 
         told.warn("No error")
         assert failures.last is None
@@ -121,7 +121,17 @@ class TestFailures:
         assert failures.last.text == f"Error in {'x' * (LONGEST - 9)}"
         assert counters.failures_logged == 1
         failures.stop()
-        assert observers == []
+        told.error("Another one")
+        assert counters.failures_logged == 1
+
+    def test_one_that_nobody_has_any_more_is_forgotten(self) -> None:
+        counters = Counters()
+        Failures(counters).start()
+        gc.collect()
+
+        Logger(observer=observe).error("An error")  # type: ignore[arg-type]  # as above
+
+        assert counters.failures_logged == 0
 
 
 class TestLag:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
+from weakref import WeakSet
 
 from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
@@ -36,35 +36,41 @@ class Failures:
 
     Args:
         counters: where they are counted.
-        add: has an observer told of all that is logged.
-        remove: has it told no more.
     """
 
-    def __init__(
-        self,
-        counters: Counters,
-        *,
-        add: Callable[[Any], object] = globalLogPublisher.addObserver,
-        remove: Callable[[Any], object] = globalLogPublisher.removeObserver,
-    ) -> None:
-        self._counters, self._add, self._remove = counters, add, remove
+    def __init__(self, counters: Counters) -> None:
+        self.counters = counters
         self.last: LastFailure | None = None
 
     def start(self) -> None:
-        """Listen to the log from now on."""
-        self._add(self._logged)
+        """Listen to the log from now on, until this is stopped or nobody has it any more."""
+        if not _listening:
+            globalLogPublisher.removeObserver(_OBSERVER)  # those it was for are gone unsaid
+            globalLogPublisher.addObserver(_OBSERVER)
+        _listening.add(self)
 
     def stop(self) -> None:
         """Listen no more; once more does no harm."""
-        self._remove(self._logged)
+        _listening.discard(self)
+        if not _listening:
+            globalLogPublisher.removeObserver(_OBSERVER)
 
-    def _logged(self, event: LogEvent) -> None:
-        # Called for every line, in whatever thread logs it.
-        level = event.get("log_level")
-        if level is not LogLevel.critical and level is not LogLevel.error:
-            return
-        self._counters.failures_logged += 1
-        self.last = LastFailure(float(event.get("log_time", 0.0)), _text_of(event))
+
+_listening: WeakSet[Failures] = WeakSet()
+
+
+def observe(event: LogEvent) -> None:
+    """Look at what was logged; called for every line, in whatever thread logs it."""
+    level = event.get("log_level")
+    if level is not LogLevel.critical and level is not LogLevel.error:
+        return
+    failure = LastFailure(float(event.get("log_time", 0.0)), _text_of(event))
+    for each in list(_listening):
+        each.counters.failures_logged += 1
+        each.last = failure
+
+
+_OBSERVER: Final[Any] = observe
 
 
 def _text_of(event: LogEvent) -> str:
