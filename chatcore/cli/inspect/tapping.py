@@ -17,6 +17,7 @@ from chatcore.cli.inspect.taking import Batch, Taker
 from chatcore.cli.output import Output
 from chatcore.cli.reaching import reach
 from chatcore.cli.survey import Survey
+from chatcore.errors import WireError
 from chatcore.inspector.batches import decode
 from chatcore.inspector.commands import CHATCORE
 from chatcore.inspector.exchange import Totals
@@ -156,6 +157,9 @@ class Watching:
         found = getattr(problem, "value", problem)
         if isinstance(found, Enough | BrokenPipeError):
             self._over.callback(None)
+        elif isinstance(found, WireError):
+            why = f"what a server tells can't be read: {found}"
+            self._over.errback(CommandError(why, advice="See whether its chatcore is another one"))
         else:
             self._over.errback(found)
 
