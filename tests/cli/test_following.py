@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 
 from chatcore.admin.outcomes import AWAY, FORBIDDEN
 from chatcore.cli.exits import CommandError
-from chatcore.cli.inspect.following import LOOK_SECONDS, Following
+from chatcore.cli.inspect.following import FIRST_SECONDS, LOOK_SECONDS, Following
 from chatcore.cli.survey import Survey
 from chatcore.errors import AdminError
 
@@ -46,12 +46,14 @@ class Server:
     Attributes:
         away: why it can't be reached, if so.
         refuses: why it is not tapped, if so.
+        hangs: what has to fire before it answers.
         given: what it was asked for.
     """
 
     def __init__(self) -> None:
         self.away: AdminError | None = None
         self.refuses: AdminError | None = None
+        self.hangs: Deferred[None] | None = None
         self.given: list[Any] = []
         self.visits: list[Visit] = []
 
@@ -87,6 +89,8 @@ class Scene:
 
     async def visit(self, id: str, member: Any, seconds: float) -> Any:
         server = self.servers[id]
+        if server.hangs is not None:
+            await server.hangs
         if server.away is not None:
             raise server.away
         server.visits.append(Visit(server))
@@ -179,6 +183,20 @@ def test_one_that_can_not_be_tapped_is_tried_again(scene: Scene) -> None:
         "chatcore: tapping a again",
     ]
     assert following.tapped == {"a", "b"}
+
+
+def test_one_that_hangs_keeps_nobody_waiting(scene: Scene) -> None:
+    scene.ids = ("a", "b")
+    scene.servers["a"].hangs = hangs = Deferred()
+    following = scene.following()
+    counts: list[int] = []
+    Deferred.fromCoroutine(following.begin()).addCallback(counts.append)
+    assert following.tapped == {"b"}
+    scene.reactor.advance(FIRST_SECONDS)
+    assert counts == [1]
+    hangs.callback(None)
+    assert following.tapped == {"a", "b"}
+    done(Deferred.fromCoroutine(following.close()))
 
 
 def test_one_link(scene: Scene) -> None:

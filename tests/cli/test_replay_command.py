@@ -16,12 +16,14 @@ from running import EXAMPLE, short_folder
 from small_cluster import until
 from twisted.internet.defer import Deferred, gatherResults
 
+from chatcore.cli.inspect.replaying import Capture, Players
+from chatcore.cli.survey import Survey
 from chatcore.client import Client
-from chatcore.inspector.capture import Event, Head
+from chatcore.inspector.capture import Event, Head, encode
 from chatcore.inspector.reading import read
 from chatcore.inspector.redaction import HIDDEN
 
-from .clusters import AdministeredCluster, Ran, chatcore, path_of
+from .clusters import AdministeredCluster, Ran, chatcore, path_of, survey_of
 from .lasting import Lasting, lasting
 
 SERVERS = {
@@ -235,6 +237,23 @@ async def test_a_recording_is_shown_with_what_the_application_declares(capture: 
 def heads(capture: Path) -> list[Head]:
     with capture.open("rb") as file:
         return [each for each in read(file) if isinstance(each, Head)]
+
+
+def test_who_acts_for_a_server_of_a_recording(capture: Path) -> None:
+    types = {"old-1": "chat", "old-2": "chat", "chat-2": "chat", "front-9": "front", "x": "other"}
+    capture.write_bytes(encode(Head({"types": types})))
+    survey = Survey.of(survey_of("chat-1", "chat-2", "front-1"))
+    reach: Any = None
+    players = Players(reach, survey, Capture(str(capture)), seconds=1.0)
+    acts = {id: players.for_server(id) for id in (*types, "stranger")}
+    assert acts == {
+        "old-1": "chat-2",
+        "old-2": "chat-1",
+        "chat-2": "chat-2",
+        "front-9": "front-1",
+        "x": None,
+        "stranger": None,
+    }
 
 
 @pytest_twisted.ensureDeferred

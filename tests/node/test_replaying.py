@@ -74,9 +74,21 @@ def folder() -> Iterator[Path]:
         yield folder
 
 
+def made(folder: Path, scope: str = "node") -> Cluster:
+    return Cluster(
+        folder,
+        servers={"front": ["front-1"], "chat": ["chat-1"]},
+        files=FILES,
+        settings={
+            "sessions.scope": scope,
+            "sessions.per_uid": "many" if scope == "node" else "refuse",
+        },
+    )
+
+
 @pytest_twisted.async_yield_fixture
 async def cluster(folder: Path) -> AsyncIterator[Cluster]:
-    cluster = Cluster(folder, servers={"front": ["front-1"], "chat": ["chat-1"]}, files=FILES)
+    cluster = made(folder)
     await cluster.start()
     yield cluster
     await cluster.close()
@@ -112,6 +124,18 @@ def call(method: str, *args: Any) -> dict[bytes, bytes]:
 
 @pytest_twisted.ensureDeferred
 async def test_members_with_stand_ins_stay(cluster: Cluster) -> None:
+    await stand_ins(cluster)
+
+
+@pytest_twisted.ensureDeferred
+async def test_stand_ins_where_a_uid_has_one_session_in_the_cluster(folder: Path) -> None:
+    cluster = made(folder, "cluster")
+    await cluster.start()
+    await stand_ins(cluster)
+    await cluster.close()
+
+
+async def stand_ins(cluster: Cluster) -> None:
     front = replays(cluster, "front-1")
     sessions = cluster.nodes["front-1"].sessions
     numbers = (await front.act(BY, "come", {"uids": ["bob", "eve"]}, 5.0))["sessions"]

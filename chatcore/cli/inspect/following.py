@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
@@ -20,6 +20,9 @@ from chatcore.inspector.own import Declared
 
 LOOK_SECONDS = 0.5
 """Seconds between two looks at the view, and between attempts to tap a server."""
+
+FIRST_SECONDS = 1.0
+"""Seconds that are waited at the beginning for those who take long."""
 
 Took = Callable[[str, int, bytes, Callable[[], None]], object]
 """Given who tells, the number of the visit to it, a batch, and what to call once it is read."""
@@ -79,15 +82,24 @@ class Following:
         """Fails with what nobody has foreseen."""
 
     async def begin(self) -> int:
-        """Tap all that are there; how many of them are tapped now comes back.
+        """Tap all that are there; how many of them are tapped by now comes back.
 
         Raises:
             CommandError: nobody can be asked, or there is no such server.
         """
         self._look_at(await self._cluster.survey())
-        for tried in list(self._tried.values()):
-            await tried
+        # One that hangs keeps nobody from seeing what the others show.
+        await self._all_tried().addTimeout(
+            FIRST_SECONDS, self._reach.reactor, onTimeoutCancel=lambda result, timeout: None
+        )
+        if not self.tapped:
+            await self._all_tried()
         return len(self.tapped)
+
+    def _all_tried(self) -> Deferred[Any]:
+        """What fires when each that is meant is tapped, or is not for the first time."""
+        tried = [_end_of(each) for each in self._tried.values()]
+        return DeferredList(tried, consumeErrors=True)
 
     async def follow(self) -> None:
         """Go on with those who come, until this is cancelled."""
@@ -148,7 +160,7 @@ class Following:
                 await deferLater(self._reach.reactor, LOOK_SECONDS)
                 continue
             try:
-                await _end_of(visiting)
+                await _end_of(visiting.closed)
             finally:
                 self._visits.pop(id, None)
                 self.tapped = self.tapped - {id}
@@ -230,13 +242,13 @@ class Following:
             self._note(f"chatcore: {text}")
 
 
-def _end_of(visiting: Visit) -> Deferred[None]:
-    """What fires at the end of a visit, and may be cancelled without harm to others who wait."""
+def _end_of(waiting: Deferred[None]) -> Deferred[None]:
+    """What fires when something else does, and may be cancelled without harm to that."""
     ended: Deferred[None] = Deferred()
 
     def end(_: object) -> None:
         if not ended.called:
             ended.callback(None)
 
-    visiting.closed.addBoth(end)
+    waiting.addBoth(end)
     return ended
