@@ -197,6 +197,24 @@ class TestLinks:
         assert float(found[0]["dialler_lost"]) >= 0
         assert told.lines[-1] == "Links: 2 down, 1 up"
 
+    async def test_one_that_only_one_end_believes_in(self, cluster: AdministeredCluster) -> None:
+        believed = cluster.nodes["chat-1"].links._links
+        kept = believed.pop("front-1")  # as if it had noticed a loss that the other has not
+
+        ran = await chatcore("inspect", "links", "--app", path_of(cluster))
+        told = await chatcore("inspect", "links", "--app", path_of(cluster), terminal=True)
+
+        believed["front-1"] = kept
+        first = links_of(ran)[0]
+        assert (first["dialler"], first["listener"], first["state"]) == (
+            "chat-1",
+            "front-1",
+            "half",
+        )
+        assert (first["dialler_blocked"], first["listener_blocked"]) == ("-", "no")
+        assert "half: only front-1 has it" in told.lines[1]
+        assert told.lines[-1] == "Links: 1 half, 2 up"
+
     async def test_those_of_some(self, cluster: AdministeredCluster) -> None:
         ran = await chatcore("inspect", "links", "front-1", "--app", path_of(cluster))
         wrong = await chatcore("inspect", "links", "--link", "front-1", "--app", path_of(cluster))

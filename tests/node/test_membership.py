@@ -115,3 +115,20 @@ def test_who_can_not_be_reached_from_elsewhere_says_so_once(
     assert told in "".join(logged)
     if told:
         assert ("--port and --host" in logged[0]) == (not place)
+
+
+def test_since_when_it_is_in_the_view() -> None:
+    scene = Scene()
+    membership = scene.membership
+    assert membership.joined is None
+    scene.clock.advance(3)
+    membership.heard(View(2, (scene.member,)))
+    scene.clock.advance(5)
+    membership.heard(View(3, (scene.member,)))
+    assert membership.joined == 3.0
+
+    membership.heard(View(4, ()))
+    assert membership.joined is None
+    scene.clock.advance(1)
+    membership.heard(View(5, (scene.member,)))
+    assert membership.joined == 9.0
