@@ -212,6 +212,7 @@ class TestLinks:
             "half",
         )
         assert (first["dialler_blocked"], first["listener_blocked"]) == ("-", "no")
+        assert ran.code == 0  # whom chat-1 can't ask is asked directly
         assert "half: only front-1 has it" in told.lines[1]
         assert told.lines[-1] == "Links: 1 half, 2 up"
 

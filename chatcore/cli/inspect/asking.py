@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from twisted.internet.defer import DeferredSemaphore, gatherResults
+
+from chatcore.admin.outcomes import AWAY
 from chatcore.admin.questions import Question
 from chatcore.cli.choosing import chosen
-from chatcore.cli.cluster import Cluster, exit_of
+from chatcore.cli.cluster import AT_ONCE, Answers, Cluster, exit_of
 from chatcore.cli.exits import DONE, CommandError
 from chatcore.cli.output import Output
-from chatcore.cli.reaching import reach
+from chatcore.cli.reaching import Reach, reach
 from chatcore.cli.survey import Survey
-from chatcore.errors import AdminError
+from chatcore.errors import AdminError, ConfigError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +63,9 @@ async def ask_servers(
 ) -> Asked:
     """Ask all servers that are meant, or all there are; who does not answer is told of.
 
+    All are asked by way of one of them. Those that this one has no link to are asked directly, if
+    that can be.
+
     Args:
         options: those of `chatcore.cli.options.add_reach`, and ``ids`` and ``type``.
         given: what the question needs to be understood.
@@ -73,18 +80,16 @@ async def ask_servers(
     """
     if options.ids and options.type is not None:
         raise CommandError("NODEs and --type can't go together", advice="Give one of them")
-    cluster = Cluster(reach(options, reactor=reactor), seconds=options.timeout)
+    reaching = reach(options, reactor=reactor)
+    cluster = Cluster(reaching, seconds=options.timeout)
     try:
         survey = await cluster.survey()
         meant = chosen(options, survey)
         if frontends and not options.ids:
             meant = [id for id in meant if survey.is_frontend(id)]
         ids = [id for id in (survey.ids if both_ends else meant) if not survey.is_down(id)]
-        found = await cluster.inspect_all(question, ids, given, options.timeout / 2)
-        if pages:
-            for id, answer in found.items():
-                if not isinstance(answer, AdminError):
-                    found[id] = await _all_of(cluster, question, id, given, answer, pages, options)
+        asking = _Asking(cluster, reaching, survey, options.timeout / 2, pages)
+        found = await asking.all(question, ids, given)
     finally:
         await cluster.close()
     silent = {id: each for id, each in found.items() if isinstance(each, AdminError)}
@@ -100,24 +105,70 @@ async def ask_servers(
     )
 
 
-async def _all_of(
-    cluster: Cluster,
-    question: Question,
-    id: str,
-    given: Mapping[str, Any],
-    answer: dict[str, Any],
-    pages: str,
-    options: argparse.Namespace,
-) -> dict[str, Any] | AdminError:
-    """An answer with all that the further ones have, or why they could not be had."""
-    rows, after = list(answer[pages]), answer.get("next")
-    while after is not None:
+_Ask = Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]
+
+
+class _Asking:
+    """Asks servers a question each.
+
+    Args:
+        cluster: asks by way of one of them.
+        reaching: knows the ways to each.
+        survey: what there is.
+        seconds: that each answer may take.
+        pages: the list in an answer that goes on in further ones; empty if there is none.
+    """
+
+    def __init__(
+        self, cluster: Cluster, reaching: Reach, survey: Survey, seconds: float, pages: str
+    ) -> None:
+        self._cluster, self._reaching, self._survey = cluster, reaching, survey
+        self._seconds, self._pages = seconds, pages
+
+    async def all(
+        self, question: Question, ids: Sequence[str], given: Mapping[str, Any]
+    ) -> Answers:
+        """What they answer, or why they don't, by their ids."""
+        at_once = DeferredSemaphore(AT_ONCE)
+        asked = [at_once.run(self._one, question, id, given) for id in ids]
+        return dict(zip(ids, await gatherResults(asked, consumeErrors=True), strict=True))
+
+    async def _one(
+        self, question: Question, id: str, given: Mapping[str, Any]
+    ) -> dict[str, Any] | AdminError:
+        def ask(more: Mapping[str, Any]) -> Awaitable[dict[str, Any]]:
+            return self._cluster.inspect(question, id, more, self._seconds)
+
         try:
-            more = await cluster.inspect(
-                question, id, {**given, "after": after}, options.timeout / 2
-            )
+            return await self._whole(ask, given)
         except AdminError as problem:
-            return problem
-        rows += more[pages]
-        after = more.get("next")
-    return {**answer, pages: rows}
+            found = problem
+        if found.code == AWAY:
+            with suppress(AdminError, ConfigError):
+                return await self._directly(question, id, given)
+        return found
+
+    async def _directly(
+        self, question: Question, id: str, given: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Ask a server itself; AdminError or ConfigError where that can't be."""
+        seconds = self._seconds
+        visiting = await self._reaching.visit(id, self._survey.member(id), seconds)
+        try:
+            return await self._whole(
+                lambda more: visiting.inspect(question, id, more, seconds), given
+            )
+        finally:
+            await visiting.leave(self._reaching.reactor)
+
+    async def _whole(self, ask: _Ask, given: Mapping[str, Any]) -> dict[str, Any]:
+        """An answer with all that the further ones have."""
+        answer = await ask(given)
+        if not self._pages:
+            return answer
+        rows, after = list(answer[self._pages]), answer.get("next")
+        while after is not None:
+            more = await ask({**given, "after": after})
+            rows += more[self._pages]
+            after = more.get("next")
+        return {**answer, self._pages: rows}
