@@ -109,6 +109,8 @@ class Serial(ReadyMade):
             return None
         if len(line.waiting) >= self._most:
             self._counters.requests_refused += 1
+            why = f"{self._most} messages of its session wait already"
+            self._counters.journal.unanswered(request.session, "refused", request.route, why)
             raise ClientError(_REFUSED)
         turn: Deferred[None] = Deferred(lambda _: line.waiting.remove((request, turn)))
         line.waiting.append((request, turn))
@@ -244,6 +246,10 @@ class TooBusy(ReadyMade):
         if hasattr(each, "refuse"):
             each.refuse(f"the reactor is {lag:.3f} s late")
         self._counters.requests_refused += 1
+        session = getattr(each, "session", None)  # a call between servers may have none
+        if session is not None and hasattr(each, "route"):
+            why = "the server is too busy"
+            self._counters.journal.unanswered(session, "refused", each.route, why)
         raise ClientError(_REFUSED)
 
 

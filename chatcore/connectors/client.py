@@ -49,9 +49,11 @@ class Client(Guest):
         self._under_way = 0
         self.trace: TraceParent | None = None
         self._asked: Waiting | None = None
-        self.outbox = outbox or parts.make_outbox(
-            parts=parts.outboxes, full=self._slow, uid=self._uid
-        )
+        if outbox is None:
+            outbox = parts.make_outbox(parts=parts.outboxes, full=self._slow, uid=self._uid)
+        else:
+            outbox.belongs_to(self._uid)
+        self.outbox = outbox
         self._allowance, self._patience = parts.allowances()
 
     @property

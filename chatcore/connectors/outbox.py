@@ -215,6 +215,14 @@ class Outbox:
             more = {"bytes": self.waiting, "most": self._most}
             counters.journal.note(uid, "outbox high-water", share, more=more)
 
+    def belongs_to(self, uid: Callable[[], str | None]) -> None:
+        """It was made before it was known whose it is.
+
+        Args:
+            uid: who the client is, if that is known.
+        """
+        self._uid = uid
+
     def missed(self, why: Reason, route: str) -> None:
         """Note that the client does not get a push, if it is known who it is."""
         uid = self._uid()

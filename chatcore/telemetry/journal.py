@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
+from hashlib import sha256
 from itertools import islice
 from typing import Any, Final, Protocol
 
@@ -158,6 +159,7 @@ class Journal:
         Returns:
             What it is noted in; whoever notes the same again and again may add to it.
         """
+        uid = _key(uid)
         entries = self._known.get(uid)
         if entries is not None:
             self._known.move_to_end(uid)
@@ -225,6 +227,7 @@ class Journal:
 
     def of(self, uid: str) -> list[Entry]:
         """What is known of a uid, as it came."""
+        uid = _key(uid)
         return list(self._known.get(uid) or self._strangers.get(uid) or ())
 
     def of_node(self) -> list[Entry]:
@@ -262,6 +265,13 @@ class Journal:
         known = self._known
         while len(known) > MOST_UIDS or (self._size > MOST_IN_ALL and len(known) > 1):
             self._size -= len(known.popitem(last=False)[1])
+
+
+def _key(uid: str) -> str:
+    """A uid as it is kept: of one that is very long, not all of it."""
+    if len(uid) <= LONGEST:
+        return uid
+    return f"{uid[:LONGEST]}…{sha256(uid.encode('utf-8', 'surrogatepass')).hexdigest()}"
 
 
 def _short(value: Any) -> Any:

@@ -55,7 +55,6 @@ Happening = Literal[
     "left",
     "link up",
     "link lost",
-    "link blocked",
     "refused handshake",
     "held up",
 ]
@@ -77,7 +76,6 @@ HAPPENINGS: Final[Mapping[Happening, str]] = {
     "left": "it is a member of a channel no more",
     "link up": "the link to another node came up",
     "link lost": "the link to another node was lost",
-    "link blocked": "the link to another node was blocked",
     "refused handshake": "the handshakes of clients were refused",
     "held up": "a call kept the node from everything else",
 }
@@ -88,7 +86,6 @@ GATHERED: Final[frozenset[Happening]] = frozenset(
         "outbox high-water",
         "pushes not sent",
         "requests not answered",
-        "link blocked",
         "refused handshake",
         "held up",
     )

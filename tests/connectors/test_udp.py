@@ -229,7 +229,7 @@ class TestSizes:
         connector = port.connector
         groups = GroupTable(sessions=connector.sessions, gone=print, counters=connector.counters)
         client = connector.enter()
-        port.enter()
+        connector.sessions.bind(port.enter().id, "alice")
         port.wire.take(ALICE)
         news = Body("x" * 65500)
         groups.push_to_sessions(connector.sessions, "onNews", lambda e: e.push("onNews", news))
@@ -237,6 +237,7 @@ class TestSizes:
         assert port.wire.take(ALICE) == []
         assert len(client.packages()) == 1
         assert connector.counters.pushes_failed == 1
+        assert connector.counters.journal.of("alice")[-1].why == "unencodable"
         assert len(log) == 1
         assert port.is_served()
 

@@ -105,9 +105,14 @@ class TestSerial:
 
     def test_only_so_many_may_wait(self, node: FilteredNode, handler: Waits) -> None:
         node.app.filter(serial(most=2))
-        replies = [node.begin() for _ in range(4)]
+        replies = [node.begin(session=client(1, "bob")) for _ in range(4)]
         assert replies == [[], [], [], [FAILED]]
         assert node.counters.requests_refused == 1
+        (entry,) = node.counters.journal.of("bob")
+        assert (entry.why, entry.about["detail"]) == (
+            "refused",
+            "2 messages of its session wait already",
+        )
         assert len(node.begin(session=client(2))) == 0
 
     def test_nothing_is_kept_of_who_is_gone(self, node: FilteredNode, handler: Waits) -> None:

@@ -170,3 +170,11 @@ def test_who_was_never_here_displaces_nobody() -> None:
     assert [each["what"] for each in values(journal, last)] == ["pushes not sent", "logged in"]
     journal.note("bob", "pushes not sent", "gone", stranger=True)
     assert len(values(journal, "bob")) == 2
+
+
+def test_of_a_very_long_uid_not_all_is_kept() -> None:
+    journal = Journal(Time())
+    ann, bob = "x" * 65_000 + "ann", "x" * 65_000 + "bob"
+    journal.note(ann, "logged in")
+    assert (len(journal.of(ann)), len(journal.of(bob))) == (1, 0)
+    assert len(next(journal.uids())) < 2 * LONGEST

@@ -30,7 +30,6 @@ TROUBLE = (
     "requests not answered",
     "outbox high-water",
     "link lost",
-    "link blocked",
     "held up",
 )
 """What may be why a message did not arrive; the most telling first."""
@@ -248,7 +247,6 @@ _SENTENCES: Mapping[str, Callable[[Event], str]] = {
     "left": lambda event: f"left {event.about.get('channel')}: {event.why}",
     "link up": lambda event: f"the link to {event.about.get('peer')} came up",
     "link lost": lambda event: _link(event, "lost"),
-    "link blocked": lambda event: _link(event, "blocked"),
     "refused handshake": lambda event: f"{event.count} handshakes were refused: {event.why}",
     "held up": lambda event: (
         f"did nothing else for {event.about.get('seconds')} s: a call kept it from everything"
