@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from twisted.python.failure import Failure
 from chatcore.cli.inspect.links import FIELDS as OF_LINKS
 from chatcore.cli.inspect.links import joined
 from chatcore.cli.inspect.nodes import FIELDS
+from chatcore.cli.main import main
 from chatcore.config.run_folder import RunFolder
 from chatcore.dispatch.lag import INTERVAL, Lag
 from chatcore.node.looking.failures import LONGEST, Failures, observe
@@ -270,3 +272,35 @@ class TestBothEnds:
         (link,) = joined({"b": {"links": {"a": end(True)}}})
 
         assert (link.dialler, link.listener, link.state) == ("a", "b", "up")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("nodes",),
+        ("links",),
+        ("remotes",),
+        ("handlers",),
+        ("sessions",),
+        ("session", "ann"),
+        ("channels",),
+        ("channel", "attic"),
+    ],
+    ids=lambda words: words[0],
+)
+async def test_a_viewer_sees_it(
+    cluster: AdministeredCluster, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    client = await cluster.client("front-1")
+    await client.request("front.doorHandler.enter", {"name": "ann"})
+    token, secret = tmp_path / "token", str(cluster.run_folder.secret_path)
+    assert main(["token", "viewer", "--secret-file", secret, "--out", str(token)]) == 0
+    await cluster.end("chat-2")  # so that somebody is asked directly, and in vain
+
+    ran = await chatcore("inspect", *words, "--app", path_of(cluster), "--secret-file",
+                         str(token), "--json")  # fmt: skip
+
+    assert ran.code == (0 if words[0] in ("sessions", "session") else 1), ran.err
+    assert list(ran.json["silent"]) == ([] if ran.code == 0 else ["chat-2"])
+    for what in ("nodes", "links", "remotes", "handlers", "sessions"):
+        assert ran.json.get(what, True), ran.out
