@@ -21,6 +21,9 @@ from chatcore.wire.box import Box, item
 MOST_TAPS = 8
 """Those who may be shown what passes at the same time."""
 
+KEPT_TAPS = 2
+"""Of these, so many are left to those who may see bytes."""
+
 HELD_BYTES = 8 * 1024 * 1024
 """Bytes that are kept for one of them; what passes while there are more is only counted."""
 
@@ -167,9 +170,9 @@ class Taps:
             raise AdminError(f"nothing can be shown like that: {problem}", code=REFUSED) from None
         tap = self._taps.get(to)
         if tap is None:
-            if len(self._taps) >= MOST_TAPS:
+            if len(self._taps) >= (MOST_TAPS if raw else MOST_TAPS - KEPT_TAPS):
                 raise AdminError(
-                    f"{self._links.id} is tapped by {MOST_TAPS} already",
+                    f"{self._links.id} is tapped by {len(self._taps)} already",
                     code=BUSY,
                     advice="End one of those",
                 )

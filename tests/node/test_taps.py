@@ -20,7 +20,7 @@ from chatcore.inspector.redaction import HIDDEN
 from chatcore.links.link import Link
 from chatcore.node import taps as taps_module
 from chatcore.node import told_taps as told_taps_module
-from chatcore.node.taps import MOST_TAPS, Taps, Wanted
+from chatcore.node.taps import KEPT_TAPS, MOST_TAPS, Taps, Wanted
 from chatcore.node.told_taps import ToldTap
 from chatcore.wire.box import item
 from chatcore.wire.values import pack
@@ -235,6 +235,15 @@ def test_there_are_few(net: Net, tapped: Tapped) -> None:
     readers[0].visit.close()
     net.settle()
     readers[-1].tap()
+
+
+def test_viewers_leave_some_to_administrators(net: Net, tapped: Tapped) -> None:
+    for _ in range(MOST_TAPS - KEPT_TAPS):
+        viewer(net).tap()
+    with pytest.raises(AdminError, match=f"a is tapped by {MOST_TAPS - KEPT_TAPS} already"):
+        viewer(net).tap()
+    for _ in range(KEPT_TAPS):
+        Reader(net).tap()
 
 
 @pytest.mark.parametrize("given", [{"peers": 5}, {"but": [1]}, {"peers": "b"}])
