@@ -97,6 +97,7 @@ class Administration:
             links=node.links,
             sessions=node.sessions,
             frontend=node.server.frontend,
+            counters=node.counters,
             clock=reactor,
         )
         self._desk = Desk(

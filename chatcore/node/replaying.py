@@ -21,6 +21,7 @@ from chatcore.links.link import LONGEST_WHY, Link, Responder
 from chatcore.links.table import LinkTable
 from chatcore.sessions.service import SessionService
 from chatcore.sessions.session import Session
+from chatcore.telemetry import Counters
 from chatcore.wire.box import END, Box, BoxParser, item
 
 REPLAYED: Final = frozenset((b"Forward", b"ForwardNotify", b"Call", b"CallNotify"))
@@ -54,6 +55,7 @@ class Replays:
         links: to them.
         sessions: of this node.
         frontend: whether clients come here.
+        counters: what counts.
         clock: the reactor.
     """
 
@@ -64,11 +66,13 @@ class Replays:
         links: LinkTable,
         sessions: SessionService,
         frontend: bool,
+        counters: Counters,
         clock: IClock,
     ) -> None:
         self._responders, self._links = responders, links
         self._sessions, self._frontend, self._clock = sessions, frontend, clock
         self._standins: dict[Link, dict[str, Session]] = {}
+        self._counters = counters
         self._under_way = 0
 
     async def act(self, by: Link, what: str, given: Mapping[str, Any], seconds: float) -> Any:
@@ -116,6 +120,7 @@ class Replays:
         heard = Heard(sender, "" if link is None else link.peer_incarnation)
         late = self._clock.callLater(seconds, heard.give_up)
         self._under_way += 1
+        self._counters.boxes_replayed += 1
         try:
             # It is no link, but all of one that acting on these commands takes.
             self._responders[name](cast(Link, heard), box, ASK if is_ask else None)

@@ -44,11 +44,14 @@ def taps_of(node: ILookedAt, clock: IClock) -> Taps:
             id=node.server.id,
             types=types,
             declared=declared(),
+            counters=node.counters,
             clock=clock,
             now=microseconds,
         )
 
-    return Taps(links=node.links, about=about, make_told=make_told, clock=clock)
+    return Taps(
+        links=node.links, about=about, make_told=make_told, counters=node.counters, clock=clock
+    )
 
 
 def declared_in(catalogue: Catalogue) -> dict[str, Declared]:

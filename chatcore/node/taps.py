@@ -16,6 +16,7 @@ from chatcore.errors import AdminError, RpcError
 from chatcore.inspector.batches import BOXES, END, LOST, OPEN, THERE, TOLD, encode
 from chatcore.links.link import Link
 from chatcore.links.table import LinkTable
+from chatcore.telemetry import Counters
 from chatcore.wire.box import Box, item
 
 MOST_TAPS = 8
@@ -126,6 +127,7 @@ class Taps:
         links: of this node.
         about: what is said of the application, in msgpack's types.
         make_told: makes what shows somebody messages, and not bytes.
+        counters: what counts.
         clock: the reactor.
         now: tells the time of events.
     """
@@ -138,11 +140,12 @@ class Taps:
         links: LinkTable,
         about: Callable[[], Mapping[str, Any]],
         make_told: MakeTold,
+        counters: Counters,
         clock: IClock,
         now: Now = microseconds,
     ) -> None:
         self._links, self._clock, self._now = links, clock, now
-        self._about, self._make_told = about, make_told
+        self._about, self._make_told, self._counters = about, make_told, counters
         self._taps: dict[Link, ITap] = {}
         self._shown: list[ITap] = []
         self._numbers: dict[Link, int] = {}
@@ -171,13 +174,15 @@ class Taps:
         tap = self._taps.get(to)
         if tap is None:
             if len(self._taps) >= (MOST_TAPS if raw else MOST_TAPS - KEPT_TAPS):
+                self._counters.taps_refused += 1
                 raise AdminError(
                     f"{self._links.id} is tapped by {len(self._taps)} already",
                     code=BUSY,
                     advice="End one of those",
                 )
             if raw and not wanted.told:
-                tap = RawTap(to, wanted, clock=self._clock, now=self._now)
+                counters = self._counters
+                tap = RawTap(to, wanted, counters=counters, clock=self._clock, now=self._now)
             else:
                 tap = self._make_told(to, wanted)
             self._taps[to] = tap
@@ -247,6 +252,7 @@ class Taps:
 
     def _changed(self) -> None:
         self._shown = list(self._taps.values())
+        self._counters.taps_now = len(self._shown)
         self._links.show(self if self._shown else None)
 
 
@@ -256,6 +262,7 @@ class Sender:
     Args:
         to: the link over which it is told.
         wanted: what is to be shown.
+        counters: what counts.
         clock: the reactor.
         now: tells the time of events.
 
@@ -265,8 +272,11 @@ class Sender:
         lost_bytes: their bytes.
     """
 
-    def __init__(self, to: Link, wanted: Wanted, *, clock: IClock, now: Now) -> None:
+    def __init__(
+        self, to: Link, wanted: Wanted, *, counters: Counters, clock: IClock, now: Now
+    ) -> None:
         self.wanted = wanted
+        self._counters = counters
         self.held = self.lost_boxes = self.lost_bytes = 0
         self._to, self._clock, self._now = to, clock, now
         self._events: list[tuple[Any, ...]] = []
@@ -310,6 +320,7 @@ class Sender:
         """Count what is not kept."""
         before = self._gaps.get((number, out), (0, 0))
         self._gaps[number, out] = before[0] + boxes, before[1] + size
+        self._counters.tapped_boxes_lost += boxes
         self.lost_boxes += boxes
         self.lost_bytes += size
 

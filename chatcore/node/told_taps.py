@@ -21,6 +21,7 @@ from chatcore.inspector.stream import Boxed, BoxStream
 from chatcore.links import commands
 from chatcore.links.link import Link
 from chatcore.node.taps import OVERHEAD, Now, Sender, Wanted
+from chatcore.telemetry import Counters
 
 MOST_MESSAGES = 2000
 """Boxes a second that are decoded for one of them; beyond that, they are counted."""
@@ -50,6 +51,7 @@ class ToldTap(Sender):
         id: of this node.
         types: gives those of all servers, by id.
         declared: what is known of methods, by their routes.
+        counters: what counts.
         clock: the reactor.
         now: tells the time of events.
     """
@@ -62,10 +64,11 @@ class ToldTap(Sender):
         id: str,
         types: Callable[[], Mapping[str, str]],
         declared: Mapping[str, Declared],
+        counters: Counters,
         clock: IClock,
         now: Now,
     ) -> None:
-        super().__init__(to, wanted, clock=clock, now=now)
+        super().__init__(to, wanted, counters=counters, clock=clock, now=now)
         self._id, self._types = id, types
         self._dictionary = Dictionary([commands])
         self._dictionary.types = dict(types())

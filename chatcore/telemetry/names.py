@@ -200,6 +200,12 @@ class Counters:
     administrators_forbidden: int = counter(
         "What was asked by somebody with a viewer's token and takes an administrator's."
     )
+    taps_now: int = level("Those who are shown what passes on the links of this node.")
+    taps_refused: int = counter("Those who were not, because too many were already.")
+    tapped_boxes_lost: int = counter(
+        "Boxes that somebody was not shown, because he did not keep up, or may see no more of them."
+    )
+    boxes_replayed: int = counter("Boxes of recordings that this node has acted on.")
     calls_failed: int = counter(
         "Calls to other nodes that ended without an answer of theirs, or were not even sent."
     )

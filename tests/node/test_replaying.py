@@ -163,6 +163,7 @@ async def stand_ins(cluster: Cluster) -> None:
     assert list(sessions) == []
     await until(lambda: not channel.uids(), "the last to leave")
     assert await front.act(BY, "go", {"uids": ["eve"]}, 5.0) == {"gone": 0}
+    assert cluster.nodes["chat-1"].counters.boxes_replayed == 3
 
 
 @pytest_twisted.ensureDeferred

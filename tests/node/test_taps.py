@@ -84,6 +84,7 @@ class Tapped:
             links=self.node.table,
             about=lambda: {"id": "a"},
             make_told=self.make_told,
+            counters=self.node.counters,
             clock=net.clock,
             now=lambda: TIME,
         )
@@ -101,6 +102,7 @@ class Tapped:
             id="a",
             types=lambda: {"b": "chat"},
             declared={"chat.room.open": Declared(("door", "pin"), ("pin",))},
+            counters=self.node.counters,
             clock=self.net.clock,
             now=lambda: TIME,
         )
@@ -184,6 +186,7 @@ def test_who_does_not_read_loses_what_is_counted(
         assert tap.held <= 1_000_000, number
     lost = tap.lost_bytes
     assert lost > 3_000_000
+    assert tapped.node.counters.tapped_boxes_lost == tap.lost_boxes
     while reader.waiting:
         reader.read()
         net.pass_time(0.1)
@@ -212,6 +215,7 @@ def test_who_goes_is_shown_nothing_more(net: Net, tapped: Tapped) -> None:
     reader.visit.close()
     net.settle()
     assert tapped.node.link("b").tap is None
+    assert tapped.node.counters.taps_now == 0
     tapped.say(b"2")
     net.pass_time(1)
     assert tapped.taps._taps == {}
@@ -232,6 +236,8 @@ def test_there_are_few(net: Net, tapped: Tapped) -> None:
         reader.tap()
     with pytest.raises(AdminError, match=f"a is tapped by {MOST_TAPS} already"):
         readers[-1].tap()
+    assert tapped.node.counters.taps_now == MOST_TAPS
+    assert tapped.node.counters.taps_refused == 1
     readers[0].visit.close()
     net.settle()
     readers[-1].tap()
