@@ -76,6 +76,9 @@ class DroppingOutbox(Outbox):
     def _put(self, frames: Waiting) -> None:
         if frames.note is not None:
             frames.note.waits(self.waiting)
+            if self._transport is None:
+                frames.note.lost("gone")
+                frames.note = None
         if self._blocked:
             self._waits()
         elif not self._due:
@@ -132,7 +135,7 @@ class DroppingOutbox(Outbox):
             self.waiting += held_by(self._transport)
             self.pauseProducing()
         if self._notes is not None:
-            self._noted(all_left=all_left)
+            self._noted(len(data), all_left=all_left)
 
     def _take(self, most: int) -> bytes | None:
         """Take frames off the queue; None where one that must not be given up is too old."""
@@ -150,7 +153,7 @@ class DroppingOutbox(Outbox):
                 taken.append(frames.data)
                 size += len(frames.data)
                 if frames.note is not None:
-                    self._remember_taken(frames.note)
+                    self._note_end(frames.note, size)
             elif frames.droppable:
                 parts.counters.pushes_dropped += 1
                 self.missed("dropped", frames.route)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import accumulate
 from typing import Any, Protocol
 
 from twisted.internet.interfaces import IPullProducer, IPushProducer
@@ -159,9 +160,10 @@ class Outbox:
         self._queue: Any = []
         # Whether nothing may be written now; and whether nothing waits all the same.
         self._blocked = self._held = False
-        # Of what waits here, and of what the transport holds: those who want to know of it.
-        self._notes: list[INote] | None = None
-        self._taken: list[INote] | None = None
+        # Who wants to know of what waits here, and which place it has; and of what the transport
+        # has been given, and how many bytes are behind it.
+        self._notes: list[tuple[INote, int]] | None = None
+        self._taken: list[tuple[INote, int]] | None = None
         self.waiting = 0
         """Bytes that have not left yet, those that the transport holds included."""
 
@@ -181,9 +183,9 @@ class Outbox:
             route: of a push; without a meaning here.
             note: told what becomes of it, if somebody wants to know.
         """
-        if note is not None:
-            self._remember(note)
         queue = self._queue
+        if note is not None:
+            self._remember(note, len(queue))
         if not queue:
             if self._blocked:
                 self._waits()
@@ -271,7 +273,7 @@ class Outbox:
     def note(self, note: INote) -> None:
         """Have it told when all that was sent until now has left."""
         if self._queue:
-            self._remember(note)
+            self._remember(note, len(self._queue) - 1)
         else:
             self._note_behind(note)
 
@@ -281,32 +283,49 @@ class Outbox:
         if self._transport is None:
             note.lost("gone", _CLOSED)
         elif self._blocked and not self._held:
-            self._taken = _with(self._taken, note)
+            self._taken = _with(self._taken, note, 0)
         else:
             note.left()
 
-    def _remember(self, note: INote) -> None:
+    def _remember(self, note: INote, place: int) -> None:
         note.waits(self.waiting)
-        self._remember_taken(note)
+        if self._transport is None:
+            note.lost("gone", _CLOSED)
+        else:
+            self._note_end(note, place)
 
-    def _remember_taken(self, note: INote) -> None:
-        self._notes = _with(self._notes, note)
+    def _note_end(self, note: INote, place: int) -> None:
+        self._notes = _with(self._notes, note, place)
 
-    def _noted(self, *, all_left: bool) -> None:
-        """What was noted of is given to the transport, which may hold some of it back."""
+    def _noted(self, size: int, *, all_left: bool) -> None:
+        """What was noted of is given to the transport, which may hold some of it back.
+
+        Args:
+            size: bytes that it was given; places are those of the end of each message in them.
+        """
         notes, self._notes = self._notes or (), None
-        if not all_left:
-            for note in notes:
-                self._taken = _with(self._taken, note)
-            return
-        for note in notes:
-            note.left()
+        for note, end in notes:
+            if all_left:
+                note.left()
+            else:
+                self._taken = _with(self._taken, note, size - end)
+
+    def _sift(self, held: int) -> None:
+        """Of what the transport was given, it holds so many bytes back: the rest has left."""
+        taken, self._taken = self._taken or (), None
+        for note, behind in taken:
+            if behind >= held:
+                note.left()
+            else:
+                self._taken = _with(self._taken, note, behind)
 
     def _lost(self, reason: Reason, detail: str = "") -> None:
         """What was noted of will not leave."""
+        if self._taken is not None and self._transport is not None:
+            self._sift(held_by(self._transport))
         notes = [*(self._taken or ()), *(self._notes or ())]
         self._notes = self._taken = None
-        for note in notes:
+        for note, _ in notes:
             note.lost(reason, detail)
 
     @property
@@ -335,6 +354,9 @@ class Outbox:
         if self._blocked or not queue or transport is None:
             return
         data = b"".join(queue) if len(queue) > 1 else queue[0]
+        if self._notes is not None:
+            ends = list(accumulate(map(len, queue)))
+            self._notes = [(note, ends[place]) for note, place in self._notes]
         queue.clear()
         all_left = write_now(transport, data)
         if all_left:
@@ -343,7 +365,7 @@ class Outbox:
             self.waiting = held_by(transport)
             self.pauseProducing()
         if self._notes is not None:
-            self._noted(all_left=all_left)
+            self._noted(len(data), all_left=all_left)
 
     def empties(self) -> bool:
         """Write what was collected; whether the client reads, so that nothing waits."""
@@ -374,9 +396,11 @@ class Outbox:
         if transport is not None:
             transport.unregisterProducer()
             # Also of who does not read just now: the last of it may be why this is closed.
+            if self._taken is not None:
+                self._sift(held_by(transport))
             rest = self._rest()
             if not rest or write_now(transport, rest):
-                self._noted(all_left=True)
+                self._noted(len(rest), all_left=True)
         self._parts.stuck.stop(self)
         self.drop()
 
@@ -427,20 +451,20 @@ class Outbox:
 
     def _emptied(self) -> None:
         """The transport holds nothing any more."""
-        notes, self._taken = self._taken or (), None
-        for note in notes:
-            note.left()
+        self._sift(0)
 
     def stopProducing(self) -> None:
         pass
 
 
-def _with(notes: list[INote] | None, note: INote) -> list[INote]:
+def _with(
+    notes: list[tuple[INote, int]] | None, note: INote, place: int
+) -> list[tuple[INote, int]]:
     """The same list with one more; beyond `MOST_NOTES` it is forgotten."""
     if notes is None:
-        return [note]
+        return [(note, place)]
     if len(notes) < MOST_NOTES:
-        notes.append(note)
+        notes.append((note, place))
     return notes
 
 

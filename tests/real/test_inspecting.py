@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from people import connect
 from running import RunningChat, environment, short_folder
+from twisted.internet.threads import deferToThread
 
 PATIENCE = 120.0
 
@@ -71,3 +73,34 @@ def test_one_that_hangs_is_silent_and_keeps_nobody_waiting(running: RunningChat)
     told = {each["id"]: each["state"] for each in json.loads(nodes.stdout)["nodes"]}
     assert told.pop("chat-server-3") == "silent"
     assert set(told.values()) == {"up"}
+
+
+async def test_a_message_is_followed_to_people_at_two_frontends(running: RunningChat) -> None:
+    people = [await connect(running, f"connector-server-{number}") for number in (1, 2)]
+    for person, name in zip(people, ("ann", "bob"), strict=True):
+        await person.enter(name, "attic")
+    looking = subprocess.Popen(
+        [sys.executable, "-m", "chatcore", "inspect", "trace", "chat.chatHandler.send", "--json"],
+        cwd=running.app,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert looking.stderr is not None
+    said = await deferToThread(looking.stderr.readline)
+    assert said == "chatcore: looking for messages of chat.chatHandler.send on 7 servers\n"
+
+    await people[0].say("hi")
+    out, _ = await deferToThread(looking.communicate, timeout=PATIENCE)
+
+    (story,) = json.loads(out)["traces"]
+    assert (story["outcome"], story["complete"]) == ("answered", True)
+    told = {(member["uid"], member["frontend"], member["outcome"]) for member in story["members"]}
+    assert told == {
+        ("ann*attic", "connector-server-1", "written"),
+        ("bob*attic", "connector-server-2", "written"),
+    }
+    for person in people:
+        await person.leave()
