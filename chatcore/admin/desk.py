@@ -481,7 +481,7 @@ def _in_words(command: bytes, box: Box) -> str:
     """What is asked, for whom it is forbidden to; nothing of it has been looked at."""
     told = [box[key][:LONGEST_WORD] for key in (b"what", b"type", b"route", b"id") if key in box]
     if command != b"Order":  # which says by itself what it is
-        told.insert(0, command.lower())
+        told.insert(0, b"call" if command == b"Invoke" else command.lower())
     return " ".join(ascii(each.decode("utf-8", "replace"))[1:-1] for each in told)
 
 
