@@ -314,7 +314,7 @@ class RegistryContract:
         one.enter("draining")
         third = stage.start("chat-3")
         await stage.pass_time(stage.lease)
-        assert third.told == ["lost"]
+        await stage.until(lambda: third.told == ["lost"], "it to be missed")
         await stage.bring_back()
         await stage.until(lambda: third.is_in, "the third to be in")
         await stage.until(lambda: other.view["chat-1"] == ("life 1", "draining"), "the change")

@@ -87,7 +87,11 @@ async def test_connectors_come_and_go(supervised: SupervisedChat, before: Before
     await stage.do("drain", supervised.drain, "connector-server-4")
     await stage.do("restart", supervised.restart, "--type", "connector")
     found = await stage.end()
-    assert not (found.violations or found.refused or found.losses), str(found)
+    assert not (found.violations or found.losses), str(found)
+    # On a busy machine, a port may be closed before who has been named it by the gate comes to it.
+    late = [event for event in found.refused if event.what is What.TURNED_AWAY]
+    assert len(late) <= 5 and late == found.refused, str(found)
+    assert all("can't connect" in event.detail for event in late), str(found)
     assert {kick.detail["reason"] for kick in found.kicks} == {"moved"}, str(found)
     assert len(found.kicks) > 300, str(found)
 
