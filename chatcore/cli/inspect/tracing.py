@@ -22,7 +22,7 @@ from chatcore.cli.output import Output
 from chatcore.cli.reaching import reach
 from chatcore.errors import AdminError
 
-LOOK = 0.1
+LOOK = 0.2
 """Seconds between two looks whether something was found, or more of it is noted."""
 
 QUIET = 1.0
