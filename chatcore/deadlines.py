@@ -77,10 +77,16 @@ class Deadlines:
         if self._timer is None:
             self._arm(self.seconds)
 
-    def passed(self, key: Hashable) -> float | None:
-        """How many seconds of the time of ``key`` are over; None if it is not waited for."""
+    def passed(self, key: Hashable, now: float | None = None) -> float | None:
+        """How many seconds of the time of ``key`` are over; None if it is not waited for.
+
+        Args:
+            now: the clock's time, for who has asked already.
+        """
         due = self._due.get(key)
-        return None if due is None else self._clock.seconds() - due + self.seconds
+        if due is None:
+            return None
+        return (self._clock.seconds() if now is None else now) - due + self.seconds
 
     def stop(self, key: Hashable) -> None:
         """Forget ``key``; nothing happens if it is not waited for."""

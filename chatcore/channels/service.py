@@ -23,7 +23,7 @@ from chatcore.errors import ChannelMoved, NoSuchServer
 from chatcore.hooks import check_hook
 from chatcore.interfaces import IChannel, IChannels
 from chatcore.sessions.session import check_uid
-from chatcore.telemetry import Journal
+from chatcore.telemetry import Journal, Reason
 
 CLOSED = "closed"
 """Why a member went whose last session has ended."""
@@ -86,8 +86,11 @@ class IFrontends(Protocol):
 
     def push_to_found(
         self, frontend: str, uids: Sequence[str], route: str, body: bytes, droppable: bool = False
-    ) -> Coroutine[Any, Any, list[str]]:
-        """Push to those that have a session there; which of them have comes back."""
+    ) -> Coroutine[Any, Any, list[str] | Reason]:
+        """Push to those that have a session there; which of them have comes back.
+
+        Or why none of them can have got it.
+        """
 
     def broadcast(
         self,
@@ -233,11 +236,15 @@ class ChannelService:
             for frontend in self._frontends.all()
         ]
         nowhere = dict.fromkeys(uids)
+        unasked: Reason | None = None
         for found in await gatherResults(asked, consumeErrors=True):
+            if isinstance(found, str):
+                unasked = found
+                continue
             for uid in found:
                 nowhere.pop(uid, None)
         if nowhere:
-            self._journal.missed(nowhere, "gone", route)
+            self._journal.missed(nowhere, unasked or "gone", route)
         return nowhere
 
     def broadcast(

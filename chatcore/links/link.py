@@ -451,7 +451,7 @@ class Link(Protocol):
         if call is None:
             return  # too late, or never asked
         what, done, deadlines = call
-        if what != PINGED and (seconds := deadlines.passed(key)) is not None:
+        if what != PINGED and (seconds := deadlines.passed(key, self.last_heard)) is not None:
             self._parts.counters.call_seconds.add(seconds)
         deadlines.stop(key)
         if b"_answer" in box:

@@ -11,7 +11,8 @@ from chatcore.channels.broadcast import Broadcasts
 from chatcore.channels.groups import GroupTable
 from chatcore.channels.pieces import pieces
 from chatcore.cluster.servers import ClusterServers
-from chatcore.errors import RpcError
+from chatcore.dispatch.reasons import reason_of
+from chatcore.errors import NotConnected, RpcError
 from chatcore.links.table import LinkTable
 from chatcore.node.arrivals import FOR_EVER
 from chatcore.node.replies import TRUE, push_encoder
@@ -155,7 +156,6 @@ class Frontends:
             for some in pieces(uids):
                 why = self._push(frontend, PUSH_TO_UIDS + _uids(some) + tail, span)
                 if why is not None:
-                    self._note(why, frontend, route)
                     self._counters.journal.missed(uids, why, route, peer=frontend)
                     return False
             return True
@@ -165,19 +165,24 @@ class Frontends:
 
     async def push_to_found(
         self, frontend: str, uids: Sequence[str], route: str, body: bytes, droppable: bool = False
-    ) -> list[str]:
+    ) -> list[str] | Reason:
         link = self._links.get(frontend)
         if link is not None and link.crowded:
             self._counters.link_pushes_shed += 1
-            self._note("link blocked", frontend, route)
-            return []
+            return "link blocked"
         found: list[str] = []
         for some in pieces(uids):
             try:
                 found += await self._ask(frontend, "push_to_uids", some, route, body, droppable)
-            except RpcError:
-                break  # the caller is told that they were not reached
+            except NotConnected as problem:
+                return found or ("link blocked" if link is not None else self._away(problem.server))
+            except RpcError as problem:
+                return found or reason_of(problem)
         return found
+
+    def _away(self, frontend: str) -> Reason:
+        """Why a frontend gets nothing to which there is no link."""
+        return "link lost" if self.exists(frontend) else "no server"
 
     def broadcast(
         self,
@@ -257,7 +262,7 @@ class Frontends:
         link = self._links.get(frontend)
         why: Reason | None = None
         if link is None:
-            why = "link lost" if self.exists(frontend) else "no server"
+            why = self._away(frontend)
         elif link.crowded:
             self._counters.link_pushes_shed += 1
             why = "link blocked"

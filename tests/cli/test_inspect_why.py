@@ -218,6 +218,19 @@ def test_everything_that_can_happen_has_a_sentence(what: Happening) -> None:
     assert first_line(story)
 
 
+def test_what_held_up_the_owner_of_its_channel_is_told() -> None:
+    journal, owner, other = (Journal(lambda: 1_000.0) for _ in range(3))
+    journal.note("bob", "logged in", session=1)
+    owner.note("bob", "joined", channel="room1", peer="front-1")
+    for each in (owner, other):
+        each.note_node("held up", more={"seconds": 7.5})
+    journals = {"front-1": journal, "room-1": owner, "room-2": other}
+    story = Story("bob", {id: answer(each) for id, each in journals.items()})
+    (event,) = [each for each in story.events if each.what == "held up"]
+    assert event.node == "room-1"
+    assert "did nothing else for 7.5 s" in first_line(story)
+
+
 def test_another_day_is_told() -> None:
     journal = Journal(lambda: 1_699_900_000.0)
     journal.note("bob", "closed", "idle for too long", session=1)

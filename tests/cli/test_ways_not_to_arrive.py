@@ -115,6 +115,26 @@ async def test_a_push_to_a_uid_whose_connection_had_ended(make: Make) -> None:
         assert said["line"].endswith(f" by {node}: gone (its connection had ended)")
 
 
+async def test_a_push_to_a_uid_that_may_be_where_no_link_goes(make: Make) -> None:
+    ways = await make()
+    alice = await ways.enter(ALICE, at="front-2")
+    await ways.enter(BOB)
+    room = ways.nodes["room-1"].links
+    dial = ways.hold_apart("front-1", "room-1")
+    await until(lambda: room.get("front-1") is None, "the loss of a link")
+    for to in ([BOB], [[BOB, "front-1"]]):
+        await alice.request("room.talkHandler.whisper", {"to": to})
+    dial()
+    await until(lambda: room.get("front-1"), "a new link")
+
+    said = await ways.why()
+
+    found = events(said, "pushes not sent")
+    assert [each["why"] for each in found] == ["link lost", "link lost"]
+    assert [each["about"].get("peer") for each in found] == [None, "front-1"]
+    assert events(await ways.why(ALICE), "pushes not sent") == []
+
+
 async def until_it_waits(ways: Ways, alice: Client, **msg: Any) -> None:
     """Say so much that the buffers of two sockets are full, and it waits for who does not read."""
     (session,) = ways.nodes["front-1"].sessions.by_uid(BOB)

@@ -193,9 +193,11 @@ class Story:
         if event.what in ("link up", "refused handshake") and not whole:
             return False
         ends = {event.node, event.about.get("peer")}
+        owners = {each.node for each in own if each.what in ("joined", "left")}
+        if event.what == "held up" and event.node in owners:
+            return any(stay.touches(event) for stay in stays)
         if not any(stay.frontend in ends and stay.touches(event) for stay in stays):
             return False
-        owners = {each.node for each in own if each.what in ("joined", "left")}
         channels = {each.about.get("channel") for each in own if each.what == "joined"}
         channels |= {channel for _, _, channel in self.members + self.groups}
         channel = event.about.get("channel")
