@@ -96,7 +96,7 @@ def test_one_that_is_passed_on() -> None:
     assert read(box[b"trace"]) == TraceParent(PARENT.trace, span.id)
 
 
-@pytest.mark.parametrize("trace", [b"nonsense", str(PARENT).encode()])
+@pytest.mark.parametrize("trace", [b"nonsense", str(PARENT).encode()], ids=["nonsense", "a trace"])
 def test_one_that_is_passed_on_where_nothing_is_followed(trace: bytes) -> None:
     it = Owning(OFF)
     it.request(trace)
