@@ -12,7 +12,12 @@ from small_cluster import until
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.threads import deferToThread
 
+from chatcore.links.link import Link
+
 from .rooms import FILES, Rooms
+
+TRACE = b"\0\x05trace"
+"""The key of boxes."""
 
 SCHEDULER = """
         from twisted.internet import reactor
@@ -431,10 +436,35 @@ class TestWhatIsAsked:
         ran = await rooms.look_for()
         assert ran.code == 2 and "--recent" in ran.err
 
-    async def test_nothing_is_kept_or_sent_where_nobody_looks(self, rooms: Rooms) -> None:
+    async def test_nothing_is_kept_sent_or_looked_up_where_nobody_looks(
+        self, rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         ann = await three(rooms)
-        await ann.request(SEND, {"text": "hi"})
+        written: list[bytes] = []
+        write = Link.write
 
+        def listen(link: Link, data: bytes) -> None:
+            written.append(data)
+            write(link, data)
+
+        monkeypatch.setattr(Link, "write", listen)
+        with monkeypatch.context() as patch:
+            patch.setattr("chatcore.tracing.tracer._current", None)
+            everything = [
+                (SEND, {"text": "hi"}),
+                ("chat.chatHandler.ask", {"at": "chat-2"}),
+                ("chat.chatHandler.ask", {"at": "chat-1"}),
+                ("chat.chatHandler.everybody", {}),
+                ("chat.chatHandler.some", {"uids": [["bob", "front-1"], "cleo"]}),
+            ]
+            answers = [await ann.request(route, msg) for route, msg in everything]
+
+        assert {"code": 500} not in answers
+        assert any(b"onChat" in data for data in written)
+        assert not any(TRACE in data for data in written)
         for node in rooms.nodes.values():
             assert not node.tracer.active
             assert len(node.tracer.store) == 0
+
+        await rooms.story_of(SEND, lambda: ann.request(SEND, {"text": "hi"}))
+        assert any(TRACE in data for data in written)
