@@ -24,7 +24,7 @@ MOST_OF_EACH = 64
 MOST_OF_NODE = 512
 """What is known of the node itself: the newest."""
 
-MOST_IN_ALL = 100_000
+MOST_IN_ALL = 50_000
 """What is known of all uids together."""
 
 MOST_ROUTES = 8
@@ -159,7 +159,8 @@ class Journal:
         Returns:
             What it is noted in; whoever notes the same again and again may add to it.
         """
-        uid = _key(uid)
+        if len(uid) > LONGEST:
+            uid = _key(uid)
         entries = self._known.get(uid)
         if entries is not None:
             self._known.move_to_end(uid)
@@ -250,15 +251,17 @@ class Journal:
         more: dict[str, Any] | None,
     ) -> Entry:
         now = self.now()
-        why = why[:LONGEST]
-        about = {key: _short(value) for key, value in about.items() if value is not None}
+        if len(why) > LONGEST:
+            why = why[:LONGEST]
+        if not all(map(_fits, about.values())):
+            about = {key: _short(value) for key, value in about.items() if value is not None}
         found = _same(entries, what, why, about, now)
         if found is None:
             found = Entry(what, why, about, now)
             entries.append(found)
         if more:
             found.more = {**(found.more or {}), **more}
-        found.again(now, route[:LONGEST], count)
+        found.again(now, route if len(route) <= LONGEST else route[:LONGEST], count)
         return found
 
     def _make_room(self) -> None:
@@ -272,6 +275,11 @@ def _key(uid: str) -> str:
     if len(uid) <= LONGEST:
         return uid
     return f"{uid[:LONGEST]}…{sha256(uid.encode('utf-8', 'surrogatepass')).hexdigest()}"
+
+
+def _fits(value: Any) -> bool:
+    """Whether it can be kept as it is."""
+    return value is not None and (type(value) is not str or len(value) <= LONGEST)
 
 
 def _short(value: Any) -> Any:
