@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from people import connect
@@ -104,3 +105,26 @@ async def test_a_message_is_followed_to_people_at_two_frontends(running: Running
     }
     for person in people:
         await person.leave()
+
+
+async def test_why_bob_hears_nothing_since_his_frontend_was_killed(running: RunningChat) -> None:
+    bob = await connect(running, "connector-server-3")
+    await bob.enter("bob", "cellar")
+    await deferToThread(running.kill, "connector-server-3")  # it is started again by itself
+    said: dict[str, Any] = {}
+
+    def asked() -> bool:
+        said.update(json.loads(inspect(running, "why", "bob*cellar", "--json").stdout))
+        return [each["what"] for each in said["events"]][-1:] == ["left"]
+
+    for _ in range(60):
+        if await deferToThread(asked):
+            break
+
+    assert said["sessions"] == []
+    assert said["line"].startswith("bob*cellar is not connected; ")
+    left = said["events"][-1]
+    assert (left["node"][:11], left["about"]["peer"]) == ("chat-server", "connector-server-3")
+    assert left["why"] in ("frontend restarted", "frontend left", "frontend lost")
+    assert left["text"] == f"left cellar: {left['why']}"
+    await bob.leave()
