@@ -39,13 +39,14 @@ class Dictionary:
         speaks_chatcore: whether the boxes are those of chatcore's links.
         types: of its servers, by their ids, as far as they are known.
         declared: what is known of the methods that messages and calls are for, by their routes.
+        wary: whether all is hidden of what it is not known what has to be hidden of it.
     """
 
     def __init__(self, modules: Iterable[ModuleType] = ()) -> None:
         self.types: dict[str, str] = {}
         self.declared: dict[str, own.Declared] = {}
         self.commands: dict[bytes, type[amp.Command]] = {amp.StartTLS.commandName: amp.StartTLS}
-        self.speaks_chatcore = False
+        self.speaks_chatcore = self.wary = False
         for module in modules:
             self.commands |= commands_of(module)
             self.speaks_chatcore |= module.__name__ == CHATCORE
@@ -110,7 +111,13 @@ class Dictionary:
             told |= own.body(command, box, method, rule)
         elif kind == "answer" and method.hides_answer and not rule.off:
             told = dict.fromkeys(told, HIDDEN)
+        if self.wary and kind != "error" and not own.is_understood(command, route, self.declared):
+            told |= dict.fromkeys(told if command is None else own.DATA & told.keys(), HIDDEN)
         return told
+
+    def rule_of(self, route: str, rule: Redaction) -> Redaction:
+        """What is hidden of what a method says, beside what a rule hides."""
+        return rule.hiding(self.declared.get(route, own.NOTHING).hidden)
 
 
 def load(names: Iterable[str], *, folder: str | None = None) -> Dictionary:

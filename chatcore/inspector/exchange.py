@@ -266,13 +266,15 @@ class Exchange:
             self.totals.errors += 1
             seen.kind, tag = "error", box[b"_error"]
             seen.error = self._text(self._name(box.get(b"_error_code", b"UNKNOWN")))
-            why = box.get(b"_error_description", b"").decode("utf-8", "backslashreplace")
-            seen.why = self._text(why)[:LONGEST_WHY]
         else:
             self.totals.answers += 1
             seen.kind = "answer"
         seen.ask = self._name(tag)
         waiting = self._take((way.of, _BACK[way.direction], _tag(tag)))
+        if seen.kind == "error":
+            rule = self.dictionary.rule_of("" if waiting is None else waiting.route, self._rule)
+            why = box.get(b"_error_description", b"").decode("utf-8", "backslashreplace")
+            seen.why = rule.text(why)[:LONGEST_WHY]
         if waiting is None:
             return None
         seen.command, seen.route = self._name(waiting.command), waiting.route

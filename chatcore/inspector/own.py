@@ -7,18 +7,24 @@ remote's interface knows.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
-from chatcore.inspector.redaction import Redaction
+from chatcore.inspector.redaction import HIDDEN, Redaction
 from chatcore.inspector.values import shown
 from chatcore.wire.box import Box, join
 from chatcore.wire.values import unpack
 
 REQUESTS: Final = (b"Forward", b"ForwardNotify")
 CALLS: Final = (b"Call", b"CallNotify")
+INVOKE: Final = b"Invoke"
+"""Asks a node to make a call for an administrator; nodes pass it on to each other."""
+
+DATA: Final = frozenset(("args", "body", "outcome", "reply", "result", "session"))
+"""What of these commands' bodies an application has put there."""
 
 OWN_SERVICES: Final = b"sys."
 """What the services begin with that chatcore's nodes offer each other."""
@@ -85,9 +91,24 @@ def body(command: bytes | None, box: Box, declared: Declared, rule: Redaction) -
     """
     if command in REQUESTS:
         return _request(box, rule)
-    if command in CALLS:
+    if command in CALLS or command == INVOKE:
         return _call(box, declared, rule)
     return {}
+
+
+def is_understood(command: bytes | None, route: str, declared: Mapping[str, Declared]) -> bool:
+    """Whether it is known what has to be hidden of a body.
+
+    Args:
+        command: of an answer, that which it answers; None where nobody knows.
+        route: what is asked for.
+        declared: what is known of methods, by their routes.
+    """
+    if command is None:
+        return False
+    if command not in REQUESTS and command not in CALLS and command != INVOKE:
+        return True
+    return route in declared or route.encode().startswith(OWN_SERVICES)
 
 
 def uids(command: bytes, box: Box) -> frozenset[str]:
@@ -151,7 +172,10 @@ def _call(box: Box, declared: Declared, rule: Redaction) -> dict[str, Any]:
         args = unpack(join(box, b"args"))
     except UNREADABLE:
         return {}
-    if not known or not isinstance(args, list) or len(args) > len(known):
-        return {}
-    given = dict(zip(known, args, strict=False))
-    return {"args": shown("args", given, rule)}
+    if not known or not isinstance(args, list):
+        return {"args": shown("args", args, rule)}
+    given, more = dict(zip(known, args, strict=False)), args[len(known) :]
+    told = {"args": shown("args", given, rule)}
+    if more:  # nobody knows what these are
+        told["more"] = shown("more", more, rule) if rule.off else HIDDEN
+    return told

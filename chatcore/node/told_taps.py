@@ -71,6 +71,7 @@ class ToldTap(Sender):
         super().__init__(to, wanted, counters=counters, clock=clock, now=now)
         self._id, self._types = id, types
         self._dictionary = Dictionary([commands])
+        self._dictionary.wary = True
         self._dictionary.types = dict(types())
         self._dictionary.declared = dict(declared)
         self._exchange = Exchange(
@@ -88,6 +89,7 @@ class ToldTap(Sender):
             channel=wanted.channel,
             pings=wanted.pings or wanted.bodies,
         )
+        self._asked_for = frozenset(filter(None, (wanted.uid, wanted.channel)))
         self._begin(clock.seconds())
 
     def took(self, link: Link, number: int, out: bool, data: bytes, boxes: int, now: int) -> None:
@@ -126,5 +128,8 @@ class ToldTap(Sender):
 
     def _show(self, seen: Seen) -> None:
         if seen in self._choice:
+            # What else stands there was given to calls, and may be anything.
+            seen.uids &= self._asked_for
+            seen.channels &= self._asked_for
             packed = message(seen)
             self.keep((TOLD, packed), len(packed) + OVERHEAD)

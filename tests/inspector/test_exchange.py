@@ -8,6 +8,7 @@ from chatcore.inspector.capture import Direction
 from chatcore.inspector.choosing import Choice
 from chatcore.inspector.commands import CHATCORE, Dictionary, load
 from chatcore.inspector.exchange import Exchange, Way
+from chatcore.inspector.own import Declared
 from chatcore.inspector.redaction import Redaction
 from chatcore.inspector.seen import Seen
 from chatcore.inspector.stream import BoxStream
@@ -144,6 +145,18 @@ def test_secrets_in_errors_are_hidden() -> None:
     error = box(_error="1", _error_code="NO", _error_description="bad password=hunter2 given")
     (found,) = seen(exchange(), way("in"), error)
     assert found.why == "[hidden]"
+
+
+def test_an_error_of_a_method_tells_nothing_that_the_method_hides() -> None:
+    dictionary = load([CHATCORE])
+    dictionary.declared = {"chat.bank.pay": Declared(("card",), ("card",))}
+    dictionary.types = {"client": "chat"}
+    one = exchange(dictionary)
+    call = box(_ask="1", _command="Call", service="bank", method="pay", args="")
+    error = box(_error="1", _error_code="RAISED", _error_description="no card=4111")
+    (ask,) = seen(one, way("out"), call)
+    (found,) = seen(one, way("in"), error)
+    assert (ask.route, found.why) == ("chat.bank.pay", "[hidden]")
 
 
 class TestChoice:

@@ -22,6 +22,7 @@ from chatcore.node import taps as taps_module
 from chatcore.node import told_taps as told_taps_module
 from chatcore.node.taps import KEPT_TAPS, MOST_TAPS, Taps, Wanted
 from chatcore.node.told_taps import ToldTap
+from chatcore.wire.box import END as BOX_END
 from chatcore.wire.box import item
 from chatcore.wire.values import pack
 
@@ -370,3 +371,45 @@ def test_a_viewer_is_shown_what_he_asks_for(net: Net, tapped: Tapped) -> None:
         ("ask", {"bob"}),
         ("error", {"bob"}),
     ]
+
+
+def test_whom_else_a_message_concerns_is_not_told(net: Net, tapped: Tapped) -> None:
+    reader = viewer(net)
+    reader.tap(uid="bob")
+    tapped.node.ask("b", call("bob", "hush hush"))
+    net.pass_time(1)
+    assert [each.uids for each in messages(reader)] == [{"bob"}, {"bob"}]
+
+
+def invoke(route: bytes, args: Any) -> bytes:
+    """What an administrator wants to have called, as nodes pass it on."""
+    return (
+        item(b"_command", b"Invoke")
+        + item(b"route", route)
+        + item(b"id", b"b")
+        + item(b"args", pack(args))
+        + item(b"seconds", b"5")
+    )
+
+
+WITH_SECRETS = {
+    "an answer to what was asked before": item(b"_answer", b"early")
+    + item(b"result", pack("hush")),
+    "a method that is not declared here": call("hush").replace(b"open", b"shut"),
+    "an argument that is not declared": call("front", "hush", "hush"),
+    "a call of an administrator": invoke(b"chat.room.open", ["front", "hush"]),
+    "the same by names": invoke(b"chat.room.open", {"door": "front", "pin": "hush"}),
+    "one of a method that is not declared": invoke(b"chat.room.shut", {"door": "hush"}),
+}
+
+
+@pytest.mark.parametrize("box", WITH_SECRETS.values(), ids=WITH_SECRETS.keys())
+def test_a_viewer_sees_nothing_of_what_may_be_secret(net: Net, tapped: Tapped, box: bytes) -> None:
+    reader = viewer(net)
+    reader.tap(bodies=True)
+    tapped.node.link("b").write(box + BOX_END)
+    net.pass_time(1)
+    (seen,) = messages(reader)
+    assert seen.body
+    assert "hush" not in str(seen.body)
+    assert HIDDEN in str(seen.body)
