@@ -19,7 +19,14 @@ from chatcore.wire.values import unpack
 
 
 class Answer(Protocol):
-    """Is told how a call ended, once."""
+    """Is told how a call ended, once.
+
+    Attributes:
+        wanted: whether anybody waits for it; nobody does for that of a notify.
+    """
+
+    @property
+    def wanted(self) -> bool: ...
 
     def result(self, packed: bytes) -> None:
         """What the method returned."""
@@ -32,6 +39,8 @@ class LinkAnswer:
     """The node at the other end of a link."""
 
     __slots__ = ("_ask", "_link")
+
+    wanted = True
 
     def __init__(self, link: Link, ask: bytes) -> None:
         self._link, self._ask = link, ask
@@ -46,6 +55,8 @@ class LinkAnswer:
 class Nobody:
     """A notify has no answer."""
 
+    wanted = False
+
     def result(self, packed: bytes) -> None:
         pass
 
@@ -59,10 +70,10 @@ NOBODY = Nobody()
 class Tracked:
     """Another answer, with a note of what is under way until then."""
 
-    __slots__ = ("_answer", "_number", "_under_way")
+    __slots__ = ("_answer", "_number", "_under_way", "wanted")
 
     def __init__(self, answer: Answer, under_way: UnderWay, key: str | None) -> None:
-        self._answer, self._under_way = answer, under_way
+        self._answer, self._under_way, self.wanted = answer, under_way, answer.wanted
         self._number = under_way.begin(key)
 
     def result(self, packed: bytes) -> None:
@@ -81,10 +92,10 @@ class AfterPushes:
     whoever called has to have them first.
     """
 
-    __slots__ = ("_answer", "_ready")
+    __slots__ = ("_answer", "_ready", "wanted")
 
     def __init__(self, answer: Answer, ready: Callable[[Callable[[], None]], None]) -> None:
-        self._answer, self._ready = answer, ready
+        self._answer, self._ready, self.wanted = answer, ready, answer.wanted
 
     def result(self, packed: bytes) -> None:
         self._ready(partial(self._answer.result, packed))
@@ -97,6 +108,8 @@ class _Own:
     """A call of this node to itself that is under way."""
 
     __slots__ = ("_calls", "called", "deadlines", "what")
+
+    wanted = True
 
     def __init__(self, calls: OwnCalls, what: str) -> None:
         self._calls, self.what = calls, what

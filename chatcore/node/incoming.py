@@ -19,7 +19,7 @@ from chatcore.dispatch.dispatcher import (
 from chatcore.dispatch.reasons import in_words, reason_of
 from chatcore.errors import CallRefused, SessionError
 from chatcore.links.filters import RpcCall, RpcFilters
-from chatcore.node.answers import NOBODY, Answer
+from chatcore.node.answers import Answer
 from chatcore.node.replies import UNREADABLE
 from chatcore.telemetry import Counters
 from chatcore.tracing import Span
@@ -80,7 +80,7 @@ class Incoming:
         filters = None if service.startswith(OWN_SERVICES) else self._filters
         through, call = None, None
         if filters is not None:
-            call = self._call(service, method, args, len(packed), peer, answer is NOBODY)
+            call = self._call(service, method, args, len(packed), peer, not answer.wanted)
             through = partial(_through, filters, call)
 
         def ended(result: Any, problem: BaseException | None) -> None:
@@ -132,7 +132,7 @@ class Incoming:
         self._counters.calls_refused += 1
         if span is not None:
             span.finish("refused", str(problem))
-        if answer is NOBODY:
+        if not answer.wanted:
             self.log.warn(
                 "A notify of {what} from {peer} is refused: {problem}",
                 what=what,

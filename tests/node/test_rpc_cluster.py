@@ -404,6 +404,16 @@ async def test_what_a_filter_does_where_a_call_arrives(filtered: Cluster) -> Non
     assert outcomes == ["CallRefused", "KeyError", "changed in", "CallRefused"]
 
 
+@pytest.mark.parametrize("caller", ["front-1", "back-1"])
+async def test_filters_are_told_that_nobody_waits(filtered: Cluster, caller: str) -> None:
+    target = rpc(filtered, caller).to("back-1", notify=True).back.backRemote
+    await target.echo("x")
+    await rpc(filtered, caller).to("back-1").back.backRemote.echo("y")
+    seen = remote(filtered, "back-1").seen()
+    told = {each[-1]: each[-2] for each in seen if each[0] == "in"}
+    assert told == {"x": True, "y": False}
+
+
 async def test_a_node_that_is_too_busy_refuses_calls() -> None:
     """And says that nothing ran, so that they may go elsewhere."""
     with short_folder() as folder:
