@@ -77,6 +77,7 @@ class OpenTelemetry:
         self._resource = Resource.create(about)
         self._off = os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
         self._processor: Any = None
+        self._failed = False
 
     def start(self) -> None:
         """Begin; not before the process is what it will be: a thread begins."""
@@ -84,9 +85,15 @@ class OpenTelemetry:
             self._processor = self._make_processor(self._make_exporter())
 
     def __call__(self, span: Span) -> None:
-        """Take a span that has ended."""
-        if self._processor is not None:
+        """Take a span that has ended. Those who are followed never feel what goes wrong here."""
+        if self._processor is None:
+            return
+        try:
             self._processor.on_end(self._of(span))
+        except Exception:
+            if not self._failed:
+                self.log.failure("A span can't be exported; of others that is not told again")
+            self._failed = True
 
     async def stop(self, reactor: Any) -> None:
         """Have the last ones leave, if that does not take too long."""

@@ -18,7 +18,9 @@ class TracingSettings:
         0.0, "fraction of clients' messages that are traced; 0: only those that somebody asks for"
     )
     per_second: Annotated[int, Meta(ge=1)] = setting(
-        50, "messages that a server begins to trace each second, at most, whoever asks for it"
+        50,
+        "messages that a server begins to trace each second, at most: of those that somebody asks"
+        " for, and of all others",
     )
     export: Literal["", "opentelemetry"] = setting(
         "",

@@ -27,13 +27,17 @@ T = TypeVar("T")
 LINGER_SECONDS = 60.0
 """For how long after the last that was noted what it has brought about still belongs to it."""
 
+REACH_SECONDS = 600.0
+"""For how long after a span began what it has brought about belongs to it: a loop that a handler
+starts may go on for ever."""
+
 SAMPLED, CLIENT = "sampled", "client"
 """Why messages are traced that nobody asked for: by chance, or because the client's trace is."""
 
 _current: ContextVar[Span | None] = ContextVar("chatcore_span", default=None)
 
 Exporter = Callable[[Span], None]
-"""Given each span that has ended."""
+"""Given each span that has ended; it must not raise."""
 
 
 class Tracer:
@@ -77,7 +81,8 @@ class Tracer:
         self._over: dict[str, Arming] = {}
         self._followed = 0
         self._until = 0.0
-        self._second, self._begun = 0.0, 0
+        self._second = 0.0
+        self._begun = {True: 0, False: 0}  # in it, by whether somebody has asked for them
         self.active = bool(self._sample) and not off
 
     @property
@@ -91,7 +96,7 @@ class Tracer:
     def current(self) -> Span | None:
         """The span that what runs now is a part of."""
         span = _current.get()
-        if span is None:
+        if span is None or self.now() - span.start > REACH_SECONDS * 1_000_000:
             self._look()
             return None
         return span if span.is_of(self) else None
@@ -112,7 +117,7 @@ class Tracer:
             parent: the client's own trace, where it has named one.
         """
         why = self._why(route, uid, parent)
-        if why is None or not self._may_begin():
+        if why is None or not self._may_begin(asked=not isinstance(why, str)):
             self._look()
             return None
         trace, above = new_trace(), ""
@@ -174,7 +179,7 @@ class Tracer:
             return span.child(route, "push", **attributes)
         self._forget_those_over()
         wanted = [each for each in self._armed.values() if each.wants_push(uids)]
-        if not wanted or not self._may_begin():
+        if not wanted or not self._may_begin(asked=True):
             return None
         push = Span(
             self, trace=new_trace(), parent="", name=route, kind="push", attributes=attributes
@@ -204,7 +209,7 @@ class Tracer:
             return f"{MOST_ARMED} look for messages already"
         if not 0 < count <= MOST_COUNT or not 0 < seconds <= LONGEST_SECONDS:
             return f"up to {MOST_COUNT} messages can be traced, within {LONGEST_SECONDS:g} s"
-        if max(len(word), len(to)) > LONGEST_WORD or not (word or to):
+        if max(len(id), len(word), len(to)) > LONGEST_WORD or not (word or to):
             return "there is no usable word of what to look for"
         until = self._clock() + seconds
         self._armed[id] = Arming(id=id, word=word, to=to, count=count, until=until)
@@ -270,13 +275,18 @@ class Tracer:
             if not each.left:
                 self.disarm(each.id)
 
-    def _may_begin(self) -> bool:
-        """Whether one more trace may begin in this second."""
+    def _may_begin(self, *, asked: bool) -> bool:
+        """Whether one more trace may begin in this second.
+
+        Args:
+            asked: whether somebody has asked for it. The traces that clients name don't keep those
+                from being found.
+        """
         now = self._clock()
         if now - self._second >= 1:
-            self._second, self._begun = now, 0
-        self._begun += 1
-        return self._begun <= self._per_second
+            self._second, self._begun = now, {True: 0, False: 0}
+        self._begun[asked] += 1
+        return self._begun[asked] <= self._per_second
 
     def _lives(self) -> None:
         self.active = not self._off

@@ -15,7 +15,8 @@ from twisted.web.server import Site
 
 from chatcore.errors import ConfigError
 from chatcore.node.exporting import OpenTelemetry
-from chatcore.tracing import Tracer
+from chatcore.tracing import Span, Tracer
+from chatcore.tracing.traceparent import new_trace
 
 from .rooms import Rooms
 
@@ -95,6 +96,20 @@ async def test_what_they_are(quick: None) -> None:
     (event,) = last.events
     assert (event.name, event.attributes["chatcore.uid"]) == ("dropped", "bob")
     assert last.resource.attributes["service.instance.id"] == "front-1"
+
+
+@pytest.mark.logs_failures
+async def test_one_that_can_not_be_exported_hurts_nobody(quick: None) -> None:
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    memory = InMemorySpanExporter()
+    tracer = Tracer(node="front-1")
+    exporter = tracer.exporter = OpenTelemetry(id="front-1", server_type="front", exporter=memory)
+    exporter.start()
+    for trace in ("not hexadecimal", new_trace()):
+        Span(tracer, trace=trace, parent="", name=SEND, kind="handler").finish()
+    await until(lambda: len(memory.get_finished_spans()) == 1, "the other span")
+    await exporter.stop(reactor)
 
 
 async def test_a_receiver(folder: Path, quick: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from chatcore.tracing.arming import LONGEST_SECONDS, MOST_ARMED, MOST_COUNT
 from chatcore.tracing.spans import MOST_MEMBERS
 from chatcore.tracing.store import MOST_OF_ONE
 from chatcore.tracing.traceparent import TraceParent, new_span, new_trace
-from chatcore.tracing.tracer import LINGER_SECONDS
+from chatcore.tracing.tracer import LINGER_SECONDS, REACH_SECONDS
 
 CLIENT = TraceParent(new_trace(), new_span())
 
@@ -67,6 +67,12 @@ class TestWhichAreFollowed:
         it.clock.advance(1)
         assert sum(it.message() is not None for _ in range(10)) == 3
 
+    def test_what_clients_name_keeps_nobody_from_finding(self) -> None:
+        it = Following(per_second=3)
+        assert sum(it.tracer.message("x.y.z", None, CLIENT) is not None for _ in range(9)) == 3
+        it.arm("chat.*")
+        assert it.message() is not None
+
     def test_few_look_at_the_same_time(self) -> None:
         it = Following()
         assert [it.arm(id=f"{n}") for n in range(MOST_ARMED)] == [None] * MOST_ARMED
@@ -83,6 +89,7 @@ class TestWhichAreFollowed:
             {"seconds": LONGEST_SECONDS + 1},
             {"word": ""},
             {"word": "x" * 2000},
+            {"id": "x" * 2000},
         ],
     )
     def test_what_makes_no_sense(self, given: dict[str, Any]) -> None:
@@ -124,6 +131,18 @@ class TestWhichAreFollowed:
         assert span is not None and it.tracer.active
         assert (span.trace, span.parent) == (CLIENT.trace, CLIENT.span)
         assert OFF.came(str(CLIENT).encode(), "a.b.c", "handler") is None
+
+    def test_what_goes_on_for_ever_belongs_to_it_for_a_while(self) -> None:
+        it = Following()
+        it.arm()
+        span = it.message()
+        assert span is not None
+        it.clock.advance(REACH_SECONDS)
+        assert it.tracer.within(span, it.tracer.current) is span
+        it.clock.advance(1)
+        assert it.tracer.within(span, it.tracer.current) is None
+        assert it.tracer.within(span, it.tracer.push, "onTick", ["ann"]) is None
+        assert not it.tracer.active
 
     def test_several_nodes_in_a_process(self) -> None:
         one, other = Following(), Following()
