@@ -48,7 +48,9 @@ function person(name, about, libraries) {
   }
 
   function state() {
-    var last = heard.slice(-10).map(function (each) { return each[0]; });
+    var last = heard.slice(-10).map(function (each) {
+      return each[0] === 'disconnect' ? 'disconnect (' + each[1] + ')' : each[0];
+    });
     return (line && line.connected() ? 'connected' : 'not connected') + ', having heard ' + last;
   }
 
