@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 from twisted.internet.defer import Deferred
 
 from chatcore.admin.outcomes import FAILED, REFUSED
+from chatcore.connectors.outbox import INote
 from chatcore.deadlines import IClock
 from chatcore.dispatch.dispatcher import OWN_SERVICES
 from chatcore.errors import AdminError, BoxError, SessionError
@@ -21,7 +22,8 @@ from chatcore.links.link import LONGEST_WHY, Link, Responder
 from chatcore.links.table import LinkTable
 from chatcore.sessions.service import SessionService
 from chatcore.sessions.session import Session
-from chatcore.telemetry import Counters
+from chatcore.telemetry import Counters, Reason
+from chatcore.wire.body import Body
 from chatcore.wire.box import END, Box, BoxParser, item
 
 REPLAYED: Final = frozenset((b"Forward", b"ForwardNotify", b"Call", b"CallNotify"))
@@ -100,7 +102,7 @@ class Replays:
 
     def end(self, by: Link) -> None:
         """Whoever replayed something is gone, and so are his stand-ins."""
-        for session in self._standins.pop(by, {}).values():
+        for session in list(self._standins.pop(by, {}).values()):
             self._sessions.close(session, "the replay has ended")
 
     def stop(self) -> None:
@@ -140,24 +142,32 @@ class Replays:
         if not self._frontend:
             raise AdminError("sessions are at frontends alone", code=REFUSED)
         mine = self._standins.setdefault(by, {})
-        if sum(map(len, self._standins.values())) + len(uids) > MOST_STANDINS:
-            raise AdminError(f"a frontend has {MOST_STANDINS} stand-ins at most", code=REFUSED)
+        self._need_room(len(uids))
         for uid in uids:
             if uid not in mine:
-                mine[uid] = await self._open(by, uid)
-        return {uid: mine[uid].id for uid in uids}
+                self._need_room(1)  # others may come meanwhile
+                await self._open(by, uid, mine)
+        return {uid: mine[uid].id for uid in uids if uid in mine}
 
-    async def _open(self, by: Link, uid: str) -> Session:
+    def _need_room(self, more: int) -> None:
+        if sum(map(len, self._standins.values())) + more > MOST_STANDINS:
+            raise AdminError(f"a frontend has {MOST_STANDINS} stand-ins at most", code=REFUSED)
+
+    async def _open(self, by: Link, uid: str, mine: dict[str, Session]) -> None:
         standin = StandIn(lambda reason: self._close(by, uid, reason))
-        session = self._sessions.open(standin)
+        # Before it is bound, which takes time: whoever wants it may be gone by then.
+        session = mine[uid] = self._sessions.open(standin)
         try:
             bound = self._sessions.bind(session.id, uid)
             if bound is not None and not isinstance(bound, float):
                 await bound
         except (SessionError, TypeError, ValueError) as problem:
+            if mine.get(uid) is session:
+                del mine[uid]
             self._sessions.close(session, "no stand-in")
             raise AdminError(f"no stand-in for {uid!r:.100}: {problem}", code=REFUSED) from None
-        return session
+        if session.closed is not None:
+            raise AdminError(f"the stand-in for {uid!r:.100} is gone already", code=REFUSED)
 
     def _close(self, by: Link, uid: str, reason: str) -> bool:
         session = self._standins.get(by, {}).pop(uid, None)
@@ -223,7 +233,7 @@ class StandIn:
 
     def __init__(self, kicked: Callable[[str], object]) -> None:
         self._kicked = kicked
-        self.encoding = NOWHERE
+        self.encoding = NO_ENCODING
         self.outbox = NOWHERE
 
     def kick(self, reason: str) -> None:
@@ -231,19 +241,38 @@ class StandIn:
         self._kicked(reason)
 
 
-class Nowhere:
-    """What is sent to stand-ins: nothing, by nobody."""
+class NoEncoding:
+    """How what stand-ins are sent is written: not at all."""
 
     name = "replay"
-    waiting = 0
 
-    def push(self, *args: Any) -> bytes:
-        """Neither encodes a push nor sends one."""
+    def push(self, route: str, body: Body) -> bytes:
+        """As that of an encoding."""
         return b""
+
+
+class Nowhere:
+    """The outbox of stand-ins, who read everything at once; see `chatcore.connectors.outbox`."""
+
+    waiting = 0
+    unread_seconds = 0.0
+
+    def push(self, data: bytes, route: str, note: INote | None = None) -> None:
+        """Nothing is sent."""
+        if note is not None:
+            note.left()
 
     push_droppable = push
 
+    def note(self, note: INote) -> None:
+        """All has left."""
+        note.left()
 
+    def missed(self, why: Reason, route: str) -> None:
+        """Nobody misses it."""
+
+
+NO_ENCODING: Final = NoEncoding()
 NOWHERE: Final = Nowhere()
 
 

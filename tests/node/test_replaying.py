@@ -10,10 +10,12 @@ import pytest
 import pytest_twisted
 from running import short_folder
 from small_cluster import Cluster, until
+from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
 from chatcore.errors import AdminError
 from chatcore.node import replaying as replaying_module
+from chatcore.node.looking.why import Why
 from chatcore.node.replaying import Replays
 from chatcore.wire.box import BoxParser, encode
 from chatcore.wire.values import pack, unpack
@@ -74,10 +76,10 @@ def folder() -> Iterator[Path]:
         yield folder
 
 
-def made(folder: Path, scope: str = "node") -> Cluster:
+def made(folder: Path, scope: str = "node", *, fronts: int = 1) -> Cluster:
     return Cluster(
         folder,
-        servers={"front": ["front-1"], "chat": ["chat-1"]},
+        servers={"front": [f"front-{n + 1}" for n in range(fronts)], "chat": ["chat-1"]},
         files=FILES,
         settings={
             "sessions.scope": scope,
@@ -222,6 +224,37 @@ async def test_what_is_not_replayed(cluster: Cluster) -> None:
     ):
         with pytest.raises(AdminError, match=why):
             await replays(cluster, "chat-1").act(BY, what, {"uids": uids}, 5.0)
+
+
+@pytest_twisted.ensureDeferred
+async def test_who_has_gone_leaves_no_stand_in_that_was_on_its_way(folder: Path) -> None:
+    cluster = made(folder, "cluster", fronts=2)
+    await cluster.start()
+    front, node = replays(cluster, "front-1"), cluster.nodes["front-1"]
+    uids = [f"u{n}" for n in range(20)]
+    coming = Deferred.fromCoroutine(front.act(BY, "come", {"uids": uids}, 5.0))
+    assert not coming.called, "other servers are asked"
+    front.end(BY)
+    with pytest.raises(AdminError, match=r"no stand-in for|is gone already"):
+        await coming
+    assert node.counters.sessions_now == 0
+    await front.act(BY, "come", {"uids": uids}, 5.0)
+    front.end(BY)
+    await cluster.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_stand_ins_can_be_looked_at_and_followed(cluster: Cluster) -> None:
+    front, node = replays(cluster, "front-1"), cluster.nodes["front-1"]
+    await front.act(BY, "come", {"uids": ["bob"]}, 5.0)
+    (told,) = Why(node, reactor)({"uid": "bob"})["sessions"]
+    assert (told["waiting"], told["unread"], told["encoding"]) == (0, 0.0, "replay")
+    assert node.tracer.arm(id="a", word="", to="bob", count=1, seconds=10) is None
+    node.application.channels.push_to_uids("onChat", {}, [("bob", "front-1")])
+    (kept,) = node.tracer.store.newest(1)
+    (delivery,) = (span.to_value() for span in kept.spans if span.kind == "deliver")
+    assert [fate[2] for fate in delivery["members"]] == ["written"]
+    front.end(BY)
 
 
 @pytest_twisted.ensureDeferred
