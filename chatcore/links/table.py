@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
@@ -335,7 +336,12 @@ class LinkTable(Service):
 
     def _retire(self, link: Link) -> None:
         if link not in self._retiring:
-            self._retiring[link] = self._parts.clock.callLater(LAST_WORDS_SECONDS, link.abort)
+            why = (
+                f"{link.peer} has begun anew"
+                if link.peer in self._peers
+                else f"{link.peer} was taken out of the view"
+            )
+            self._retiring[link] = self._parts.clock.callLater(LAST_WORDS_SECONDS, link.abort, why)
 
     def _forget_retiring(self, link: Link) -> None:
         timer = self._retiring.pop(link, None)
@@ -424,7 +430,7 @@ class LinkTable(Service):
     def _lost(self, link: Link, reason: Failure) -> None:
         self._forget_retiring(link)
         if self._links.get(link.peer) is link:
-            self._down(link, link.ended or reason.getErrorMessage())
+            self._down(link, link.ended or _ended(reason))
         elif (host := self._host(link.peer)) is not None:
             host.left(link)
         self._closing.pop(link).callback(None)
@@ -546,6 +552,15 @@ def _why(reason: Failure) -> str:
     """Why nobody was reached, in few words."""
     number = getattr(reason.value, "osError", None)
     return os.strerror(number) if isinstance(number, int) else reason.getErrorMessage()
+
+
+def _ended(reason: Failure) -> str:
+    """Why a link ended that this side did not give up, as an operator would say it."""
+    if reason.check(ConnectionDone):
+        return "the other side closed it"
+    if reason.check(ConnectionLost, ConnectionAborted):
+        return "the connection was cut"
+    return _why(reason).rstrip(".")
 
 
 def _abort_all(links: Iterable[Link]) -> None:

@@ -195,7 +195,7 @@ class TestLinks:
         assert [each["state"] for each in found] == ["down", "down", "up"]
         assert (found[0]["dialler"], found[0]["listener"]) == ("chat-1", "chat-2")
         assert found[0]["dialler_problem"] != "-"
-        assert found[0]["dialler_why"] == "Connection was closed cleanly."
+        assert found[0]["dialler_why"] == "the other side closed it"
         assert float(found[0]["dialler_lost"]) >= 0
         assert told.lines[-1] == "Links: 2 down, 1 up"
 

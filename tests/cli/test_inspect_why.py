@@ -250,3 +250,60 @@ def test_what_happened_long_before_it_came_has_nothing_to_do_with_it() -> None:
     journal.note_node("link lost", "gone again", peer="room-1")
     story = Story("bob", {"front-1": answer(journal)})
     assert [each.why for each in story.events if each.of_node] == ["gone again"]
+
+
+def told_by(time: list[float]) -> tuple[Journal, Journal]:
+    """What a frontend and the server of bob's channel know."""
+    front, room = Journal(lambda: time[0]), Journal(lambda: time[0])
+    front.note("bob", "logged in", session=1)
+    room.note("bob", "joined", channel="attic", peer="front-1")
+    return front, room
+
+
+def test_a_backend_that_hung_is_named_and_not_what_followed() -> None:
+    time = [1_000.0]
+    front, room = told_by(time)
+    time[0] = 1_010.0
+    front.note_node("link lost", "it was taken out of the view", peer="room-1")
+    time[0] = 1_100.0
+    room.note_node("held up", more={"seconds": 95.0})
+    room.note_node("link lost", "the other side closed it", peer="front-1")
+    time[0] = 1_100.5
+    front.note_node("link up", peer="room-1")
+    room.note_node("link up", peer="front-1")
+
+    story = Story("bob", {"front-1": answer(front), "room-1": answer(room)})
+
+    assert [(each.node, each.what) for each in story.events if each.of_node] == [
+        ("front-1", "link lost"),
+        ("room-1", "held up"),
+    ]
+    assert first_line(story) == (
+        "bob is not connected; room-1 did nothing else for 95.0 s, until 1970-01-01 00:18:20"
+    )
+
+
+def test_a_second_loss_of_a_link_is_one_of_its_own() -> None:
+    time = [1_000.0]
+    front, room = told_by(time)
+    time[0] = 1_010.0
+    front.note_node("link lost", "cut", peer="room-1")
+    time[0] = 1_020.0
+    front.note_node("link up", peer="room-1")
+    time[0] = 1_030.0
+    room.note_node("link lost", "cut again", peer="front-1")
+
+    story = Story("bob", {"front-1": answer(front), "room-1": answer(room)})
+
+    assert [each.why for each in story.events if each.of_node] == ["cut", "cut again"]
+
+
+def test_a_server_without_anything_of_the_user_may_hang() -> None:
+    time = [1_000.0]
+    front, room = told_by(time)
+    gate = Journal(lambda: time[0])
+    gate.note_node("held up", more={"seconds": 5.0})
+
+    said = {"front-1": answer(front), "room-1": answer(room), "gate-1": answer(gate)}
+
+    assert [each for each in Story("bob", said).events if each.of_node] == []

@@ -310,6 +310,8 @@ def test_who_leaves_the_view_is_linked_to_a_moment_longer_and_no_more(net: Net) 
     assert works(net, a, b)
     net.pass_time(table.LAST_WORDS_SECONDS)
     assert a.table.get("b") is None
+    lost = [each for each in a.counters.journal.of_node() if each.what == "link lost"]
+    assert [each.why for each in lost] == ["b was taken out of the view"]
     follow(a, "b", "life 1")
     net.pass_time(0.5)
     assert works(net, a, b)

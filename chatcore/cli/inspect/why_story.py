@@ -14,7 +14,8 @@ AROUND_SECONDS = 30.0
 """Seconds before a session and after it in which what happened to its server matters to it."""
 
 SAME_SECONDS = 5.0
-"""Seconds within which both ends of a link note that it is lost."""
+"""Seconds within which both ends of a link note that it is lost; one that hung notes it later, but
+not after the other one has the link back."""
 
 LATELY_SECONDS = 900.0
 """Seconds for which a trouble stands in the first line of who is connected again."""
@@ -194,8 +195,12 @@ class Story:
             return False
         ends = {event.node, event.about.get("peer")}
         owners = {each.node for each in own if each.what in ("joined", "left")}
-        if event.what == "held up" and event.node in owners:
-            return any(stay.touches(event) for stay in stays)
+        if event.what == "held up":
+            owners |= {backend for backend, _, _ in self.members}
+            owners |= {backend for _, backend, _ in self.groups}
+            return any(
+                stay.touches(event) and event.node in owners | {stay.frontend} for stay in stays
+            )
         if not any(stay.frontend in ends and stay.touches(event) for stay in stays):
             return False
         channels = {each.about.get("channel") for each in own if each.what == "joined"}
@@ -235,12 +240,19 @@ def _once(events: Iterable[Event]) -> list[Event]:
             ends = frozenset((event.node, event.about.get("peer")))
             before = last.get(ends)
             other = before is not None and before.node != event.node
-            if before is not None and other and event.first - before.first <= SAME_SECONDS:
+            if before is not None and other and _is_same_loss(before, event):
                 before.until = before.until or event.until
                 continue
             last[ends] = event
         told.append(event)
     return told
+
+
+def _is_same_loss(before: Event, event: Event) -> bool:
+    """Whether the other end of a link has noted the same loss later."""
+    if event.first - before.first <= SAME_SECONDS:
+        return True
+    return before.until is not None and event.first <= before.until
 
 
 def clock(time: float, now: float) -> str:

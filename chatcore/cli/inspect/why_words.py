@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from chatcore.cli.inspect.why_story import LATELY_SECONDS, Event, Story, clock
+from chatcore.cli.inspect.why_story import LATELY_SECONDS, SAME_SECONDS, Event, Story, clock
 from chatcore.cli.inspect.wording import amount
 from chatcore.telemetry import REASONS
 
@@ -93,7 +93,17 @@ def _trouble(story: Story, since: float) -> Event | None:
         for each in story.events
         if each.what in TROUBLE and each.last >= since and not _is_no_trouble(story, each)
     ]
+    hung = [each for each in events if each.what == "held up"]
+    events = [each for each in events if not any(_follows(each, from_) for from_ in hung)]
     return min(events, key=lambda each: (TROUBLE.index(each.what), -each.last), default=None)
+
+
+def _follows(event: Event, hung: Event) -> bool:
+    """Whether a link was lost because one of its ends hung."""
+    if event.what != "link lost" or hung.node not in (event.node, event.about.get("peer")):
+        return False
+    begin = hung.last - float(hung.about.get("seconds") or 0.0)
+    return begin <= event.first <= hung.last + SAME_SECONDS
 
 
 def _is_no_trouble(story: Story, event: Event) -> bool:
@@ -137,6 +147,8 @@ def _at(story: Story, event: Event) -> str:
             return f"{_pushes(event)} {_were(event)} not sent {when}: {_why(event)}"
         case "outbox high-water":
             return f"{_much(event)} {when}"
+        case "held up":
+            return f"{event.node} {_held_up(event)}, until {clock(event.last, story.now)}"
     return f"{sentence(event, story.now)}, noted by {event.node}"
 
 
@@ -224,6 +236,10 @@ def _much(event: Event) -> str:
     return f"{amount(about.get('bytes') or 0)} waited for it, {event.why}"
 
 
+def _held_up(event: Event) -> str:
+    return f"did nothing else for {event.about.get('seconds')} s"
+
+
 def _link(event: Event, what: str) -> str:
     text = f"the link to {event.about.get('peer')} was {what}"
     return f"{text}: {event.why}" if event.why else text
@@ -249,6 +265,6 @@ _SENTENCES: Mapping[str, Callable[[Event], str]] = {
     "link lost": lambda event: _link(event, "lost"),
     "refused handshake": lambda event: f"{event.count} handshakes were refused: {event.why}",
     "held up": lambda event: (
-        f"did nothing else for {event.about.get('seconds')} s: a call kept it from everything"
+        f"{_held_up(event)} until then: a call kept it from everything, or its process stood still"
     ),
 }
