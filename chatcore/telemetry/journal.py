@@ -159,7 +159,7 @@ class Journal:
         Returns:
             What it is noted in; whoever notes the same again and again may add to it.
         """
-        if len(uid) > LONGEST:
+        if not isinstance(uid, str) or len(uid) > LONGEST:
             uid = _key(uid)
         entries = self._known.get(uid)
         if entries is not None:
@@ -272,6 +272,8 @@ class Journal:
 
 def _key(uid: str) -> str:
     """A uid as it is kept: of one that is very long, not all of it."""
+    if not isinstance(uid, str):  # what an application pushes to may be anything
+        uid = repr(uid)
     if len(uid) <= LONGEST:
         return uid
     return f"{uid[:LONGEST]}…{sha256(uid.encode('utf-8', 'surrogatepass')).hexdigest()}"

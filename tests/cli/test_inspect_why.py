@@ -17,6 +17,7 @@ from chatcore.cli.inspect.why import FIELDS
 from chatcore.cli.inspect.why_story import Story
 from chatcore.cli.inspect.why_words import first_line, sentence
 from chatcore.cli.reaching import Reach
+from chatcore.node.looking.traces import Traces
 from chatcore.telemetry import GAUGES, HAPPENINGS, REASONS, Journal
 from chatcore.telemetry.reasons import Happening
 
@@ -50,6 +51,19 @@ async def test_a_quiet_user(ways: Ways) -> None:
     assert said["channels"] == [
         {"channel": "room1", "owner": "room-1", "frontend": "front-1", "says": [True, True]}
     ]
+
+
+async def test_secrets_in_words_of_the_application_are_hidden(ways: Ways) -> None:
+    await ways.enter(BOB)
+    node = ways.nodes["front-1"]
+    node.sessions.kick_uid(BOB, "token=hunter2 has expired")
+
+    said = await ways.why()
+
+    assert "kicked" in [each["what"] for each in said["events"]]
+    assert "hunter2" not in str(said)
+    ends = Traces(node)({"do": "ends", "uids": [BOB]})["uids"]
+    assert ends == {BOB: ["kicked", "[hidden]"]}
 
 
 async def test_on_a_terminal(ways: Ways) -> None:

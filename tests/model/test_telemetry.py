@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from typing import Any
 
 import pytest
 
@@ -178,3 +179,11 @@ def test_of_a_very_long_uid_not_all_is_kept() -> None:
     journal.note(ann, "logged in")
     assert (len(journal.of(ann)), len(journal.of(bob))) == (1, 0)
     assert len(next(journal.uids())) < 2 * LONGEST
+
+
+def test_a_push_to_what_is_no_uid_is_noted_like_any_other() -> None:
+    journal = Journal(Time())
+    strange: list[Any] = [b"x" * 1000, None, ["a", "b"]]
+    journal.missed(strange, "gone", "onChat")
+    assert [type(each) for each in journal.uids()] == [str] * 3
+    assert len(journal.of("None")) == 1

@@ -15,6 +15,7 @@ from chatcore.inspector.values import shown
 from chatcore.node.looking.gathering import for_each, largest
 from chatcore.node.looking.given import short, text, whole
 from chatcore.node.looking.looked_at import ILookedAt
+from chatcore.node.looking.noted import told_of
 from chatcore.sessions.session import LONGEST_UID, Session
 
 MOST: Final = 1000
@@ -125,7 +126,7 @@ class OneSession:
         clients, uid = self._node.clients, session.uid
         groups = [] if clients is None or uid is None else clients.groups.of_uid(uid)
         journal = self._node.counters.journal
-        noted = [] if uid is None else [each.to_value() for each in journal.of(uid)]
+        noted = [] if uid is None else [told_of(each) for each in journal.of(uid)]
         return {
             **in_short(session),
             **_settings(session),

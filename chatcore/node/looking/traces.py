@@ -59,7 +59,7 @@ class Traces:
 
     def __init__(self, node: ILookedAt) -> None:
         self._tracer, self._node = node.tracer, node
-        self._redaction = Redaction()
+        self._words = Redaction().text
         self._acts = {
             "arm": self._arm,
             "disarm": self._disarm,
@@ -126,7 +126,7 @@ class Traces:
     def _redacted(self, value: dict[str, Any]) -> dict[str, Any]:
         for span in value["spans"]:
             if span["error"]:
-                span["error"] = self._redaction.text(span["error"])
+                span["error"] = self._words(span["error"])
         return value
 
     def _ends(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,7 +141,7 @@ class Traces:
             about = {"channel": channel, "peer": frontend}
             for entry in reversed(self._node.counters.journal.of(uid)):
                 if entry.what == "left" and entry.about == about and entry.last >= lately:
-                    found.append((uid, frontend, int(entry.last * 1e6), entry.why))
+                    found.append((uid, frontend, int(entry.last * 1e6), self._words(entry.why)))
                     break
         found.sort(key=lambda each: -each[2])
         return {"left": [list(each) for each in found[:MOST_LEFT]]}
@@ -155,7 +155,7 @@ class Traces:
             if entry.what == "logged in":
                 break
             if entry.what in ENDS:
-                end = [ENDS[entry.what], entry.why]
+                end = [ENDS[entry.what], self._words(entry.why)]
                 if entry.what != "closed":  # which follows from what was decided before
                     break
         return end

@@ -10,6 +10,7 @@ from chatcore.admin.outcomes import REFUSED
 from chatcore.deadlines import IClock
 from chatcore.errors import AdminError
 from chatcore.node.looking.looked_at import ILookedAt
+from chatcore.node.looking.noted import told_of
 from chatcore.sessions.session import LONGEST_UID, Session
 
 MOST_CHANNELS = 20_000
@@ -51,7 +52,7 @@ class Why:
             raise AdminError("there is no usable uid in what was asked", code=REFUSED)
         node = self._node
         journal, clients = node.counters.journal, node.clients
-        happened = [each.to_value() for each in journal.of(uid)]
+        happened = [told_of(each) for each in journal.of(uid)]
         sessions = [self._session(each) for each in islice(node.sessions.by_uid(uid), MOST_SHOWN)]
         groups = [] if clients is None else clients.groups.of_uid(uid)[:MOST_SHOWN]
         members = node.channels.of_uid(uid, MOST_CHANNELS)[:MOST_SHOWN]
@@ -61,7 +62,7 @@ class Why:
             "since": self._begun,
             "time": journal.now(),
             "happened": happened,
-            "node": [each.to_value() for each in journal.of_node()],
+            "node": [told_of(each) for each in journal.of_node()],
             "sessions": sessions,
             "groups": [[backend, channel] for backend, channel in groups],
             "members": [[channel, frontend] for channel, frontend in members],
