@@ -321,7 +321,7 @@ class Outbox:
 
     def _lost(self, reason: Reason, detail: str = "") -> None:
         """What was noted of will not leave."""
-        if self._taken is not None and self._transport is not None:
+        if self._taken is not None and hasattr(self._transport, "dataBuffer"):
             self._sift(held_by(self._transport))
         notes = [*(self._taken or ()), *(self._notes or ())]
         self._notes = self._taken = None
@@ -396,7 +396,7 @@ class Outbox:
         if transport is not None:
             transport.unregisterProducer()
             # Also of who does not read just now: the last of it may be why this is closed.
-            if self._taken is not None:
+            if self._taken is not None and hasattr(transport, "dataBuffer"):
                 self._sift(held_by(transport))
             rest = self._rest()
             if not rest or write_now(transport, rest):

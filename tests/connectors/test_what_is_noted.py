@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from twisted.internet.testing import StringTransport
 
+from chatcore.connectors.outbox import Outbox
 from chatcore.wire import package
 from chatcore.wire.body import Body
 
@@ -116,3 +118,32 @@ def test_refused_handshakes_are_counted_without_what_clients_say(make: Make) -> 
         "it can't be read",
         3,
     )
+
+
+class Told:
+    """Somebody who wants to know what becomes of a push."""
+
+    said = ""
+
+    def waits(self, before: int) -> None:
+        self.said = "waits"
+
+    def left(self) -> None:
+        self.said = "left"
+
+    def lost(self, reason: str, detail: str = "") -> None:
+        self.said = reason
+
+
+@pytest.mark.parametrize("end", ["close", "drop"])
+def test_what_a_transport_holds_that_does_not_say_how_much(make: Make, end: str) -> None:
+    connector = make()
+    outbox = Outbox(parts=connector.parts.outboxes, full=lambda why: None)
+    outbox.open(StringTransport())
+    outbox.pauseProducing()
+    told = Told()
+    outbox.note(told)
+    assert told.said == "waits"
+    getattr(outbox, end)()
+    assert told.said == "gone"
+    outbox.close()
