@@ -12,6 +12,7 @@ from small_cluster import until
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.threads import deferToThread
 
+from chatcore.cli.inspect import tracing
 from chatcore.links.link import Link
 
 from .rooms import FILES, Rooms
@@ -431,6 +432,32 @@ class TestWhatIsAsked:
         assert (ran.code, ran.out) == (1, "")
         assert "no messages of ann came within 0.2 s" in ran.err
         assert not any(node.tracer._armed for node in rooms.nodes.values())
+
+    async def test_each_is_told_when_it_has_come(
+        self, rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        told: list[str] = []
+        monkeypatch.setattr(tracing, "tell", lambda output, story: told.append(story.trace))
+        ann = await rooms.enter("ann")
+        looking = rooms.look_for(SEND, "--count", "3")
+        await rooms.looked_for()
+
+        await ann.request(SEND, {"text": "hi"})
+        await until(lambda: len(told) == 1, "the first")
+        await ann.request(SEND, {"text": "hi"})
+        await until(lambda: len(told) == 2, "the second")
+        assert not looking.called
+        await ann.request(SEND, {"text": "hi"})
+        ran = await looking
+
+        assert (ran.code, len(set(told))) == (0, 3)
+
+    async def test_a_route_that_nobody_has_is_told_at_once(self, rooms: Rooms) -> None:
+        ran = await rooms.look_for("chat.chatHandler.sned", "--timeout", "0.2")
+        assert f"no server has a handler 'chat.chatHandler.sned'. Did you mean {SEND!r}?" in ran.err
+        for word in (SEND, "chat.*", "ann"):
+            ran = await rooms.look_for(word, "--timeout", "0.2")
+            assert "no server has" not in ran.err
 
     async def test_nothing_to_look_for(self, rooms: Rooms) -> None:
         ran = await rooms.look_for()

@@ -13,6 +13,7 @@ from typing import Any
 from twisted.internet.task import deferLater
 
 from chatcore.admin.outcomes import LATE
+from chatcore.admin.questions import Question
 from chatcore.cli.choosing import chosen
 from chatcore.cli.cluster import Cluster, exit_of
 from chatcore.cli.exits import DONE, FAILED, CommandError
@@ -20,6 +21,7 @@ from chatcore.cli.inspect.story import Absent, Story, tops
 from chatcore.cli.inspect.telling import tell
 from chatcore.cli.output import Output
 from chatcore.cli.reaching import reach
+from chatcore.config.names import nearest
 from chatcore.errors import AdminError
 
 LOOK = 0.2
@@ -40,6 +42,9 @@ ENDED = "closed"
 
 _MOST_UIDS = 2_000
 
+_ROUTE = re.compile(r"[\w-]+\.\w+\.\w+")
+"""What has the form of a handler's route; uids may have it, too."""
+
 
 async def trace(options: argparse.Namespace, output: Output, *, reactor: Any) -> int:
     """Wait for messages, or take those that were followed lately, and tell what became of them.
@@ -59,6 +64,9 @@ async def trace(options: argparse.Namespace, output: Output, *, reactor: Any) ->
         asking = _Asking(cluster, ids, output, min(options.timeout, STEP))
         find = _recent if options.recent else _awaited
         stories = await find(asking, options, output, reactor=reactor)
+        if options.recent:
+            for story in stories:
+                tell(output, story)
     finally:
         await cluster.close()
     asking.tell()
@@ -69,8 +77,6 @@ async def trace(options: argparse.Namespace, output: Output, *, reactor: Any) ->
     if output.as_json:
         told = [story.to_value() for story in stories]
         output.document({"traces": told, "silent": silent, "exit": code})
-    for story in stories:
-        tell(output, story)
     if not stories:
         output.note(f"chatcore: {_none(options)}")
     return code
@@ -105,6 +111,12 @@ class _Asking:
                 answers[id] = answer
         return answers
 
+    async def of_others(self, question: Question) -> dict[str, dict[str, Any]]:
+        """What those answer to another question who have answered before."""
+        ids = [id for id in self.ids if id not in self.silent]
+        found = await self._cluster.inspect_all(question, ids, {}, self._seconds)
+        return {id: each for id, each in found.items() if not isinstance(each, AdminError)}
+
     def tell(self) -> None:
         """Say who did not answer when it was last asked."""
         for id, problem in self.silent.items():
@@ -128,18 +140,48 @@ async def _awaited(
     if not armed:
         raise CommandError("no server looks for it", exit=FAILED)
     output.note(f"chatcore: looking for {_sought(options)} on {_servers(len(armed))}")
+    await _note_strange(asking, options, output)
     end = reactor.seconds() + options.timeout
-    traces: list[tuple[str, str]] = []
+    known: dict[tuple[str, str], None] = {}
+    stories: list[Story] = []
     try:
-        while True:
+        over = False
+        while not over:
             found = await asking.all("found", id=id)
-            traces = [(trace, top) for each in found.values() for trace, top in each["found"]]
-            if len(traces) >= count or reactor.seconds() >= end or not found:
-                break
-            await deferLater(reactor, LOOK)
-    finally:
+            all_found = [(trace, top) for each in found.values() for trace, top in each["found"]]
+            fresh = [each for each in all_found if each not in known][: count - len(known)]
+            known.update(dict.fromkeys(fresh))
+            over = len(known) >= count or reactor.seconds() >= end or not found
+            if over:
+                await asking.all("disarm", id=id)
+            for story in await _stories(asking, fresh, end, reactor):
+                tell(output, story)  # at once: others may be long in coming
+                stories.append(story)
+            if not over:
+                await deferLater(reactor, LOOK)
+    except BaseException:
         await asking.all("disarm", id=id)
-    return await _stories(asking, traces[:count], end, reactor)
+        raise
+    return stories
+
+
+async def _note_strange(asking: _Asking, options: argparse.Namespace, output: Output) -> None:
+    """Say so where a route is looked for that no server declares: nobody may ever ask for it."""
+    word = options.word or ""
+    if not _ROUTE.fullmatch(word):
+        return
+    answers = await asking.of_others("handlers")
+    routes = [
+        method["route"]
+        for answer in answers.values()
+        for service in answer["services"]
+        for method in service["methods"]
+    ]
+    if not routes or word in routes:
+        return
+    meant = nearest(word, routes)
+    advice = f". Did you mean {meant!r}?" if meant else ""
+    output.note(f"chatcore: no server has a handler {word!r}{advice}")
 
 
 async def _recent(
