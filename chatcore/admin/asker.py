@@ -1,4 +1,4 @@
-"""Who asks, and what he may have done."""
+"""Who asks, and what they may have done."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Asker:
     """Somebody who asks a process.
 
     Args:
-        role: what he may do.
-        name: how he is called, for logs.
+        role: what they may do.
+        name: how they are called, for logs.
     """
 
     role: Role
@@ -42,8 +42,8 @@ class Asker:
 
         Args:
             peer: whose link it is: somebody with a token, or somebody who knows the secret.
-            said: for whom he says that he asks, as from `passed_on`. Who knows the secret may say
-                what he likes. Nobody may do more by it than by himself.
+            said: for whom they say that they ask, as from `passed_on`. Who knows the secret may
+                say anything. Nobody may do more by it than without it.
         """
         if is_like_id(peer):
             try:
@@ -62,17 +62,17 @@ class Asker:
         return f"{self.role}:{self.name}"
 
     def may(self, right: Right) -> bool:
-        """Whether that is his right."""
+        """Whether they have that right."""
         return right in _RIGHTS[self.role]
 
     def need(self, right: Right, what: str) -> None:
-        """See that he may have something done.
+        """See that they may have something done.
 
         Args:
             what: that, as in ``stop chat-1``.
 
         Raises:
-            AdminError: he may not.
+            AdminError: they may not.
         """
         if not self.may(right):
             raise AdminError(

@@ -37,7 +37,7 @@ MOST_LINES = 5
 """Lines a second that are logged of what somebody may not do."""
 
 LAST_SECONDS = 1.0
-"""Seconds that somebody whose token has expired has to read what was written to him."""
+"""Seconds that somebody whose token has expired has to read what was written before."""
 
 LOOK_SECONDS = 3600.0
 """Seconds after which, at the latest, it is looked whether a token has expired."""
@@ -119,7 +119,7 @@ class IAdministered(Protocol):
             given: what the question needs to be understood; nothing in it has been looked at.
             seconds: within which the answer is wanted.
             passes_on: whether another process may be asked for it.
-            asker: who asks; who is asked for him has to know it.
+            asker: who asks; who is asked in turn has to know it.
         """
 
     async def invoke(

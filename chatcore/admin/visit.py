@@ -49,7 +49,7 @@ class Visit:
     """A link to a process, over which an administrator asks. Made by `visit`.
 
     Args:
-        asker: for whom it is asked; for the administrator himself unless given.
+        asker: for whom it is asked; for the administrator alone unless given.
 
     Attributes:
         closed: fires when the link is gone.
@@ -154,7 +154,7 @@ async def visit(
         seconds: that it may take.
         to: the id of who has to answer there; anybody unless given.
         tls: the administrator's certificate, where the link is encrypted.
-        asker: for whom it is asked; for the administrator himself unless given.
+        asker: for whom it is asked; for the administrator alone unless given.
 
     Raises:
         AdminError: nobody can be asked there; says why.

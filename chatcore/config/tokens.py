@@ -47,8 +47,8 @@ class TokenId:
     """Who holds a token, and until when.
 
     Args:
-        role: what he may do.
-        name: how he is called.
+        role: what they may do.
+        name: how they are called.
         end: the second from which it is good no more, since 1970.
     """
 
@@ -92,7 +92,7 @@ class Token:
 
     Args:
         id: who holds it, and until when.
-        key: what he proves.
+        key: what they prove.
     """
 
     id: TokenId
@@ -139,7 +139,7 @@ def is_like_token(text: str) -> bool:
 
 
 def is_like_id(id: str) -> bool:
-    """Whether somebody who comes under that name says that he has a token."""
+    """Whether somebody who comes under that name claims a token."""
     return ":" in id
 
 

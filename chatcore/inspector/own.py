@@ -23,7 +23,10 @@ CALLS: Final = (b"Call", b"CallNotify")
 INVOKE: Final = b"Invoke"
 """Asks a node to make a call for an administrator; nodes pass it on to each other."""
 
-DATA: Final = frozenset(("args", "body", "outcome", "reply", "result", "session"))
+HAND_OVER: Final = b"HandOver"
+"""Gives a channel to its next owner, with what the application keeps in it."""
+
+DATA: Final = frozenset(("args", "body", "outcome", "reply", "result", "session", "state"))
 """What of these commands' bodies an application has put there."""
 
 OWN_SERVICES: Final = b"sys."
@@ -104,7 +107,7 @@ def is_understood(command: bytes | None, route: str, declared: Mapping[str, Decl
         route: what is asked for.
         declared: what is known of methods, by their routes.
     """
-    if command is None:
+    if command is None or command == HAND_OVER:
         return False
     if command not in REQUESTS and command not in CALLS and command != INVOKE:
         return True

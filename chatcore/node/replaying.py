@@ -101,7 +101,7 @@ class Replays:
         raise AdminError(f"nobody here knows how to replay {what[:40]!r}", code=REFUSED)
 
     def end(self, by: Link) -> None:
-        """Whoever replayed something is gone, and so are his stand-ins."""
+        """Whoever replayed something is gone, and so are the stand-ins for it."""
         for session in list(self._standins.pop(by, {}).values()):
             self._sessions.close(session, "the replay has ended")
 

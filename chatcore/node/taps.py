@@ -257,7 +257,7 @@ class Taps:
 
 
 class Sender:
-    """Sends somebody what he is shown, as fast as he reads it, and counts what is too much.
+    """Sends somebody what they are shown, as fast as they read it, and counts what is too much.
 
     Args:
         to: the link over which it is told.

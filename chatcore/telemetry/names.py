@@ -203,7 +203,7 @@ class Counters:
     taps_now: int = level("Those who are shown what passes on the links of this node.")
     taps_refused: int = counter("Those who were not, because too many were already.")
     tapped_boxes_lost: int = counter(
-        "Boxes that somebody was not shown, because he did not keep up, or may see no more of them."
+        "Boxes that somebody was not shown who did not keep up, or may see no more of them."
     )
     boxes_replayed: int = counter("Boxes of recordings that this node has acted on.")
     calls_failed: int = counter(

@@ -399,6 +399,13 @@ WITH_SECRETS = {
     "an argument that is not declared": call("front", "hush", "hush"),
     "a call of an administrator": invoke(b"chat.room.open", ["front", "hush"]),
     "the same by names": invoke(b"chat.room.open", {"door": "front", "pin": "hush"}),
+    "what a channel takes along": (
+        item(b"_command", b"HandOver")
+        + item(b"epoch", b"5")
+        + item(b"channel", b"attic")
+        + item(b"members", pack([]))
+        + item(b"state", pack({"door": "hush"}))
+    ),
     "one of a method that is not declared": invoke(b"chat.room.shut", {"door": "hush"}),
 }
 
