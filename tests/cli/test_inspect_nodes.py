@@ -86,6 +86,22 @@ class TestNodes:
         assert nodes_of(ran)["front-1"]["failure"] == "[hidden]"
         assert told.json["nodes"][0]["failure"]["text"] == "Trying: ValueError: too much"
 
+    async def test_who_was_held_up_and_when(self, cluster: AdministeredCluster) -> None:
+        journal = cluster.nodes["chat-2"].counters.journal
+        for seconds in (2.5, 3.5):
+            journal.note_node("held up", more={"seconds": seconds})
+
+        ran = await chatcore("inspect", "nodes", "--app", path_of(cluster))
+        told = await chatcore("inspect", "nodes", "--app", path_of(cluster), terminal=True)
+
+        found = nodes_of(ran)
+        assert (found["chat-2"]["held_up"], found["chat-2"]["held_up_seconds"]) == ("2", "3.5")
+        assert float(found["chat-2"]["held_up_last"]) > 0
+        assert (found["chat-1"]["held_up"], found["chat-1"]["held_up_last"]) == ("0", "-")
+        (line,) = [line for line in told.lines if "did nothing else" in line]
+        assert line.startswith("chat-2: did nothing else for 3.5 s until ")
+        assert ", and 2 times since " in line
+
     async def test_one_that_is_kept_down_is_not_asked(
         self, run: RunFolder, standin: Callable[..., Standin]
     ) -> None:

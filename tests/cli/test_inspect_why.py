@@ -321,3 +321,19 @@ def test_a_server_without_anything_of_the_user_may_hang() -> None:
     said = {"front-1": answer(front), "room-1": answer(room), "gate-1": answer(gate)}
 
     assert [each for each in Story("bob", said).events if each.of_node] == []
+
+
+def test_a_frontend_that_has_begun_anew_is_named() -> None:
+    room = Journal(lambda: 1_700_000_000.0)
+    room.note("bob", "joined", channel="attic", peer="front-1")
+    room.note("bob", "left", "closed", channel="attic", peer="front-1")
+    anew = {**answer(Journal()), "since": 1_700_000_001.0}
+
+    line = first_line(Story("bob", {"front-1": anew, "room-1": answer(room)}))
+    kept = first_line(Story("bob", {"front-1": answer(Journal()), "room-1": answer(room)}))
+
+    assert line == (
+        "bob is not connected; it was at front-1, which has begun anew at 22:13:21 and knows no"
+        " more of it"
+    )
+    assert kept == "bob is not connected"

@@ -180,6 +180,21 @@ async def test_a_viewer_sees_messages_and_no_secrets(cluster: AdministeredCluste
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_viewer_who_may_not_record_leaves_no_capture(cluster: AdministeredCluster) -> None:
+    file = cluster.folder / "ann.token"
+    secret = cluster.run_folder.secret()
+    file.write_text(Token.make(secret, "viewer", "ann", int(time.time()) + 1000).text())
+    file.chmod(0o600)
+    capture = cluster.folder / "all.cap"
+
+    ran = await chatcore("inspect", "record", str(capture), "--app", path_of(cluster),
+                         "--secret-file", str(file))  # fmt: skip
+
+    assert (ran.code, capture.exists()) == (5, False)
+    assert "recording" not in ran.err
+
+
+@pytest_twisted.ensureDeferred
 async def test_servers_that_go_are_told_and_tapped_again(cluster: AdministeredCluster) -> None:
     async with tapping(cluster, "--route", "chat.*") as tap:
         await tap.has_said("tapping 3 nodes")

@@ -94,6 +94,10 @@ class Following:
         )
         if not self.tapped:
             await self._all_tried()
+        if self.failed.called:
+            await self.failed
+        for id in sorted(each for each in self._meant if not self._tried[each].called):
+            self._say(id, f"{id} does not answer yet, and is not shown")
         return len(self.tapped)
 
     def _all_tried(self) -> Deferred[Any]:

@@ -53,7 +53,8 @@ def _add_nodes(group: Commands) -> None:
         "seconds that the reactor is late, clients, sessions, channels, requests under way, asks "
         "to other servers under way, requests that wait for channels that move, bytes that wait "
         "for clients, bytes that wait for links, servers it has no link to, errors logged, the "
-        "time of the last one, and its text" + _TABS,
+        "time of the last one, its text, how often it was held up by a call, when last, and for "
+        "how many seconds" + _TABS,
     )
     add_servers(parser)
     parser.add_argument(

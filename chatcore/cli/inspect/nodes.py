@@ -35,6 +35,9 @@ FIELDS: Final = (
     "failures",
     "failure_time",
     "failure",
+    "held_up",
+    "held_up_last",
+    "held_up_seconds",
 )
 """The fields of a server, in the order of its record. Times are seconds, sizes are bytes."""
 
@@ -95,7 +98,14 @@ def described(asked: Asked, id: str) -> dict[str, Any]:
 
 def _fields(node: Mapping[str, Any]) -> list[object]:
     failure = node.get("failure") or {}
-    more = {"failure": failure.get("text"), "failure_time": failure.get("time")}
+    held = node.get("held_up") or {}
+    more = {
+        "failure": failure.get("text"),
+        "failure_time": failure.get("time"),
+        "held_up": held.get("count", 0 if "held_up" in node else None),
+        "held_up_last": held.get("last"),
+        "held_up_seconds": held.get("seconds"),
+    }
     return [{**node, **more}.get(name) for name in FIELDS]
 
 
@@ -127,6 +137,9 @@ def _tell_more(node: Mapping[str, Any], output: Output, *, whole: bool) -> None:
     if failure:
         when = ago(time.time() - failure["time"])
         output.say(f"{node['id']}: the last error, {when}: {failure['text']}")
+    held = node.get("held_up")
+    if held:
+        output.say(f"{node['id']}: {_held_up(held, time.time())}")
     if node.get("settled") is False:
         output.say(f"{node['id']}: not all has come yet that it owns in view {node['epoch']}")
     if node.get("registry_lost"):
@@ -135,3 +148,11 @@ def _tell_more(node: Mapping[str, Any], output: Output, *, whole: bool) -> None:
         output.say(f"{node['id']} counts")
         for name, value in node["counters"].items():
             output.say(f"  {name} {value}")
+
+
+def _held_up(held: Mapping[str, Any], now: float) -> str:
+    """How often a call has kept a node from everything else, and how long and when the last did."""
+    text = f"did nothing else for {held['seconds']} s until {ago(now - held['last'])}"
+    if held["count"] == 1:
+        return f"{text}; its log tells more"
+    return f"{text}, and {held['count']} times since {ago(now - held['since'])}; its log tells more"

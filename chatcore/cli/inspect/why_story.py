@@ -128,6 +128,7 @@ class Story:
         self.uid = uid
         self.now = max((float(each["time"]) for each in answers.values()), default=0.0)
         self.known_since = min((float(each["since"]) for each in answers.values()), default=0.0)
+        self.began = {node: float(said["since"]) for node, said in answers.items()}
         self.sessions = [
             Session(node, each) for node, said in answers.items() for each in said["sessions"]
         ]

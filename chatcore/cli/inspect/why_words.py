@@ -62,8 +62,18 @@ def first_line(story: Story) -> str:
         return f"{uid} {_at(story, ending)}"
     trouble = _trouble(story, 0.0)
     if trouble is None:
-        return f"{uid} is not connected"
+        return f"{uid} is not connected{_forgotten(story)}"
     return f"{uid} is not connected; {_at(story, trouble)}"
+
+
+def _forgotten(story: Story) -> str:
+    """That the frontend where a user was last has begun anew, and took what it knew with it."""
+    last = next((each for each in reversed(story.own) if each.about.get("peer")), None)
+    frontend = None if last is None else str(last.about["peer"])
+    if last is None or story.began.get(str(frontend), 0.0) <= last.last:
+        return ""
+    when = clock(story.began[str(frontend)], story.now)
+    return f"; it was at {frontend}, which has begun anew at {when} and knows no more of it"
 
 
 def _connected(story: Story) -> str:

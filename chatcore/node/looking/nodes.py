@@ -47,5 +47,20 @@ class Nodes:
             "settled": node.moves.settling.settled,
             "failures": counters.failures_logged,
             "failure": None if last is None else {"time": last.time, "text": last.text},
+            "held_up": self._held_up(),
             "counters": {name: value for name, value in counters.as_dict().items() if value},
+        }
+
+    def _held_up(self) -> dict[str, Any] | None:
+        """How often a call has kept the node from everything else, as far as that is kept."""
+        noted = self._node.counters.journal.of_node()
+        found = [entry for entry in noted if entry.what == "held up"]
+        if not found:
+            return None
+        last = found[-1]
+        return {
+            "count": sum(entry.count for entry in found),
+            "since": found[0].first,
+            "last": last.last,
+            "seconds": (last.more or {}).get("seconds"),
         }
