@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -22,6 +23,7 @@ from chatcore.deadlines import IClock
 from chatcore.errors import AdminError
 from chatcore.links.link import Link
 from chatcore.links.tls import LinkTls
+from chatcore.node.looking.in_turn import InTurn
 from chatcore.node.network import IPlace
 
 SUPERVISOR_SECONDS = 20.0
@@ -91,7 +93,7 @@ class Administered:
         self._tls = tls
         self._id, self._about, self._secret = id, about, secret
         self._view, self._link, self._answers = view, link, answers
-        self._invoke = invoke
+        self._invoke, self._in_turn = invoke, InTurn(clock)
         self._drain, self._is_empty, self._stop = drain, is_empty, stop
         self._process, self._clock = process, clock
 
@@ -124,8 +126,8 @@ class Administered:
         asker: Asker,
     ) -> dict[str, Any]:
         if id == self._id:
-            answer = self._answers[question](given)
-            return answer if isinstance(answer, dict) else await answer
+            answer = partial(self._answer, question, given)
+            return await (answer() if asker.may("act") else self._in_turn(answer))
         link = self._link(id) if passes_on else None
         if link is not None:
             return await ask_question(link, question, id, given, seconds, asker=asker)
@@ -134,6 +136,10 @@ class Administered:
                 lambda it: it.inspect(question, id, given, seconds), seconds, asker
             )
         raise self._no_way_to(id)
+
+    async def _answer(self, question: Question, given: Mapping[str, Any]) -> dict[str, Any]:
+        answer = self._answers[question](given)
+        return answer if isinstance(answer, dict) else await answer
 
     async def invoke(
         self, invocation: Invocation, id: str, seconds: float, *, passes_on: bool, asker: Asker
