@@ -22,7 +22,7 @@ class Kept:
     """The spans of one trace at this node.
 
     Attributes:
-        why: why it is traced: the id of who asked for it, ``sampled``, or ``client``.
+        why: why it is traced: ``asked``, ``sampled``, ``client``.
         left_out: how many spans are kept no more.
         troubled: whether something in it failed.
     """

@@ -31,8 +31,11 @@ REACH_SECONDS = 600.0
 """For how long after a span began what it has brought about belongs to it: a loop that a handler
 starts may go on for ever."""
 
-SAMPLED, CLIENT = "sampled", "client"
-"""Why messages are traced that nobody asked for: by chance, or because the client's trace is."""
+ASKED, SAMPLED, CLIENT = "asked", "sampled", "client"
+"""Why messages are traced: somebody asked for it, by chance, or because the client's trace is.
+
+Whose asking it was is not told: who knows the id may end it.
+"""
 
 _current: ContextVar[Span | None] = ContextVar("chatcore_span", default=None)
 
@@ -271,7 +274,7 @@ class Tracer:
             return
         for each in why:
             each.take(span.trace, span.id)
-            self.store.why(span.trace, each.id)
+            self.store.why(span.trace, ASKED)
             if not each.left:
                 self.disarm(each.id)
 

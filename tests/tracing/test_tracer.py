@@ -52,6 +52,16 @@ class TestWhichAreFollowed:
         found = [it.tracer.armed(id) for id in "ab"]
         assert all(each is not None and each.found[-1] == (both.trace, both.id) for each in found)
 
+    def test_why_it_is_told_and_for_whom_is_not(self) -> None:
+        it = Following(sample=1.0)
+        it.message()
+        it.tracer.message("x.y.z", None, CLIENT)
+        it.arm(id="5ecre7")
+        it.message()
+        kept = [each.to_value() for each in it.tracer.store.newest(9)]
+        assert [each["why"] for each in kept] == [["sampled"], ["client"], ["asked"]]
+        assert "5ecre7" not in str(kept)
+
     def test_so_many_and_so_long(self) -> None:
         it = Following()
         it.arm(count=2)
