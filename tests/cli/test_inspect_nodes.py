@@ -20,6 +20,7 @@ from chatcore.cli.inspect.nodes import FIELDS
 from chatcore.cli.main import main
 from chatcore.config.run_folder import RunFolder
 from chatcore.dispatch.lag import INTERVAL, Lag
+from chatcore.errors import ConfigError
 from chatcore.node.looking.failures import LONGEST, Failures, observe
 from chatcore.telemetry import Counters
 
@@ -141,6 +142,18 @@ class TestFailures:
         failures.stop()
         told.error("Another one")
         assert counters.failures_logged == 1
+
+    def test_what_an_application_raised_is_told_without_what_it_says(self) -> None:
+        failures = Failures(Counters())
+        failures.start()
+        told = Logger(observer=observe)  # type: ignore[arg-type]  # a function is one
+
+        told.error("Error 5 in x: {problem!r}", problem=ValueError("it was not hunter2"))
+        assert failures.last is not None
+        assert failures.last.text == "Error 5 in x: ValueError"
+        told.error("Taken back: {problem}", problem=ConfigError("no such type"))
+        assert failures.last.text == "Taken back: no such type"
+        failures.stop()
 
     def test_one_that_nobody_has_any_more_is_forgotten(self) -> None:
         counters = Counters()

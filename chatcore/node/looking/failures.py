@@ -9,6 +9,7 @@ from weakref import WeakSet
 from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 
+from chatcore.errors import ChatcoreError
 from chatcore.inspector.redaction import Redaction
 from chatcore.telemetry import Counters
 
@@ -73,11 +74,26 @@ def observe(event: LogEvent) -> None:
 _OBSERVER: Final[Any] = observe
 
 
+class _Kind:
+    """What stands in the place of an exception: what it says may be anybody's password."""
+
+    def __init__(self, problem: BaseException) -> None:
+        self._name = type(problem).__name__
+
+    def __repr__(self) -> str:
+        return self._name
+
+
 def _text_of(event: LogEvent) -> str:
-    text = formatEvent(event).strip()
+    told = {name: _Kind(each) for name, each in event.items() if _is_strange(each)}
+    text = formatEvent({**event, **told}).strip()
     failure = event.get("log_failure")
     if isinstance(failure, Failure):
         what = f"{getattr(failure.type, '__name__', 'Exception')}: {failure.getErrorMessage()}"
         text = f"{text}: {what}" if text else what
     first = next(iter(text.splitlines()), "")
     return _RULE.text(first[: 2 * LONGEST])[:LONGEST]
+
+
+def _is_strange(value: object) -> bool:
+    return isinstance(value, BaseException) and not isinstance(value, ChatcoreError | OSError)
