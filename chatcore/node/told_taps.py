@@ -24,7 +24,10 @@ from chatcore.node.taps import OVERHEAD, Now, Sender, Wanted
 from chatcore.telemetry import Counters
 
 MOST_MESSAGES = 2000
-"""Boxes a second that are decoded for one of them; beyond that, they are counted."""
+"""Boxes a second that are decoded for one of them; beyond that, they are counted.
+
+This and what follows is shared by those who tap at the same time.
+"""
 
 MOST_BYTES = 8 * 1024 * 1024
 """Bytes a second of these boxes."""
@@ -113,7 +116,9 @@ class ToldTap(Sender):
 
     def _begin(self, second: float) -> None:
         self._second = second
-        self._messages, self._bytes, self._bodies = MOST_MESSAGES, MOST_BYTES, MOST_BODIES
+        share = max(self._counters.taps_now, 1)
+        self._messages, self._bytes = MOST_MESSAGES // share, MOST_BYTES // share
+        self._bodies = MOST_BODIES // share
 
     def _decoded(self, way: Way, piece: Boxed, now: int) -> Seen:
         exchange, bodies = self._exchange, self.wanted.bodies

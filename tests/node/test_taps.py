@@ -336,6 +336,20 @@ def test_what_a_viewer_costs_is_bounded(
     assert len(tapped.other.heard) == 81
 
 
+def test_several_viewers_cost_no_more_than_one(
+    net: Net, tapped: Tapped, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(told_taps_module, "MOST_MESSAGES", 60)
+    readers = [viewer(net) for _ in range(3)]
+    for reader in readers:
+        reader.tap()
+    net.pass_time(1)
+    for _ in range(8):
+        tapped.say(b"x", 10)
+    net.pass_time(1)
+    assert [len(messages(reader)) for reader in readers] == [20, 20, 20]
+
+
 def test_what_is_long_costs_no_more(
     net: Net, tapped: Tapped, monkeypatch: pytest.MonkeyPatch
 ) -> None:
