@@ -105,6 +105,8 @@ class Exchange:
         bodies: whether bodies are read.
         concerns: whether it is read whom and which channels messages concern.
         most: how many asks are remembered.
+        asked_for: the only uids and channels that are kept of those that messages concern: what
+            else is read there was given to calls, and may be anything. All, unless given.
     """
 
     def __init__(
@@ -115,8 +117,9 @@ class Exchange:
         bodies: bool = False,
         concerns: bool = False,
         most: int = MOST_UNANSWERED,
+        asked_for: frozenset[str] | None = None,
     ) -> None:
-        self._concerns = concerns
+        self._concerns, self._asked_for = concerns, asked_for
         self.totals = Totals()
         self.dictionary, self._rule, self.bodies, self._most = dictionary, rule, bodies, most
         self._waiting: OrderedDict[_Key, deque[_Waiting]] = OrderedDict()
@@ -222,6 +225,9 @@ class Exchange:
         if self._concerns:
             seen.uids = self.dictionary.uids(command, box)
             seen.channels = self.dictionary.channels(box)
+            if self._asked_for is not None:
+                seen.uids &= self._asked_for
+                seen.channels &= self._asked_for
         seen.kind = "tell" if tag is None else "ask"
         if tag is not None:
             self.totals.asks += 1

@@ -83,6 +83,7 @@ class ToldTap(Sender):
             bodies=wanted.bodies,
             concerns=wanted.uid is not None or wanted.channel is not None,
             most=MOST_UNANSWERED,
+            asked_for=frozenset(filter(None, (wanted.uid, wanted.channel))),
         )
         self._choice = Choice(
             wanted.routes,
@@ -92,7 +93,6 @@ class ToldTap(Sender):
             channel=wanted.channel,
             pings=wanted.pings or wanted.bodies,
         )
-        self._asked_for = frozenset(filter(None, (wanted.uid, wanted.channel)))
         self._begin(clock.seconds())
 
     def took(self, link: Link, number: int, out: bool, data: bytes, boxes: int, now: int) -> None:
@@ -133,8 +133,5 @@ class ToldTap(Sender):
 
     def _show(self, seen: Seen) -> None:
         if seen in self._choice:
-            # What else stands there was given to calls, and may be anything.
-            seen.uids &= self._asked_for
-            seen.channels &= self._asked_for
             packed = message(seen)
             self.keep((TOLD, packed), len(packed) + OVERHEAD)

@@ -12,6 +12,7 @@ from chatcore.inspector.own import Declared
 from chatcore.inspector.redaction import Redaction
 from chatcore.inspector.seen import Seen
 from chatcore.inspector.stream import BoxStream
+from chatcore.wire.values import pack
 
 from . import arithmetic
 from .boxes import box
@@ -157,6 +158,15 @@ def test_an_error_of_a_method_tells_nothing_that_the_method_hides() -> None:
     (ask,) = seen(one, way("out"), call)
     (found,) = seen(one, way("in"), error)
     assert (ask.route, found.why) == ("chat.bank.pay", "[hidden]")
+
+
+def test_of_what_messages_concern_only_what_is_asked_for_is_kept() -> None:
+    one = Exchange(load([CHATCORE]), Redaction(), concerns=True, asked_for=frozenset({"bob"}))
+    args = pack(["bob", "x" * 1000])
+    call = box(_ask="1", _command="Call", service="bank", method="pay", args=args)
+    (ask,) = seen(one, way("out"), call)
+    (answer,) = seen(one, way("in"), box(_answer="1"))
+    assert (ask.uids, answer.uids) == ({"bob"}, {"bob"})
 
 
 class TestChoice:
