@@ -102,6 +102,13 @@ class Parser(argparse.ArgumentParser):
         raise Help(self.format_help())
 
     def error(self, message: str) -> NoReturn:
+        if message.startswith(_MISSING):
+            # Between options, argparse also counts words as missing that need not be there.
+            needless = [
+                each.metavar for each in self._get_positional_actions() if each.nargs in _ANY
+            ]
+            given = message.removeprefix(_MISSING).split(", ")
+            message = _MISSING + ", ".join(each for each in given if each not in needless)
         raise CommandError(message, advice=f"'{self.prog} --help' tells how it is used")
 
     def _refuse(self, word: str) -> NoReturn:
@@ -111,6 +118,10 @@ class Parser(argparse.ArgumentParser):
         near = _nearest_option(flag, self.flags)
         advice = f"Did you mean {near}?" if near else f"'{self.prog} --help' tells its options"
         raise CommandError(f"there is no option {flag}", advice=advice)
+
+
+_MISSING = "the following arguments are required: "
+_ANY = ("*", "?")
 
 
 class Commands:

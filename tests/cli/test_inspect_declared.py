@@ -192,6 +192,16 @@ async def test_who_does_not_tell_is_named_and_the_command_fails(
     assert ran.records["room.roomRemote.add"][4] == "room-1"
 
 
+async def test_who_has_none_is_named_to_people(rooms: AdministeredCluster) -> None:
+    await rooms.start()
+
+    words = ("inspect", "remotes", "front-1", "--app", path_of(rooms))
+    ran, told = await chatcore(*words), await chatcore(*words, terminal=True)
+
+    assert (ran.code, ran.out) == (0, "")
+    assert told.lines == ["There are no remotes on front-1"]
+
+
 class TestRedacted:
     @pytest.mark.parametrize("names", [(), ("",), ("--",), (3,)])
     def test_it_names_something(self, names: tuple[str, ...]) -> None:

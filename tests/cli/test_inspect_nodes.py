@@ -14,13 +14,14 @@ from twisted.internet.task import Clock
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from chatcore.admin.outcomes import AWAY
 from chatcore.cli.inspect.links import FIELDS as OF_LINKS
 from chatcore.cli.inspect.links import joined
 from chatcore.cli.inspect.nodes import FIELDS
 from chatcore.cli.main import main
 from chatcore.config.run_folder import RunFolder
 from chatcore.dispatch.lag import INTERVAL, Lag
-from chatcore.errors import ConfigError
+from chatcore.errors import AdminError, ConfigError
 from chatcore.node.looking.failures import LONGEST, Failures, observe
 from chatcore.telemetry import Counters
 
@@ -114,6 +115,22 @@ class TestNodes:
         assert (ran.code, ran.err) == (0, "")
         assert [nodes_of(ran)[id]["state"] for id in ("chat-1", "chat-2")] == ["up", "down"]
         assert start.asked[1:] == [("nodes", "chat-1")]
+
+    async def test_one_that_has_yet_to_start_is_no_silent_one(
+        self, run: RunFolder, standin: Callable[..., Standin]
+    ) -> None:
+        programs = {"chat-1": "up", "chat-2": "waiting"}
+        start = standin("start", survey_of("chat-1", asked="start", programs=programs))
+
+        def has_none(id: str) -> Any:
+            raise AdminError(f"{id} has no process now", code=AWAY)
+
+        start.answers["nodes"] = has_none
+
+        ran = await chatcore("inspect", "nodes", "chat-2", "--app", str(run.path.parent), "--json")
+
+        states = [each["state"] for each in ran.json["nodes"]]
+        assert states == ["waiting"]
 
     async def test_ids_and_a_type_are_too_much(self, cluster: AdministeredCluster) -> None:
         ran = await chatcore("inspect", "nodes", "chat-1", "--type", "chat", "--app",

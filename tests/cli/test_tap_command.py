@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_twisted
+from rich.console import Console
 from running import free_ports
 from small_cluster import until
 
 from chatcore.cli.exits import UNKNOWN, USAGE
+from chatcore.cli.inspect.living import Board
 from chatcore.config.tokens import Token
+from chatcore.inspector.exchange import Totals
 from chatcore.inspector.redaction import HIDDEN
+from chatcore.inspector.seen import Seen
 from chatcore.node import taps
 from chatcore.node.told_taps import ToldTap
 
@@ -255,6 +260,25 @@ async def test_what_it_can_not_do(cluster: AdministeredCluster) -> None:
     ran = await chatcore("inspect", "tap", "a", "--link", "a:b", "--app", path_of(cluster))
     assert ran.code == USAGE
     assert "--link says which servers are meant" in ran.err
+
+
+@pytest.mark.parametrize("width", [80, 100, 200])
+def test_no_number_is_cut_on_a_full_screen(width: int) -> None:
+    board = Board(Totals(), lambda: 5.0)
+    board.note("chatcore: tapping 7 nodes")
+    route = "chat.chatHandler.send"
+    about = {"node": "chat-server-1", "peer": "connector-server-1", "route": route}
+    board.add(Seen("ask", **about))
+    board.add(Seen("answer", ms=1234.5, **about))
+    console = Console(width=width, record=True, file=io.StringIO())
+
+    console.print(board.drawn())
+
+    title, head, _, row = console.export_text().splitlines()[:4]
+    assert title.startswith("chatcore: tapping 7 nodes")
+    assert " ".join(head.split()) == "route link per s p50 ms p95 p99 errors count"
+    assert row.split()[-6:] == ["1.0", "1234.5", "1234.5", "1234.5", "0", "1"]
+    assert row.startswith(f"{route}  chat-")
 
 
 @pytest_twisted.ensureDeferred

@@ -76,6 +76,8 @@ async def show(kind: Kind, options: argparse.Namespace, output: Output, *, react
     )
     if output.on_terminal:
         _show(found, output, whole=options.verbose)
+        if not found and asked.answers:
+            output.say(f"There are no {kind} on {shortened(sorted(asked.answers))}")
     else:
         for each in found:
             output.record(_fields(each), "")

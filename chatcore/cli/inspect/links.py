@@ -146,7 +146,8 @@ async def show(options: argparse.Namespace, output: Output, *, reactor: Any) -> 
     values = [link.to_value() for link in found]
     output.document({"links": values, "silent": asked.to_value(), "exit": asked.exit})
     if output.on_terminal:
-        output.table(COLUMNS, [_row(link) for link in found])
+        if found:
+            output.table(COLUMNS, [_row(link) for link in found])
         output.say(_summary(found))
     else:
         for link in found:

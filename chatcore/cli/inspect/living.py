@@ -84,22 +84,29 @@ class Board:
     def drawn(self) -> Any:
         """The screen as of now."""
         from rich.table import Table
-        from rich.text import Text
 
         with self._lock:
             now = self._now()
             rows, total = self._rates.rows(now), self._rates.total(now)
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=False)
-        table.title = Text(f"{plain(self._note)} \u00b7 {summary(self._totals)} \u00b7 Ctrl-C ends")
+        about = f"{plain(self._note)} \u00b7 {summary(self._totals)} \u00b7 Ctrl-C ends"
+        table.title = _line(about)
         table.title_justify = "left"
-        table.add_column("route", overflow="ellipsis", no_wrap=True, ratio=2)
-        table.add_column("link", overflow="ellipsis", no_wrap=True, ratio=2)
-        for head in ("per s", "p50 ms", "p95 ms", "p99 ms", "errors", "count"):
+        table.add_column("route", no_wrap=True)
+        table.add_column("link")  # where there is little room, this is cut, and no number is
+        for head in ("per s", "p50 ms", "p95", "p99", "errors", "count"):
             table.add_column(head, justify="right", no_wrap=True)
         for row in [total, *rows]:
             style = "bold" if row is total else "red" if row.errors else ""
-            table.add_row(*(Text(plain(cell), style) for cell in _cells(row)))
+            table.add_row(*(_line(plain(cell), style) for cell in _cells(row)))
         return table
+
+
+def _line(text: str, style: str = "") -> Any:
+    """A text that is cut where there is no room for it, and takes one line."""
+    from rich.text import Text
+
+    return Text(text, style, no_wrap=True, overflow="ellipsis")
 
 
 def _cells(row: Row) -> list[str]:

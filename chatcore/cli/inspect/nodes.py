@@ -92,7 +92,9 @@ def described(asked: Asked, id: str) -> dict[str, Any]:
     answer = asked.answers.get(id)
     if answer is not None:
         return {**found, **answer}
-    found["state"] = "down" if id in asked.down else "silent"
+    program = str((survey.programs or {}).get(id, {}).get("state", "up"))
+    silent = "silent" if program == "up" else program
+    found["state"] = "down" if id in asked.down else silent
     return found
 
 
