@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from chatcore.admin.outcomes import AWAY, STRANGER
 from chatcore.admin.visit import Visit, visit
 from chatcore.cli.exits import UNREACHABLE, CommandError
+from chatcore.cli.servers import shortened
 from chatcore.cluster.view import Member
 from chatcore.config.addresses import is_loopback
 from chatcore.config.application_folder import find_application
@@ -406,7 +407,10 @@ class _Race:
 
 
 def _unreachable(where: str, problems: Mapping[str, AdminError], has_token: bool) -> CommandError:
-    said = "; ".join(f"{name}: {problem.problem.rstrip('.')}" for name, problem in problems.items())
+    alike: dict[str, list[str]] = {}
+    for name, problem in problems.items():
+        alike.setdefault(problem.problem.rstrip("."), []).append(name)
+    said = "; ".join(f"{shortened(names)}: {why}" for why, names in alike.items())
     strange = [problem for problem in problems.values() if problem.code == STRANGER]
     advice = _SILENT_ADVICE
     if strange:

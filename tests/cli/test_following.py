@@ -137,6 +137,24 @@ def test_each_link_is_shown_by_one(scene: Scene) -> None:
     assert following.declared["chat.a.b"].parameters == ("x",)
 
 
+def test_who_ends_it_as_soon_as_it_has_begun_ends_it(scene: Scene) -> None:
+    scene.ids = ("a", "b")
+    scene.servers["b"].hangs = hanging = Deferred()
+    following = scene.following()
+
+    async def run() -> None:
+        await following.begin()
+        await following.close()
+
+    running = Deferred.fromCoroutine(run())
+    hanging.callback(None)  # what follows, follows in the midst of visiting this one
+    done(running)
+    scene.pass_time()
+
+    assert [len(scene.servers[id].visits) for id in "ab"] == [1, 1]
+    assert scene.notes == []
+
+
 def test_one_that_comes_and_goes(scene: Scene) -> None:
     scene.ids = (
         "a",

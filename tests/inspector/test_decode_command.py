@@ -220,6 +220,7 @@ def test_nothing_at_all_to_decode(monkeypatch: pytest.MonkeyPatch) -> None:
         (("decode", "/nowhere/x"), "/nowhere/x: can't be read: No such file or directory"),
         (("decode", "/"), "/: can't be read: Is a directory"),
         (("show",), "the following arguments are required: FILE"),
+        (("why", ""), "argument UID: it is empty"),
         (("session",), "the following arguments are required: ID|UID. "),
         (("show", "-", "--slow", "soon"), "'soon' is no number of milliseconds"),
         (("decode", "--commands", "json"), "no subclass of"),

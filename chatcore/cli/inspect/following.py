@@ -74,6 +74,7 @@ class Following:
         self._tried: dict[str, Deferred[None]] = {}
         self._visits: dict[str, Visit] = {}
         self._hopeless: set[str] = set()
+        self._is_over = False
         self._asked: dict[str, frozenset[str]] = {}
         self._told: dict[str, str] = {}
         self._last = 0
@@ -94,8 +95,6 @@ class Following:
         )
         if not self.tapped:
             await self._all_tried()
-        if self.failed.called:
-            await self.failed
         for id in sorted(each for each in self._meant if not self._tried[each].called):
             self._say(id, f"{id} does not answer yet, and is not shown")
         return len(self.tapped)
@@ -120,6 +119,7 @@ class Following:
 
     async def close(self) -> None:
         """Tap nobody any more."""
+        self._is_over = True  # one that has brought this about goes on behind it
         tending, self._tending = self._tending, {}
         visits = list(self._visits.values())
         for each in tending.values():
@@ -150,7 +150,7 @@ class Following:
 
     async def _tend(self, id: str) -> None:
         """Keep one server tapped, for as long as it is there."""
-        while True:
+        while not self._is_over:
             try:
                 visiting = await self._tap(id)
             except AdminError as problem:
@@ -169,6 +169,8 @@ class Following:
                 self._visits.pop(id, None)
                 self.tapped = self.tapped - {id}
                 visiting.close()
+            if self._is_over:
+                return
             self._hopeless.add(id)
             self._say(id, f"{id} has closed the link; it is tried again")
             self._tell_others()

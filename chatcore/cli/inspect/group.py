@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from chatcore.cli.inspect.looking import add_looking
+from chatcore.cli.inspect.looking import add_looking, filled
 from chatcore.cli.inspect.options import (
     RECORDS,
     add_bodies,
@@ -189,7 +189,7 @@ def _add_why(group: Commands) -> None:
         "what, why, count and a text; tabs are between them, and a dash is in the place of what "
         "there is not. Times are UTC. What servers know ends with them, and is bounded.",
     )
-    parser.add_argument("uid", metavar="UID", help="who, as in bob")
+    parser.add_argument("uid", metavar="UID", type=filled, help="who, as in bob")
     parser.add_argument(
         "-v",
         "--verbose",

@@ -42,6 +42,13 @@ def add_servers(parser: Parser) -> None:
     parser.add_argument("--type", metavar="TYPE", help="ask the servers of this type only")
 
 
+def filled(text: str) -> str:
+    """A word in which there is something, as an unset variable of a shell has nothing."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty")
+    return text
+
+
 def _add_nodes(group: Commands) -> None:
     parser = group.add_parser(
         "nodes",
@@ -226,7 +233,9 @@ def _add_session(group: Commands) -> None:
         "is in, and what it did not get lately. Numbers are each frontend's own. Off a terminal, "
         "each fact is one line with the fields frontend, number, what it is, and its value" + _TABS,
     )
-    parser.add_argument("who", metavar="ID|UID", help="the number of a session, or a uid")
+    parser.add_argument(
+        "who", metavar="ID|UID", type=filled, help="the number of a session, or a uid"
+    )
     add_servers(parser)
     add_reach(parser)
 
@@ -272,7 +281,7 @@ def _add_channel(group: Commands) -> None:
         "says, sessions, bytes that wait, bytes that wait for the one for whom the most do, "
         "whether the two agree, and some uids" + _TABS,
     )
-    parser.add_argument("name", metavar="NAME", help="the name of the channel")
+    parser.add_argument("name", metavar="NAME", type=filled, help="the name of the channel")
     parser.add_argument(
         "--most",
         metavar="N",

@@ -132,6 +132,8 @@ class Watching:
         timer: Any = None
         try:
             count = await following.begin()
+            if following.failed.called:
+                await following.failed  # before anything is begun for nobody
             begun()
             self._taker.start()
             self._note(f"chatcore: {self._verb} {count} {'node' if count == 1 else 'nodes'}")
