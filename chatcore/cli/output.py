@@ -60,6 +60,7 @@ class Output:
         self.as_json = as_json
         self._progress = ""
         self._lost: dict[TextIO, OSError] = {}
+        self._others: list[Output] = []
 
     @property
     def on_terminal(self) -> bool:
@@ -78,6 +79,7 @@ class Output:
         """
         other = Output(unbuffered(self._out), unbuffered(self._err), as_json=self.as_json)
         other.by_line = self.by_line
+        self._others.append(other)
         return other
 
     def give_up(self) -> None:
@@ -194,7 +196,8 @@ class Output:
             code: what it is if all could be printed.
         """
         self.clear()
-        problem = self._lost.get(self._out)
+        lost = (each._lost.get(each._out) for each in (self, *self._others))
+        problem = next((each for each in lost if each is not None), None)
         if problem is None:
             return code
         if not isinstance(problem, BrokenPipeError):  # who reads no more knows that

@@ -124,7 +124,9 @@ class Administered:
         keeper = self._servers().get(id)
         if keeper is not None:
             if not keeper.running:
-                raise AdminError(f"{id} has no process now: it is {keeper.condition}", code=AWAY)
+                why = f", because it {keeper.last_why}" if keeper.last_why else ""
+                how = f"it is {keeper.condition}{why}"
+                raise AdminError(f"{id} has no process now: {how}", code=AWAY)
             return await self._visit(id, by_visit, seconds, asker)
         link = self._link(id)
         if link is not None:

@@ -112,6 +112,7 @@ class Keeper:
         was_killed: whether the last process was killed from here.
         refused: whether the last process could not run as it is configured.
         last_ending: how the last process ended, in words.
+        last_why: the same, and whether it was before it was ready.
         ended_well: whether it ended in order.
     """
 
@@ -130,7 +131,7 @@ class Keeper:
         self.vital = vital
         self.ready = self.drained = self.refused = False
         self.was_killed = False
-        self.last_ending = ""
+        self.last_ending = self.last_why = ""
         self.ended_well = False
         self._times_ready = 0
         self._reactor, self._console = reactor, console
@@ -327,7 +328,7 @@ class Keeper:
         self._tidy(self.name)
         self.last_ending = str(ending)
         self.ended_well = ending.code == 0
-        why = f"{ending}{'' if was_ready else ' before it was ready'}"
+        why = self.last_why = f"{ending}{'' if was_ready else ' before it was ready'}"
         said = self._last_line()
         self._ended_with(ending, why)
         self.vital = False

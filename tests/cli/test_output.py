@@ -63,6 +63,17 @@ def test_who_reads_no_more_keeps_nothing_from_being_done() -> None:
     assert (output.finish(0), output.finish(3), err.getvalue()) == (1, 3, "still here\n")
 
 
+def test_what_is_lost_beside_it_is_lost() -> None:
+    err = io.StringIO()
+    with open("/dev/full", "w") as full:
+        output = Output(full, err)
+        beside = output.unbuffered()
+        beside.record(["a"], "a")
+
+        assert (beside.reader_is_gone, output.finish(0)) == (True, 1)
+    assert err.getvalue() == "chatcore: the output can't be written: No space left on device\n"
+
+
 def test_columns_without_a_rank_are_always_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "10")
     out = io.StringIO()

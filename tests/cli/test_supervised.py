@@ -87,6 +87,7 @@ class Start:
             kept=condition != "stopped",
             refused=condition == "refused",
             has_been_up=True,
+            last_why="" if running else "ended with exit code 127 before it was ready",
             pid=4711 if running else None,
         )
 
@@ -367,6 +368,18 @@ async def test_one_that_is_not_there_and_not_up(app: Path, start: Callable[..., 
     ran = await chatcore("list", "--app", str(app), "--timeout", "0.5")
     assert ran.records["chat-1"][1] == "down"  # its process runs and takes nobody in
     assert AWAY not in ran.out
+
+
+async def test_why_one_waits_is_told(app: Path, start: Callable[..., Start]) -> None:
+    start(View(1, ()), chat_1="waiting")
+
+    ran = await chatcore("inspect", "nodes", "--app", str(app))
+
+    assert (ran.code, ran.records["chat-1"][1]) == (1, "waiting")
+    assert ran.err == (
+        "chatcore: chat-1 does not tell: chat-1 has no process now: it is waiting, because it"
+        " ended with exit code 127 before it was ready\n"
+    )
 
 
 class Grows:
