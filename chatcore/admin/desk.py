@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-import msgspec
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from chatcore.admin.asked import USUAL_SECONDS, Asking
 from chatcore.admin.asker import Asker, Right
+from chatcore.admin.hosts import IAdministered, IReplays, ITaps
 from chatcore.admin.invocation import Invocation
-from chatcore.admin.outcomes import BUSY, FAILED, FORBIDDEN, REFUSED, WHATS, What, done, not_done
-from chatcore.admin.questions import QUESTIONS, Question
+from chatcore.admin.outcomes import BUSY, FAILED, FORBIDDEN, REFUSED, done, not_done
 from chatcore.config.names import ADMIN
 from chatcore.config.tokens import TokenId, is_like_id
 from chatcore.deadlines import Deadlines, IClock
 from chatcore.errors import AdminError, TokenError
 from chatcore.links.link import Link, Responder
 from chatcore.telemetry import Counters, Rationed
-from chatcore.wire.box import Box, item, join
-from chatcore.wire.values import UNPACKABLE, pack, unpack
+from chatcore.wire.box import Box, item
+from chatcore.wire.values import UNPACKABLE, pack
 
 MOST_LINKS = 16
 """Administrators who may be linked to one process at once."""
@@ -45,36 +44,6 @@ LOOK_SECONDS = 3600.0
 IDLE_SECONDS = 120.0
 """Seconds after which the link to an administrator is closed who has asked nothing."""
 
-LONGEST_SECONDS = 24 * 3600.0
-"""Seconds that something may be given to be done."""
-
-USUAL_SECONDS = 5.0
-"""Seconds within which an answer is wanted, where nobody says it."""
-
-LONGEST_WORD = 64
-"""Bytes of what somebody may not do that are told of it."""
-
-_LONGEST_NUMBER = 12
-_decode_texts = msgspec.msgpack.Decoder(dict[str, str]).decode
-_decode_values = msgspec.msgpack.Decoder(dict[str, Any]).decode
-
-
-@dataclass(frozen=True, slots=True)
-class Asking:
-    """Something that is asked.
-
-    Args:
-        link: over which it is.
-        box: what is asked, as it came.
-        asker: who asks.
-        passes_on: whether another process may be asked for it.
-    """
-
-    link: Link
-    box: Box
-    asker: Asker
-    passes_on: bool
-
 
 Act = Callable[[Asking], Awaitable[Any]]
 """Does what is asked. Every problem is an `AdminError`."""
@@ -90,115 +59,6 @@ RIGHTS: Final[Mapping[bytes, Right]] = {
     b"Replay": "act",
 }
 """What it takes to ask each command of administrators."""
-
-
-class IAdministered(Protocol):
-    """What a process does for those who administer it. Every problem is an `AdminError`."""
-
-    async def survey(self, seconds: float, *, alone: bool) -> dict[str, Any]:
-        """What there is.
-
-        Args:
-            seconds: within which the answer is wanted.
-            alone: whether no other process is to be asked for it.
-        """
-
-    async def inspect(
-        self,
-        question: Question,
-        id: str,
-        given: Mapping[str, Any],
-        seconds: float,
-        *,
-        passes_on: bool,
-        asker: Asker,
-    ) -> dict[str, Any]:
-        """What a node answers to a question.
-
-        Args:
-            given: what the question needs to be understood; nothing in it has been looked at.
-            seconds: within which the answer is wanted.
-            passes_on: whether another process may be asked for it.
-            asker: who asks; who is asked in turn has to know it.
-        """
-
-    async def invoke(
-        self, invocation: Invocation, id: str, seconds: float, *, passes_on: bool, asker: Asker
-    ) -> dict[str, Any]:
-        """Call a remote of a node; returns when it has a result.
-
-        Args:
-            invocation: what to call; nothing in it has been looked at.
-        """
-
-    async def order(
-        self, what: What, id: str, seconds: float, *, passes_on: bool, asker: Asker
-    ) -> dict[str, Any]:
-        """Do something with a node; returns when it is done."""
-
-    async def add(
-        self,
-        server_type: str,
-        given: Mapping[str, str],
-        count: int,
-        seconds: float,
-        *,
-        passes_on: bool,
-        asker: Asker,
-    ) -> dict[str, Any]:
-        """Take in new servers, which are still to be started."""
-
-    async def reload(
-        self, seconds: float, *, apply: bool, passes_on: bool, asker: Asker
-    ) -> dict[str, Any]:
-        """Read servers.json again, and say what has changed.
-
-        Args:
-            apply: whether it is followed from now on.
-        """
-
-
-class ITaps(Protocol):
-    """Shows what passes on the links of a node, as long as somebody looks."""
-
-    def begin(self, to: Link, given: Mapping[str, Any], *, raw: bool) -> dict[str, Any]:
-        """Show it over a link from now on, or show something else there.
-
-        Args:
-            given: what is to be shown; nothing in it has been looked at.
-            raw: whether bytes may be shown, and not only what is told of them.
-
-        Raises:
-            AdminError: it can't be shown.
-        """
-
-    def end(self, to: Link) -> None:
-        """Nobody looks over that link any more."""
-
-    def stop(self) -> None:
-        """Show nobody anything any more."""
-
-
-class IReplays(Protocol):
-    """Acts on what another cluster's servers have asked each other, as it was recorded."""
-
-    async def act(self, by: Link, what: str, given: Mapping[str, Any], seconds: float) -> Any:
-        """Do something for somebody who replays a recording.
-
-        Args:
-            what: that.
-            given: what it takes; nothing in it has been looked at.
-            seconds: that it may take.
-
-        Raises:
-            AdminError: it can't be done.
-        """
-
-    def end(self, by: Link) -> None:
-        """Nobody replays anything over that link any more."""
-
-    def stop(self) -> None:
-        """Nobody does at all."""
 
 
 class Desk:
@@ -372,7 +232,7 @@ class Desk:
 
     async def _outcome(self, command: bytes, act: Act, asking: Asking) -> dict[str, Any]:
         try:
-            asking.asker.need(RIGHTS[command], _in_words(command, asking.box))
+            asking.asker.need(RIGHTS[command], asking.in_words(command))
             return done(await act(asking))
         except AdminError as problem:
             if problem.code == FORBIDDEN:
@@ -393,12 +253,11 @@ class Desk:
     async def _survey(self, asking: Asking) -> Any:
         box = asking.box
         alone = box.get(b"alone") == b"True" or not asking.passes_on
-        return await self._host.survey(_seconds(box, USUAL_SECONDS), alone=alone)
+        return await self._host.survey(asking.seconds(USUAL_SECONDS), alone=alone)
 
     async def _inspect(self, asking: Asking) -> Any:
-        box = asking.box
-        question, id, given = _question(box), _text(box, b"id"), _values(box, b"given")
-        seconds = _seconds(box)
+        question, id, given = asking.question(), asking.text(b"id"), asking.values(b"given")
+        seconds = asking.seconds()
         return await self._host.inspect(
             question, id, given, seconds, passes_on=asking.passes_on, asker=asking.asker
         )
@@ -406,32 +265,32 @@ class Desk:
     async def _invoke(self, asking: Asking) -> Any:
         box = asking.box
         invocation = Invocation(
-            _text(box, b"route"), _value(box, b"args"), box.get(b"whole") == b"True"
+            asking.text(b"route"), asking.value(b"args"), box.get(b"whole") == b"True"
         )
-        id, seconds = _text(box, b"id"), _seconds(box)
+        id, seconds = asking.text(b"id"), asking.seconds()
         return await self._host.invoke(
             invocation, id, seconds, passes_on=asking.passes_on, asker=asking.asker
         )
 
     async def _order(self, asking: Asking) -> Any:
-        what, id = _what(asking.box), _text(asking.box, b"id")
-        seconds, asker = _seconds(asking.box), asking.asker
+        what, id = asking.what(), asking.text(b"id")
+        seconds, asker = asking.seconds(), asking.asker
         self.log.info("{name} asks to {what} {id}", name=asker.name, what=what, id=id)
         return await self._host.order(what, id, seconds, passes_on=asking.passes_on, asker=asker)
 
     async def _add(self, asking: Asking) -> Any:
-        box, asker = asking.box, asking.asker
-        server_type, given = _text(box, b"type"), _texts(box, b"given")
-        count = _whole(box, b"count")
+        asker = asking.asker
+        server_type, given = asking.text(b"type"), asking.texts(b"given")
+        count = asking.whole(b"count")
         self.log.info("{name} adds servers of the type {type}", name=asker.name, type=server_type)
-        seconds = _seconds(box, USUAL_SECONDS)
+        seconds = asking.seconds(USUAL_SECONDS)
         return await self._host.add(
             server_type, given, count, seconds, passes_on=asking.passes_on, asker=asker
         )
 
     async def _reload(self, asking: Asking) -> Any:
         apply = asking.box.get(b"apply") == b"True"
-        seconds = _seconds(asking.box, USUAL_SECONDS)
+        seconds = asking.seconds(USUAL_SECONDS)
         return await self._host.reload(
             seconds, apply=apply, passes_on=asking.passes_on, asker=asking.asker
         )
@@ -441,7 +300,7 @@ class Desk:
         link = asking.link
         if self._taps is None or link not in self._links:
             raise AdminError("no links between nodes are to be seen here", code=REFUSED)
-        given = _values(asking.box, b"given")
+        given = asking.values(b"given")
         if given.get("raw") is True:
             asking.asker.need("act", "record what passes")
         begun = self._taps.begin(link, given, raw=asking.asker.may("act"))
@@ -452,14 +311,14 @@ class Desk:
 
     async def _replay(self, asking: Asking) -> Any:
         """Only who is linked to a node itself replays something there."""
-        link, box = asking.link, asking.box
+        link = asking.link
         if self._replays is None or link not in self._links:
             raise AdminError("nothing can be replayed here", code=REFUSED)
         if link not in self._replaying:
             self._replaying.add(link)
             self.log.info("{name} replays a recording", name=asking.asker.name)
-        given = _values(box, b"given")
-        return await self._replays.act(link, _text(box, b"what"), given, _seconds(box))
+        given = asking.values(b"given")
+        return await self._replays.act(link, asking.text(b"what"), given, asking.seconds())
 
 
 def _send_away(link: Link, box: Box, ask: bytes | None) -> None:
@@ -475,79 +334,3 @@ def _answer(link: Link, ask: bytes, outcome: Any) -> None:
     except UNPACKABLE as problem:
         packed = pack(not_done(AdminError(f"no answer that can be sent: {problem}", code=FAILED)))
     link.answer(ask, item(b"outcome", packed))
-
-
-def _in_words(command: bytes, box: Box) -> str:
-    """What is asked, for whom it is forbidden to; nothing of it has been looked at."""
-    told = [box[key][:LONGEST_WORD] for key in (b"what", b"type", b"route", b"id") if key in box]
-    if command != b"Order":  # which says by itself what it is
-        told.insert(0, b"call" if command == b"Invoke" else command.lower())
-    return " ".join(ascii(each.decode("utf-8", "replace"))[1:-1] for each in told)
-
-
-def _text(box: Box, key: bytes) -> str:
-    try:
-        return box[key].decode()
-    except (KeyError, UnicodeDecodeError):
-        raise _nonsense(key) from None
-
-
-def _texts(box: Box, key: bytes) -> dict[str, str]:
-    try:
-        return _decode_texts(join(box, key))
-    except (KeyError, ValueError, msgspec.MsgspecError):
-        raise _nonsense(key) from None
-
-
-def _value(box: Box, key: bytes) -> Any:
-    try:
-        return unpack(join(box, key))
-    except (KeyError, msgspec.MsgspecError, *UNPACKABLE):
-        raise _nonsense(key) from None
-
-
-def _values(box: Box, key: bytes) -> dict[str, Any]:
-    try:
-        return _decode_values(join(box, key)) if key in box else {}
-    except (ValueError, msgspec.MsgspecError):
-        raise _nonsense(key) from None
-
-
-def _whole(box: Box, key: bytes) -> int:
-    try:
-        return int(box[key][:_LONGEST_NUMBER])
-    except (KeyError, ValueError):
-        raise _nonsense(key) from None
-
-
-def _nonsense(key: bytes) -> AdminError:
-    return AdminError(f"there is no usable {key.decode()} in what was asked", code=REFUSED)
-
-
-def _seconds(box: Box, usual: float = 0.0) -> float:
-    try:
-        seconds = float(box.get(b"seconds", usual))
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds <= LONGEST_SECONDS:
-        raise AdminError(
-            f"the time that it may take is no number of seconds up to {LONGEST_SECONDS:.0f}",
-            code=REFUSED,
-        )
-    return seconds
-
-
-def _question(box: Box) -> Question:
-    text = box.get(b"what", b"").decode("utf-8", "replace")
-    for question in QUESTIONS:
-        if question == text:
-            return question
-    raise AdminError(f"nobody here can be asked for {text[:40]!r}", code=REFUSED)
-
-
-def _what(box: Box) -> What:
-    text = box.get(b"what", b"").decode("utf-8", "replace")
-    for what in WHATS:
-        if what == text:
-            return what
-    raise AdminError(f"nobody here knows how to {text[:40]!r} a server", code=REFUSED)

@@ -8,11 +8,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from chatcore.cli.completion import FILES
 from chatcore.cli.parsing import Commands, Parser
 
 ASKING_SECONDS: Final = 0.8
 """Seconds that the running cluster has to answer."""
+
+FILES: Final = "files"
+"""What is answered where the shell should complete names of files by itself."""
 
 MOST: Final = 1000
 """Words that are offered."""
@@ -23,24 +25,23 @@ _ROUTES: Final = ("ROUTE",)
 _FILES: Final = ("FILE", "DIR", "OUT")
 
 
-def complete(current: str, line: str) -> list[str]:
+def complete(current: str, line: str, commands: Commands) -> list[str]:
     """What the last word of a line may be.
 
     Args:
         current: that word as far as it is written, as the shell sees it: bash takes ``:`` and
             ``=`` for ends of words.
         line: the line up to there, as it is written.
+        commands: all commands.
 
     Returns:
         Words in place of the current one; `FILES` alone where it may be any file.
     """
-    from chatcore.cli.main import make_commands
-
     words = _split(line)[1:]
     if not words:
         return []
     *before, last = words
-    found = list(_offered(make_commands(), before, last))
+    found = list(_offered(commands, before, last))
     if found == [FILES]:
         return found
     current = "" if current in ("=", ":") else current

@@ -6,6 +6,7 @@ import argparse
 import os
 import signal
 import sys
+from functools import partial
 from types import FrameType
 from typing import Final
 
@@ -19,9 +20,6 @@ SECONDS: Final = 1.0
 
 MOST_BYTES: Final = 65536
 """Bytes of a line that is completed."""
-
-FILES: Final = "files"
-"""What is answered where the shell should complete names of files by itself."""
 
 BASH: Final = r"""# Completion of chatcore for bash: eval "$(chatcore completion bash)"
 
@@ -89,10 +87,10 @@ def add_parser(commands: Commands) -> None:
         "shell", metavar="bash|zsh", choices=(*SCRIPTS, WORDS), help="which shell it is for"
     )
     add_json(parser)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=partial(run, commands=commands))
 
 
-def run(options: argparse.Namespace, output: Output) -> int:
+def run(options: argparse.Namespace, output: Output, *, commands: Commands) -> int:
     """Print a script; or, for a script, what the last word of a line may be."""
     if options.shell in SCRIPTS:
         script = SCRIPTS[options.shell]
@@ -107,7 +105,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
 
     asked = sys.stdin.buffer.read(MOST_BYTES).decode("utf-8", "replace")
     current, _, line = asked.partition("\0")
-    output.text("".join(f"{word}\n" for word in complete(current, line)))
+    output.text("".join(f"{word}\n" for word in complete(current, line, commands)))
     return DONE
 
 

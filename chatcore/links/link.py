@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from typing import Protocol as Shape
 
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
@@ -25,7 +26,7 @@ from chatcore.errors import (
 )
 from chatcore.links.outgoing import Outgoing
 from chatcore.links.settings import LinkSettings
-from chatcore.links.tapping import LinkTap, whole
+from chatcore.links.tapping import whole
 from chatcore.links.tls import LinkTls, explained
 from chatcore.telemetry import Counters
 from chatcore.turn import Turn, write_now
@@ -85,6 +86,19 @@ class LinkParts:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "outgoing", Outgoing(self.turn))
+
+
+class LinkTap(Shape):
+    """Is shown what passes on a link that is proven: whole boxes, as they are on the wire.
+
+    It is called for each write and for each read, so it has to be quick, and must not raise.
+    """
+
+    def sent(self, link: Link, data: bytes, boxes: int) -> None:
+        """So many boxes leave now."""
+
+    def came(self, link: Link, data: bytes, boxes: int) -> None:
+        """So many boxes have come, and are about to be acted on."""
 
 
 @implementer(IPushProducer)

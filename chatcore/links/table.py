@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import random
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -11,30 +9,24 @@ from functools import partial
 from typing import Any, cast
 
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
-from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
-from twisted.internet.protocol import Factory
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from chatcore.deadlines import Deadlines, IClock
-from chatcore.errors import BoxError, ConfigError
+from chatcore.deadlines import Deadlines
+from chatcore.errors import BoxError
 from chatcore.links import hello
-from chatcore.links.arrivals import PASSING_SECONDS, TLS, Arrivals
-from chatcore.links.greeting import STARTED_ANEW, Greeter, not_expected
+from chatcore.links.arrivals import TLS, Arrivals
+from chatcore.links.dialler import Dialler, Peer, in_words
+from chatcore.links.greeting import Greeter
 from chatcore.links.guests import IGuests
-from chatcore.links.link import Link, LinkParts
+from chatcore.links.link import Link, LinkParts, LinkTap
 from chatcore.links.pings import Pings
-from chatcore.links.tapping import LinkTap
-from chatcore.links.tls import LinkTls
-from chatcore.telemetry import Troubles
 
 _CLIENT = re.compile(rb"[A-Z]+ /|\x01\x00")
 """How a client begins: a request, or Pomelo's handshake (of less than 64 KiB)."""
-
-FIRST_RETRY, LONGEST_RETRY = 0.1, 3.0
-"""Seconds between attempts to dial; they double, with jitter."""
 
 CLOSING_SECONDS = 1.0
 """How long the links may take to close before they are cut."""
@@ -47,19 +39,6 @@ MOST_WAITING = 10_000
 
 LAST_WORDS_SECONDS = 0.2
 """How long the link to a node that left the view may take to bring what was on its way."""
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """Another node of the view.
-
-    Args:
-        endpoint: how to reach it.
-        incarnation: which life of it is meant; empty for any.
-    """
-
-    endpoint: IStreamClientEndpoint
-    incarnation: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +112,7 @@ class LinkTable(Service):
         self._new: dict[str, dict[Callable[[Link | None], object], None]] = {}
         self._late = Deadlines(FIRST_LINK_SECONDS, parts.clock, self._never_up)
         self._closing: dict[Link, Deferred[None]] = {}
-        self._diallers: dict[str, _Dialler] = {}
+        self._diallers: dict[str, Dialler] = {}
         self._pings = Pings(parts, self._links.values)
         self.factory = self._arrivals.factory
 
@@ -233,8 +212,15 @@ class LinkTable(Service):
             self._late.stop((peer, told))
             told(link)
 
-    def _new_dialler(self, id: str, peer: Peer) -> _Dialler:
-        return _Dialler(self, id, peer, self._parts.clock, self._parts.tls)
+    def _new_dialler(self, id: str, peer: Peer) -> Dialler:
+        return Dialler(
+            peer=id,
+            way=peer,
+            own=self.id,
+            link=self.new_link,
+            clock=self._parts.clock,
+            tls=self._parts.tls,
+        )
 
     def begin_anew(self, incarnation: str) -> None:
         """Go on as another life of this node: all links are closed, and made anew."""
@@ -350,7 +336,7 @@ class LinkTable(Service):
 
     # What links say.
 
-    def new_link(self, dialler: _Dialler) -> Link:
+    def new_link(self, dialler: Dialler) -> Link:
         """A link for a connection that this side makes."""
 
         def made(link: Link) -> None:
@@ -456,111 +442,13 @@ class LinkTable(Service):
                 self.log.failure("A hook of {link} raised", link=link)
 
 
-class _Dialler(Factory):
-    """Keeps dialling one peer."""
-
-    noisy = False
-    log = Logger()
-
-    def __init__(
-        self, table: LinkTable, id: str, peer: Peer, clock: IClock, tls: LinkTls | None
-    ) -> None:
-        self.peer, self.incarnation = id, peer.incarnation
-        self._clock = clock
-        self._table = table
-        self._endpoint = peer.endpoint if tls is None else tls.dialling(peer.endpoint, id)
-        self._delay = FIRST_RETRY
-        self._attempt: Deferred[Any] | None = None
-        self._retry: Any = None
-        self._stopped = True
-        self._problem: str | None = None
-        self.trouble: str | None = None
-        self._told = False
-        self._troubles = Troubles(passing=PASSING_SECONDS, quiet=0.0, most=len(self._may_pass) + 1)
-
-    @property
-    def _may_pass(self) -> tuple[str, ...]:
-        """How what is said ends that passes when both sides know the same view."""
-        return STARTED_ANEW, not_expected(self._table.id, self.peer)
-
-    def buildProtocol(self, addr: object) -> Link:
-        return self._table.new_link(self)
-
-    def start(self) -> None:
-        """Begin to dial, if that has not begun yet."""
-        if self._stopped:
-            self._stopped = False
-            self._dial()
-
-    def stop(self) -> None:
-        self._stopped = True
-        if self._attempt is not None:
-            self._attempt.cancel()
-        if self._retry is not None:
-            self._retry.cancel()
-            self._retry = None
-
-    def failed(self, why: str) -> None:
-        """The hello did not hold; say so once for each reason.
-
-        What follows from the first reason of an attempt is none of its own.
-        """
-        if not self._told:
-            self.trouble = why
-        if not self._told and why != self._problem:
-            now, may_pass = self._clock.seconds(), why.endswith(self._may_pass)
-            level = self._troubles.level(why, now, may_pass=may_pass)
-            if level == "warn":
-                self._problem = why
-                self.log.warn("{peer} can't be linked to: {why}", peer=self.peer, why=why)
-            elif level:
-                self.log.info("{peer} can't be linked to yet: {why}", peer=self.peer, why=why)
-        self._told = True
-
-    def lost(self, was_up: bool) -> None:
-        """The connection is gone."""
-        if was_up:
-            self._delay, self._problem, self.trouble = FIRST_RETRY, None, None
-        self._again()
-
-    def _dial(self) -> None:
-        self._retry, self._told = None, False
-        attempt: Deferred[Any] = self._endpoint.connect(self)
-        self._attempt = attempt
-        attempt.addCallbacks(self._connected, self._unreached)
-
-    def _connected(self, link: Any) -> None:
-        self._attempt = None
-
-    def _unreached(self, reason: Failure) -> None:
-        if reason.check(ConfigError):  # the way itself is wrong; others come up with the peer
-            self.failed(str(reason.value))
-        elif not reason.check(CancelledError):
-            self.trouble = _why(reason)
-        self._again()
-
-    def _again(self) -> None:
-        self._attempt = None
-        if self._stopped:
-            return
-        delay = self._delay * random.uniform(0.5, 1.5)
-        self._delay = min(self._delay * 2, LONGEST_RETRY)
-        self._retry = self._clock.callLater(delay, self._dial)
-
-
-def _why(reason: Failure) -> str:
-    """Why nobody was reached, in few words."""
-    number = getattr(reason.value, "osError", None)
-    return os.strerror(number) if isinstance(number, int) else reason.getErrorMessage()
-
-
 def _ended(reason: Failure) -> str:
     """Why a link ended that this side did not give up, as an operator would say it."""
     if reason.check(ConnectionDone):
         return "the other side closed it"
     if reason.check(ConnectionLost, ConnectionAborted):
         return "the connection was cut"
-    return _why(reason).rstrip(".")
+    return in_words(reason).rstrip(".")
 
 
 def _abort_all(links: Iterable[Link]) -> None:

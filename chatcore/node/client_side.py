@@ -36,6 +36,7 @@ from chatcore.node.access import rules
 from chatcore.node.client_port import client_factory
 from chatcore.node.configuring import Configured
 from chatcore.node.dialects import load_dialects, warn_of_mute_answers, watch_schemas
+from chatcore.node.from_backends import FromBackends
 from chatcore.node.frontend import Choose, Frontend
 from chatcore.node.network import INetwork, IPlace
 from chatcore.node.ports import DatagramPlace
@@ -102,6 +103,9 @@ class ClientSide:
         self.broadcasts = Broadcasts(
             sessions=sessions, groups=self.groups, wanted=said.wanted_by_broadcasts
         )
+        self._from_backends = FromBackends(
+            sessions=sessions, groups=self.groups, broadcasts=self.broadcasts, tracer=tracer
+        )
         self.frontend = Frontend(
             server_type=server.type,
             routes=[
@@ -113,8 +117,6 @@ class ClientSide:
             stamp=stamp,
             dispatcher=dispatcher,
             sessions=sessions,
-            groups=self.groups,
-            broadcasts=self.broadcasts,
             links=links,
             counters=counters,
             handler_seconds=limits.handler_seconds,
@@ -174,7 +176,7 @@ class ClientSide:
 
     def responders(self) -> Mapping[bytes, Responder]:
         """The commands of other nodes that a frontend acts on."""
-        return self.frontend.responders()
+        return self._from_backends.responders()
 
     def take_places(self, network: INetwork) -> None:
         """Take the ports; nothing listens yet.

@@ -9,20 +9,18 @@ from typing import Any
 
 from twisted.logger import Logger
 
-from chatcore.channels.broadcast import Broadcasts
-from chatcore.channels.groups import GroupTable
 from chatcore.connectors.encoding import REFUSED
 from chatcore.connectors.parts import Reply
 from chatcore.dispatch.dispatcher import Dispatcher
 from chatcore.dispatch.filters import FAILED, Failed, Filters, Request
 from chatcore.dispatch.reasons import reason_of
 from chatcore.errors import BodyError, ChatcoreError, NoSuchServer, NotConnected, RpcError
-from chatcore.links.link import Link, Responder
+from chatcore.links.link import Link
 from chatcore.links.table import LinkTable
 from chatcore.node.access import Rule
 from chatcore.node.filtering import Outcome, body_items
 from chatcore.node.following import Followed, received
-from chatcore.node.replies import TRUE, UNREADABLE, VALUE, push_encoder, to_body
+from chatcore.node.replies import UNREADABLE, VALUE, to_body
 from chatcore.sessions.copy import SessionCopy, copy_of
 from chatcore.sessions.service import SessionService
 from chatcore.sessions.session import Session
@@ -31,7 +29,7 @@ from chatcore.tracing import OFF, Span, Tracer, trace_item
 from chatcore.wire.body import EMPTY, Body
 from chatcore.wire.box import END, Box, item, join
 from chatcore.wire.message import Message
-from chatcore.wire.values import UNPACKABLE, pack, unpack
+from chatcore.wire.values import UNPACKABLE, pack
 
 FORWARD = item(b"_command", b"Forward")
 FORWARD_NOTIFY = item(b"_command", b"ForwardNotify")
@@ -75,8 +73,6 @@ class Frontend:
         stamp: Callable[[str], bytes] = lambda server_id: b"",
         dispatcher: Dispatcher,
         sessions: SessionService,
-        groups: GroupTable,
-        broadcasts: Broadcasts,
         links: LinkTable,
         counters: Counters,
         handler_seconds: float,
@@ -93,8 +89,6 @@ class Frontend:
         self._choose, self._stamp = choose, stamp
         self._dispatcher = dispatcher
         self._sessions = sessions
-        self._groups = groups
-        self._broadcasts = broadcasts
         self._links = links
         self._counters = counters
         self._most = most
@@ -474,82 +468,7 @@ class Frontend:
         if self._barred.first((route, why)):
             self.log.warn("{route} was refused: {why}", route=route, why=why)
 
-    # What backends ask of it.
-
-    def responders(self) -> Mapping[bytes, Responder]:
-        """The commands that a frontend acts on."""
-        return {
-            b"Push": self._push,
-            b"PushToUids": self._push_to_uids,
-            b"Broadcast": self._broadcast,
-            b"GroupJoin": self._join,
-            b"GroupLeave": self._leave,
-            b"GroupRenew": self._renew,
-            b"GroupForget": self._forget,
-        }
-
-    def _leave(self, link: Link, box: Box, ask: bytes | None) -> None:
-        self._groups.leave(link.peer, box[b"channel"].decode(), _uids(box))
-
-    def _push(self, link: Link, box: Box, ask: bytes | None) -> None:
-        route = box[b"route"].decode()
-        encode = push_encoder(route, join(box, b"body"))
-        channel, droppable = box[b"channel"].decode(), box.get(b"droppable") == TRUE
-        if b"trace" in box:
-            push = partial(self._groups.push, droppable=droppable)
-            span = self._tracer.far(box[b"trace"])
-            self._tracer.within(span, push, link.peer, channel, route, encode)
-            return
-        self._groups.push(link.peer, channel, route, encode, droppable=droppable)
-
-    def _push_to_uids(self, link: Link, box: Box, ask: bytes | None) -> None:
-        route = box[b"route"].decode()
-        encode = push_encoder(route, join(box, b"body"))
-        droppable = box.get(b"droppable") == TRUE
-        if b"trace" in box:
-            push = partial(self._groups.push_to_uids, droppable=droppable)
-            span = self._tracer.far(box[b"trace"])
-            self._tracer.within(span, push, _uids(box), route, encode)
-            return
-        self._groups.push_to_uids(_uids(box), route, encode, droppable=droppable)
-
-    def _broadcast(self, link: Link, box: Box, ask: bytes | None) -> None:
-        route, packed = box[b"route"].decode(), join(box, b"body")
-        send = partial(
-            self._broadcasts.send,
-            bound=box.get(b"bound") == TRUE,
-            where=join(box, b"where") if b"where" in box else None,
-            droppable=box.get(b"droppable") == TRUE,
-        )
-        encode = push_encoder(route, packed)
-        if b"trace" in box:
-            self._tracer.within(self._tracer.far(box[b"trace"]), send, route, encode, packed)
-        else:
-            send(route, encode, packed)
-
-    def _join(self, link: Link, box: Box, ask: bytes | None) -> None:
-        self._groups.join(link.peer, box[b"channel"].decode(), _uids(box))
-
-    def _renew(self, link: Link, box: Box, ask: bytes | None) -> None:
-        self._groups.renew(link.peer)
-
-    def _forget(self, link: Link, box: Box, ask: bytes | None) -> None:
-        # Only those that are members until now: who has come anew since is not meant.
-        members = set().union(*self._groups.held(link.peer).values())
-        for uid in members.intersection(_uids(box)):
-            for session in self._sessions.by_uid(uid):
-                session.connection.kick("membership lost")
-        if ask is not None:
-            link.answer(ask, b"")
-
 
 def _printable(text: str) -> str:
     """Text of a client's, so that it can't pass for other lines of the log."""
     return text if text.isprintable() else repr(text)
-
-
-def _uids(box: Box) -> list[str]:
-    uids = unpack(join(box, b"uids"))
-    if not isinstance(uids, list):
-        raise ValueError("uids are a list")
-    return uids

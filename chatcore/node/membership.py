@@ -16,7 +16,8 @@ from chatcore.cluster.settings import RegistrySettings
 from chatcore.cluster.view import Member, State, View
 from chatcore.config.servers import Server
 from chatcore.deadlines import IClock
-from chatcore.links.table import LinkTable, Peer
+from chatcore.links.dialler import Peer
+from chatcore.links.table import LinkTable
 from chatcore.node.network import INetwork
 from chatcore.node.reachable import out_of_reach
 

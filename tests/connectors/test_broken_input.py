@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 
-from chatcore.channels.broadcast import Broadcasts
-from chatcore.channels.groups import GroupTable
 from chatcore.dispatch.calling import Caller
 from chatcore.dispatch.dispatcher import Dispatcher
 from chatcore.node.frontend import Frontend
@@ -400,15 +398,12 @@ class TestBodies:
             wait_for=lambda id, send: False,
         )
         sessions = connector.sessions
-        groups = GroupTable(sessions=sessions, gone=print, counters=connector.counters)
         connector.serve = Frontend(
             server_type="connector",
             routes=["connector.echo.say", "chat.echo.say"],
             choose=lambda server_type, session: "chat-1",
             dispatcher=dispatcher,
             sessions=sessions,
-            groups=groups,
-            broadcasts=Broadcasts(sessions=sessions, groups=groups, wanted=None),
             links=links,
             counters=connector.counters,
             handler_seconds=10,

@@ -11,8 +11,8 @@ from twisted.internet.protocol import Factory
 
 from chatcore.links import hello
 from chatcore.links.commands import VERSION
+from chatcore.links.dialler import Peer
 from chatcore.links.hello import DIALLER, LISTENER, Party
-from chatcore.links.table import Peer
 from chatcore.wire.box import END, Box, item
 
 from .wiring import (

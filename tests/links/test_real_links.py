@@ -24,10 +24,11 @@ from twisted.protocols import amp
 from chatcore.errors import LinkLost
 from chatcore.links import hello
 from chatcore.links.commands import VERSION, Call, Hello, Ping, Prove, Push, Remotes
+from chatcore.links.dialler import Peer
 from chatcore.links.hello import DIALLER, Party
 from chatcore.links.link import Link, LinkParts
 from chatcore.links.settings import LinkSettings
-from chatcore.links.table import LinkTable, Peer
+from chatcore.links.table import LinkTable
 from chatcore.telemetry import Counters
 from chatcore.turn import Turn
 from chatcore.wire.box import END, Box, item, join

@@ -18,9 +18,10 @@ from twisted.internet.endpoints import (
 )
 from twisted.internet.protocol import Factory, Protocol
 
+from chatcore.links.dialler import Peer
 from chatcore.links.link import LinkParts
 from chatcore.links.settings import LinkSettings
-from chatcore.links.table import LinkTable, Peer
+from chatcore.links.table import LinkTable
 from chatcore.links.tls import LinkTls
 from chatcore.telemetry import Counters
 from chatcore.turn import Turn

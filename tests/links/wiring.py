@@ -18,10 +18,11 @@ from zope.interface import implementer
 
 from chatcore.links import hello
 from chatcore.links.commands import VERSION, Hello, Prove, Remotes
+from chatcore.links.dialler import Peer
 from chatcore.links.hello import DIALLER, LISTENER, Party
 from chatcore.links.link import Link, LinkParts, Responder
 from chatcore.links.settings import LinkSettings
-from chatcore.links.table import LinkTable, Peer
+from chatcore.links.table import LinkTable
 from chatcore.telemetry import Counters
 from chatcore.turn import Turn
 from chatcore.wire.box import END, Box, BoxParser, item

@@ -58,15 +58,12 @@ class Door:
         self.replies: list[Any] = []
         dispatcher = Dispatcher(caller=Caller(seconds=10, clock=self.clock), counters=self.counters)
         sessions = SessionService(frontend_id="door-1", counters=self.counters)
-        groups: Any = None
         self.frontend = Frontend(
             server_type="door",
             routes=[ROUTE],
             choose=lambda server_type, session: "back-1",
             dispatcher=dispatcher,
             sessions=sessions,
-            groups=groups,
-            broadcasts=groups,
             links=self.link,
             counters=self.counters,
             handler_seconds=10,

@@ -38,7 +38,6 @@ class Door:
         sessions = SessionService(frontend_id="door-1", counters=self.counters)
         caller = Caller(seconds=0, clock=Clock())
         links: Any = NoLinks()
-        groups: Any = None
         self.problem: Exception = LookupError("the session has no 'room'")
         self.frontend = Frontend(
             server_type="door",
@@ -46,8 +45,6 @@ class Door:
             choose=self._choose,
             dispatcher=Dispatcher(caller=caller, counters=self.counters),
             sessions=sessions,
-            groups=groups,
-            broadcasts=groups,
             links=links,
             counters=self.counters,
             handler_seconds=0,
