@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
+from typing import Any
 
 from chatcore.inspector.batches import Boxes, Ended, Happened, Lost, Opened, Told
 from chatcore.inspector.capture import Event, Kind
@@ -20,10 +21,13 @@ class Links:
 
     Args:
         tapped: who is tapped now.
+        rank: which of two shows their link, if both are tapped: the one of the lower rank.
     """
 
-    def __init__(self, tapped: Callable[[], Collection[str]]) -> None:
-        self._tapped = tapped
+    def __init__(
+        self, tapped: Callable[[], Collection[str]], rank: Callable[[str], Any] = str
+    ) -> None:
+        self._tapped, self._rank = tapped, rank
         self._peers: dict[tuple[int, int], str] = {}
 
     def noted(self, origin: int, event: Happened) -> str | None:
@@ -45,7 +49,7 @@ class Links:
 
     def shows(self, node: str, peer: str) -> bool:
         """Whether a server shows its link to another one, and not that one."""
-        return node < peer or peer not in self._tapped()
+        return self._rank(node) < self._rank(peer) or peer not in self._tapped()
 
 
 class TappedMessages:

@@ -69,7 +69,7 @@ class Scene:
         self.unknown = False
         self._begun: Following | None = None
 
-    def following(self, link: frozenset[str] | None = None) -> Following:
+    def following(self, link: frozenset[str] | None = None, **more: Any) -> Following:
         scene: Any = self
         return Following(
             reach=scene,
@@ -80,6 +80,7 @@ class Scene:
             took=lambda *args: None,
             note=self.notes.append,
             seconds=5.0,
+            **more,
         )
 
     async def survey(self) -> Survey:
@@ -135,6 +136,15 @@ def test_each_link_is_shown_by_one(scene: Scene) -> None:
     assert all(len(server.given) <= 1 for server in scene.servers.values())
     assert following.tapped == {"a", "b", "c"}
     assert following.declared["chat.a.b"].parameters == ("x",)
+
+
+def test_frontends_may_come_first_as_those_who_ask(scene: Scene) -> None:
+    scene.ids = ("a", "b", "front-1")
+    scene.servers["front-1"] = Server()
+
+    scene.begin(scene.following(askers_first=True))
+
+    assert [scene.but(id) for id in scene.ids] == [["front-1"], ["a", "front-1"], []]
 
 
 def test_who_ends_it_as_soon_as_it_has_begun_ends_it(scene: Scene) -> None:

@@ -42,6 +42,7 @@ class Following:
         took: given what they tell.
         note: told, in words, what people should know.
         seconds: that each step may take.
+        askers_first: whether frontends show their links to backends, and not these.
 
     Attributes:
         tapped: who is tapped now; replaced whenever that changes, so that threads may look at it.
@@ -61,6 +62,7 @@ class Following:
         took: Took,
         note: Callable[[str], object],
         seconds: float,
+        askers_first: bool = False,
     ) -> None:
         self.tapped: frozenset[str] = frozenset()
         self.types: dict[str, str] = {}
@@ -75,6 +77,7 @@ class Following:
         self._visits: dict[str, Visit] = {}
         self._hopeless: set[str] = set()
         self._is_over = False
+        self._askers_first = askers_first
         self._asked: dict[str, frozenset[str]] = {}
         self._told: dict[str, str] = {}
         self._last = 0
@@ -227,7 +230,13 @@ class Following:
 
     def _but(self, id: str) -> frozenset[str]:
         """Whose links another one shows."""
-        return frozenset(other for other in self._meant - self._hopeless if other < id)
+        own = self.rank(id)
+        others = self._meant - self._hopeless
+        return frozenset(other for other in others if self.rank(other) < own)
+
+    def rank(self, id: str) -> tuple[bool, str]:
+        """Who comes first of two shows their link."""
+        return self._askers_first and id not in self.frontends, id
 
     def _tell_others(self) -> None:
         """Have others show what this one shows no more, or now does."""

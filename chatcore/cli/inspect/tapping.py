@@ -108,8 +108,9 @@ class Watching:
             took=lambda node, origin, data, read: self._taker.put(Batch(node, origin, data), read),
             note=note,
             seconds=options.timeout,
+            askers_first=not raw and (options.live or options.slow is not None),
         )
-        self.links = Links(lambda: self.following.tapped)
+        self.links = Links(lambda: self.following.tapped, self.following.rank)
         self.all_taken = True
         self._is_over = False
         self._over: Deferred[None] = Deferred()
