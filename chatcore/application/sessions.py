@@ -141,6 +141,6 @@ class Sessions:
                 answers.append(result)
             elif result.check(RpcError):
                 unreached[frontend] = result.value
-            else:  # who asked is over his time, or a mistake: no answer of a frontend's
+            else:  # who asked is over the time, or a mistake: no answer of a frontend's
                 result.raiseException()
         return answers, unreached

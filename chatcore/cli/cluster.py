@@ -229,8 +229,8 @@ class Cluster:
         """Kill a server.
 
         One of this machine that nobody supervises takes a signal: it may hang, and so may all
-        others. So does one whose ``chatcore start`` hangs. Who has a token gives no signals: he is
-        told by a server whether he may.
+        others. So does one whose ``chatcore start`` hangs. Who has a token gives no signals, and is
+        told by a server whether that is allowed.
         """
         pid = self._pid(id)
         if pid is None or self._reach.has_token:

@@ -145,7 +145,7 @@ def _steps(origin: int, event: Event) -> Iterator[Step]:
 class Stays:
     """How often sessions of a uid come to a frontend, as a capture says.
 
-    Who is spoken of is there; who was told as gone comes again when he is spoken of again.
+    Who is spoken of is there; who was told as gone comes again when spoken of again.
     """
 
     def __init__(self, records: Iterable[Step]) -> None:

@@ -61,7 +61,7 @@ class IChannel(Interface):
         Returns:
             something to wait for or to let go: the uids that could not be reached because the
             link to their frontend is down or blocked. Who has no session any more is not among
-            them: he leaves the channel, and ``on_left`` is called.
+            them: they leave the channel, and ``on_left`` is called.
 
         Raises:
             BodyError: the message can't be encoded; nothing was sent.

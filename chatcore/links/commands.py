@@ -355,8 +355,8 @@ class Survey(Command):
 
     ``alone``: without asking any other process.
 
-    ``asker`` is for whom somebody asks who passes on what he was asked, as in ``viewer:NAME``. It
-    gives nobody a right that he does not have himself.
+    ``asker`` is for whom somebody asks who passes on what was asked, as in ``viewer:NAME``. It
+    gives nobody a right that is not theirs already.
     """
 
     arguments = [(b"alone", Boolean(optional=True)), (b"seconds", Float(optional=True))]
