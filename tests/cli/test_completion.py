@@ -20,7 +20,7 @@ from twisted.internet.threads import deferToThread
 
 from chatcore.cli import completion
 from chatcore.cli.completing import complete
-from chatcore.cli.main import main
+from chatcore.cli.main import main, make_commands
 from chatcore.config.tokens import Token
 
 from .clusters import AdministeredCluster, chat_files
@@ -54,7 +54,8 @@ from .clusters import AdministeredCluster, chat_files
     ],
 )
 def test_what_is_offered(line: str, words: set[str] | None) -> None:
-    found = set(complete("", line) if line.endswith(" ") else complete(_last(line), line))
+    current = "" if line.endswith(" ") else _last(line)
+    found = set(complete(current, line, make_commands()))
     assert found == words if words is not None else {"call", "show"} <= found
 
 
