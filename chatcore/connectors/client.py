@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from functools import partial
 from typing import Any
 
@@ -19,7 +20,7 @@ from chatcore.wire import handshake
 from chatcore.wire.body import Body
 
 
-class Client(Guest):
+class Client(Guest, ABC):
     """A client; those who know what it speaks build on this.
 
     Args:
@@ -221,9 +222,9 @@ class Client(Guest):
         except Exception:
             self._failed()
 
+    @abstractmethod
     def _say_kicked(self, told: bytes) -> None:
         """Write a kick; ``told`` is its body in JSON."""
-        raise NotImplementedError
 
     def _slow(self, why: str) -> None:
         if self._state is not State.CLOSED:

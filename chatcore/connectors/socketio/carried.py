@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable
 from functools import partial
 from typing import Any
@@ -167,18 +168,18 @@ class CarriedClient(Client):
     # What those say who know more.
 
     @property
+    @abstractmethod
     def _holds(self) -> bool:
         """Whether packets are held also for a WebSocket."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _reframe(self) -> None:
         """Write everything as the framing has it that there is now."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _packet(self, packet: Any) -> None:
         """Act on a packet; may raise anything."""
-        raise NotImplementedError
 
+    @abstractmethod
     def ping(self) -> None:
         """Give it a sign of life, or ask it for one."""
-        raise NotImplementedError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -86,17 +87,17 @@ class SocketioClient(CarriedClient):
 
     # What those say who know the protocol.
 
+    @abstractmethod
     def _say_connected(self, socket: Socket) -> None:
         """Tell it that it is in a namespace."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _say_refused(self, namespace: str, why: str, told: bytes | None = None) -> None:
         """Tell it that it is not.
 
         Args:
             told: what the application says to that, in JSON.
         """
-        raise NotImplementedError
 
     # Namespaces.
 
