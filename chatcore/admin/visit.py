@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -29,6 +28,7 @@ from chatcore.admin.questions import Question
 from chatcore.deadlines import IClock
 from chatcore.errors import AdminError
 from chatcore.links import hello
+from chatcore.links.dialler import in_words
 from chatcore.links.greeting import Greeter
 from chatcore.links.link import Link, LinkParts
 from chatcore.links.settings import LinkSettings
@@ -223,7 +223,7 @@ class _Attempt(Factory):
 
     def failed(self, reason: Failure) -> None:
         """There is no connection."""
-        self._end(AdminError(f"it can't be reached: {_why(reason)}", code=AWAY))
+        self._end(AdminError(f"it can't be reached: {in_words(reason)}", code=AWAY))
 
     def give_up(self, seconds: float) -> None:
         """It takes too long."""
@@ -255,8 +255,3 @@ class _Attempt(Factory):
     def _end(self, problem: AdminError) -> None:
         if not self.outcome.called:
             self.outcome.errback(problem)
-
-
-def _why(reason: Failure) -> str:
-    number = getattr(reason.value, "osError", None)
-    return os.strerror(number) if isinstance(number, int) else reason.getErrorMessage()
