@@ -11,7 +11,7 @@ from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 
 from chatcore.cli.cluster import Cluster
 from chatcore.cli.reaching import reach
-from chatcore.cli.running import run_main
+from chatcore.cli.running import run_until_done
 from chatcore.cli.survey import Survey
 from chatcore.errors import ChatcoreError
 
@@ -41,7 +41,7 @@ def known(options: argparse.Namespace, seconds: float, *, routes_of: str | None)
     """
     found = Known()
 
-    async def main(*args: Any, reactor: Any) -> int:
+    async def main(reactor: Any) -> int:
         asking = Deferred.fromCoroutine(_ask(found, options, seconds, routes_of, reactor))
         asking.addTimeout(seconds, reactor)
         # Nobody who presses Tab wants to hear why there is nothing.
@@ -49,7 +49,7 @@ def known(options: argparse.Namespace, seconds: float, *, routes_of: str | None)
             await asking
         return 0
 
-    run_main(argparse.Namespace(main=main), None)  # type: ignore[arg-type]  # it prints nothing
+    run_until_done(main)
     return found
 
 

@@ -19,17 +19,20 @@ from chatcore.cli.output import Output
 
 def run_main(options: argparse.Namespace, output: Output) -> int:
     """Run the ``main`` of a command."""
-    return _run_until_done(lambda reactor: options.main(options, output, reactor=reactor))
+    return run_until_done(lambda reactor: options.main(options, output, reactor=reactor))
 
 
-def _run_until_done(main: Callable[[Any], Coroutine[Any, Any, int]]) -> int:
-    """Run the reactor until a command is done.
+def run_until_done(main: Callable[[Any], Coroutine[Any, Any, int]]) -> int:
+    """Run the reactor until something is done.
 
     Nothing is waited for then: a thread of the reactor's that looks up a name may take long.
 
+    Args:
+        main: begins it, given the reactor; its result is the exit code.
+
     Raises:
         KeyboardInterrupt: somebody has pressed Ctrl-C, or sent SIGTERM.
-        BaseException: whatever the command raised.
+        BaseException: whatever it raised.
     """
     # Late, so that help and version come at once.
     from twisted.internet import reactor

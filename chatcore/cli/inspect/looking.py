@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chatcore.cli.options import add_reach
 from chatcore.cli.parsing import Commands, Parser
 from chatcore.cli.running import run_main
+
+if TYPE_CHECKING:
+    from chatcore.cli.inspect.declared import Kind
 
 TRACE_SECONDS = 60.0
 """Seconds that a message is waited for, unless somebody says it."""
@@ -184,7 +187,7 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _add_declared(parser: Parser, kind: str) -> None:
+def _add_declared(parser: Parser, kind: Kind) -> None:
     add_servers(parser)
     parser.add_argument(
         "-v", "--verbose", action="store_true", help="show all that they say of themselves"
@@ -195,7 +198,7 @@ def _add_declared(parser: Parser, kind: str) -> None:
         # Late, so that help and version come at once.
         from chatcore.cli.inspect.declared import show
 
-        return await show(kind, options, output, reactor=reactor)  # type: ignore[arg-type]  # it is
+        return await show(kind, options, output, reactor=reactor)
 
     parser.set_defaults(run=run_main, main=main)
 
