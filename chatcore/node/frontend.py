@@ -256,14 +256,15 @@ class Frontend:
                 self._refuse(reply, session, message.route, UNREADABLE_BODY, str(wrong))
                 return
             payload = route + VALUE + item(b"body", value)
+        name = str(message.route)
         if reply is None:  # it waits on the other node
-            problem = self._send(session, str(message.route), payload, None, server_type)
+            problem = self._send(session, name, payload, None, server_type)
             if problem is not None and self._tracer.active:
                 self._refused_notify()
             return
         self._counters.requests_now += 1
-        done = partial(self._forwarded, reply, session, str(message.route))
-        problem = self._send(session, str(message.route), payload, done, server_type)
+        done = partial(self._forwarded, reply, session, name)
+        problem = self._send(session, name, payload, done, server_type)
         if problem is not None:
             self._counters.requests_now -= 1
             reply(REFUSED)
